@@ -1,0 +1,75 @@
+"""Everything that can stop a run, grouped by what to do next.
+
+    BackfillError
+    ├── MendError             mend it and start again; nothing was sent     exit code 2
+    │   ├── UsageError        the command line, the state folder
+    │   ├── SchemaError       the YAML file; holds all its problems
+    │   └── ExportError       an export that cannot be read to its end
+    ├── GateError             a gate said no; nothing was sent              exit code 4
+    ├── AgainError            run the same command again                    exit code 3
+    │   ├── BusyError         another process holds the state folder
+    │   └── StoppedError      the other side stays silent, or a person said stop
+    └── DeniedError           Klaviyo refuses the key or the endpoint       exit code 5
+
+A bad row is no error: it is a reject, a value that is counted and written down. No message
+holds a key, an e-mail address, a phone number or a name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class BackfillError(Exception):
+    exit_code: ClassVar[int]
+
+
+class MendError(BackfillError):
+    exit_code = 2
+
+
+class UsageError(MendError):
+    pass
+
+
+class ExportError(MendError):
+    pass
+
+
+class GateError(BackfillError):
+    exit_code = 4
+
+
+class AgainError(BackfillError):
+    exit_code = 3
+
+
+class BusyError(AgainError):
+    pass
+
+
+class StoppedError(AgainError):
+    pass
+
+
+class DeniedError(BackfillError):
+    exit_code = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a schema, and where it stands."""
+
+    place: str
+    """``file:line``, the line counted from 1."""
+    text: str
+    """What is wrong, what was expected, the nearest name."""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+class SchemaError(MendError):
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
