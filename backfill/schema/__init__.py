@@ -1,0 +1,1 @@
+"""The YAML file that says how an export becomes events."""

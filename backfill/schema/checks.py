@@ -1,0 +1,203 @@
+"""What a schema may not say, beyond its shape; all of it without an export."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from backfill.limits import TRACK_MAX_METRICS
+from backfill.schema.document import Place
+from backfill.schema.expression import result_type
+from backfill.schema.model import Event, Schema
+from backfill.schema.nearest import did_you_mean
+from backfill.schema.template import parse_template
+from backfill.schema.types import Kind
+from backfill.schema.uses import (
+    SQL_TYPES,
+    Use,
+    column_type,
+    is_line_column,
+    leaf_columns,
+    leaf_expression,
+    leaf_type,
+    uses,
+)
+
+PROFILE_KEYS: Final = (
+    "$email",
+    "$phone_number",
+    "$id",
+    "$first_name",
+    "$last_name",
+    "$organization",
+    "$title",
+    "$image",
+    "$address1",
+    "$address2",
+    "$city",
+    "$region",
+    "$country",
+    "$zip",
+    "$timezone",
+    "$consent",
+)
+EVENT_KEYS: Final = ("$event_id", "$value", "$extra")
+
+FITTING: Final[dict[str, tuple[Kind, ...]]] = {
+    "$email": ("email",),
+    "$phone_number": ("phone",),
+    "$consent": ("list",),
+    "$value": ("money", "number", "integer"),
+    "time": ("time",),
+}
+"""The types that a documented field takes."""
+
+Found = Iterator[tuple[Place, str]]
+
+
+def check(schema: Schema) -> Found:
+    """Each problem with the path of its place."""
+    yield from _source(schema)
+    yield from _fields(schema)
+    for use in uses(schema):
+        yield from _use(schema, use)
+    for at, event in enumerate(schema.events):
+        yield from _event(schema, event, ("events", at))
+    metrics = {event.event for event in schema.events}
+    if len(metrics) > TRACK_MAX_METRICS:
+        yield ("events",), f"{len(metrics)} metrics; Klaviyo takes {TRACK_MAX_METRICS}"
+
+
+def _source(schema: Schema) -> Found:
+    source = schema.source
+    if source.line and source.order is None:
+        yield (
+            ("source", "line"),
+            "line columns need source.order, the column that tells orders apart",
+        )
+    for name in source.order or ():
+        if is_line_column(schema, name):
+            yield ("source", "order"), f'"{name}" cannot be an order column and a line column'
+    for name, kind in schema.columns.items():
+        if kind.kind == "time" and not kind.has_offset and kind.format and not source.timezone:
+            yield (
+                ("columns", name),
+                "the format has no %z: say source.timezone, the zone of the shop's clock",
+            )
+
+
+def _fields(schema: Schema) -> Found:
+    if not schema.identifiers:
+        yield (
+            ("customer_properties",),
+            "nothing says who the person is: map $email, $phone_number or $id",
+        )
+    for name in schema.customer_properties:
+        if name.startswith("$") and name not in PROFILE_KEYS:
+            yield (
+                ("customer_properties", name),
+                f'Klaviyo documents no "{name}" of a person{did_you_mean(name, PROFILE_KEYS)}',
+            )
+    for at, event in enumerate(schema.events):
+        for name in event.properties:
+            if name.startswith("$") and name not in EVENT_KEYS:
+                yield (
+                    ("events", at, "properties", name),
+                    f'Klaviyo documents no "{name}" of an event{did_you_mean(name, EVENT_KEYS)}',
+                )
+
+
+def _event(schema: Schema, event: Event, path: Place) -> Found:
+    if event.per == "line" and event.event_id is None:
+        yield (
+            path,
+            "an event per line needs $event_id, with the line in it: without one Klaviyo keeps one "
+            'line of an order and drops the others; for instance "{order column}-{line}"',
+        )
+
+
+def _use(schema: Schema, use: Use) -> Found:
+    leaf = use.leaf
+    if use.level == "line" and leaf.kind in ("sum", "each"):
+        yield use.path, f"{leaf.kind} gathers the rows of an order; here stands a single row"
+    try:
+        if leaf.template is not None:
+            counts = parse_template(leaf.template).counts_lines
+            if counts and use.level == "order":
+                yield use.path, "{line} is a row's number; here stands a whole order"
+        yield from _expression(schema, use)
+    except ValueError as error:  # ExpressionError among them
+        yield use.path, str(error)
+    yield from _levels(schema, use)
+    yield from _type(schema, use)
+    if leaf.map is not None and not leaf.map:
+        yield use.path, "map is empty"
+
+
+def _levels(schema: Schema, use: Use) -> Found:
+    if use.level == "line" or use.leaf.kind == "sum":
+        return
+    for name in leaf_columns(use.leaf):
+        if is_line_column(schema, name):
+            yield (
+                use.path,
+                f'"{name}" is a line column, one value a row, and here stands a whole order: '
+                "use it in each, sum or an event per line, or take it out of source.line",
+            )
+
+
+def _expression(schema: Schema, use: Use) -> Found:
+    expression = leaf_expression(use.leaf)
+    if expression is None:
+        return
+    types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
+    found = result_type(expression, types)
+    if use.field == "where" and found != "BOOLEAN":
+        yield use.path, f"where is a condition, true or false; this gives {found}"
+    summable = found.startswith("DECIMAL") or found in NUMERIC
+    if use.leaf.kind == "sum" and not summable:
+        yield use.path, f"sum adds numbers; this gives {found}"
+    if use.field == "$value" and not summable:
+        yield use.path, f"$value is a number; this gives {found}"
+    if use.field == "time" and found not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
+        yield use.path, f"time is a time; this gives {found}"
+
+
+NUMERIC: Final = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "FLOAT",
+    "DOUBLE",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+)
+
+
+def _type(schema: Schema, use: Use) -> Found:
+    leaf, field = use.leaf, use.field
+    if field == "where":
+        return
+    if field in FITTING and leaf.kind in ("each", "object"):
+        yield use.path, f"{field} is one value"
+        return
+    if field == "$event_id" and leaf.kind in ("each", "object", "sum"):
+        yield use.path, "$event_id is one text"
+        return
+    kind = leaf_type(schema, leaf, field)
+    textual = leaf.kind in ("column", "value", "template")
+    if field in FITTING and textual and kind.kind not in FITTING[field]:
+        wanted = " or ".join(FITTING[field])
+        yield use.path, f"{field} is {wanted}; the schema reads this as {kind.kind}"
+    if leaf.kind in ("sql", "sum") and leaf.as_ is not None and leaf.as_.kind not in CASTS:
+        yield use.path, f"the result of SQL is read as one of {', '.join(CASTS)}"
+    if leaf.default is not None and kind.kind in ("phone", "country", "json", "list"):
+        yield use.path, f"a default has no meaning for {kind.kind}"
+
+
+CASTS: Final = ("text", "integer", "number", "money", "boolean")
+"""What ``as`` can make of an SQL result."""
+

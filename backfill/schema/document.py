@@ -1,0 +1,103 @@
+"""A YAML text becomes plain values, all scalars text, with the line of every place."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from backfill.errors import Problem, SchemaError
+
+MAX_NODES: Final = 50_000
+"""Aliases of aliases can make a small file a huge one."""
+
+Place = tuple[str | int, ...]
+Plain = str | None | list["Plain"] | dict[str, "Plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file: its values, and for each path into them the line where it stands."""
+
+    file: str
+    values: Plain
+    lines: dict[Place, int]
+
+    def place(self, path: Place) -> str:
+        """``file:line`` of the deepest part of ``path`` that stands in the file."""
+        at: Place = ()
+        for part in path:
+            if (*at, part) in self.lines:
+                at = (*at, part)
+        return f"{self.file}:{self.lines.get(at, 1)}"
+
+
+def read_document(text: str, file: str) -> Document:
+    """Raises SchemaError where ``text`` is no YAML, repeats a key or holds a tag."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        node = yaml.compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise SchemaError([Problem(f"{file}:{line}", f"no valid YAML: {error.problem}")]) from error
+    except (YAMLError, ValueError) as error:  # a control character, a NUL
+        message = str(error).splitlines()[0]
+        raise SchemaError([Problem(f"{file}:1", f"no valid YAML: {message}")]) from error
+    if not isinstance(node, MappingNode):
+        raise SchemaError([Problem(f"{file}:1", "a schema is a mapping that begins with name:")])
+    reading = _Reading(file)
+    values = reading.plain(node, ())
+    if reading.problems:
+        raise SchemaError(reading.problems)
+    return Document(file, values, reading.lines)
+
+
+class _Reading:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.lines: dict[Place, int] = {}
+        self.nodes = 0
+
+    def plain(self, node: Node, path: Place) -> Plain:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            problem = Problem(f"{self.file}:1", f"over {MAX_NODES:,} values once aliases are read")
+            raise SchemaError([problem])
+        line = node.start_mark.line + 1
+        self.lines.setdefault(path, line)
+        if node.tag and not str(node.tag).startswith("tag:yaml.org,2002:"):
+            self._problem(line, f'a tag such as "{node.tag}" has no meaning in a schema')
+        elif "python" in str(node.tag):
+            self._problem(line, "a schema holds no Python objects")
+        match node:
+            case ScalarNode():
+                return None if str(node.tag).endswith(":null") else str(node.value)
+            case SequenceNode():
+                return [self.plain(child, (*path, at)) for at, child in enumerate(node.value)]
+            case MappingNode():
+                return dict(self._members(node, path))
+        raise AssertionError(node)
+
+    def _members(self, node: MappingNode, path: Place) -> Iterator[tuple[str, Plain]]:
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, ScalarNode):
+                self._problem(line, "a key is one text")
+                continue
+            key = str(key_node.value)
+            if str(key_node.tag).endswith(":merge"):
+                self._problem(line, "<< has no meaning in a schema; write the keys out")
+                continue
+            if key in seen:
+                self._problem(line, f'the key "{key}" stands already on line {seen[key]}')
+                continue
+            seen[key] = line
+            self.lines[*path, key] = line
+            yield key, self.plain(value_node, (*path, key))
+
+    def _problem(self, line: int, text: str) -> None:
+        self.problems.append(Problem(f"{self.file}:{line}", text))

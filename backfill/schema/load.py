@@ -1,0 +1,147 @@
+"""A YAML file becomes a Schema, or all its problems at once."""
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from backfill.errors import Problem, SchemaError, UsageError
+from backfill.schema.checks import check
+from backfill.schema.document import Document, Place, Plain, read_document
+from backfill.schema.model import Event, Leaf, Schema, Source
+from backfill.schema.nearest import did_you_mean
+
+
+class LoadedSchema:
+    """A schema together with the places of its parts, for problems that an export brings up."""
+
+    def __init__(self, schema: Schema, document: Document) -> None:
+        self.schema = schema
+        self._document = document
+
+    def __repr__(self) -> str:
+        return f"<schema {self.schema.name} of {self._document.file}>"
+
+    def problem(self, path: Place, text: str) -> Problem:
+        return Problem(self._document.place(path), text)
+
+
+def load_schema(source: str | Path) -> LoadedSchema:
+    """Reads a schema from a file, or from YAML text where ``source`` has a line break.
+
+    Raises SchemaError with every problem of the file, UsageError where there is no such file.
+    """
+    if isinstance(source, str) and "\n" in source:
+        return _load(source, "schema")
+    path = Path(source)
+    try:
+        return _load(path.read_text(encoding="utf-8-sig"), str(source))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UsageError(f"the schema {source} cannot be read: {reason}") from error
+
+
+def _load(text: str, file: str) -> LoadedSchema:
+    document = read_document(text, file)
+    try:
+        schema = Schema.model_validate(document.values)
+        broken: dict[Place, Problem] = {}
+    except ValidationError as error:
+        schema, broken = _rest(document, error)
+    problems = list(broken.values())
+    for path, text in check(schema) if schema else ():
+        if not any(_related(path, other) for other in broken):
+            problems.append(Problem(document.place(path), text))
+    if problems or schema is None:
+        raise SchemaError(_in_order(problems))
+    return LoadedSchema(schema, document)
+
+
+def _rest(document: Document, error: ValidationError) -> tuple[Schema | None, dict[Place, Problem]]:
+    """The schema without the parts whose shape is wrong, so that the rest is checked too."""
+    values = copy.deepcopy(document.values)
+    broken: dict[Place, Problem] = {}
+    while True:
+        found = _shape_problems(error, document)
+        known = tuple(broken)  # what is found now may follow from what was taken out
+        for path, problem in found.items():
+            if not any(_related(path, other) for other in known):
+                broken[path] = problem
+        if not all([_prune(values, path) for path in found]):
+            return None, broken
+        try:
+            return Schema.model_validate(values), broken
+        except ValidationError as next_error:
+            error = next_error
+
+
+def _prune(values: Plain, path: Place) -> bool:
+    """Take out what stands at ``path``; False where nothing does (a missing key)."""
+    parent: dict[str, Plain] | None = None
+    node, last = values, ""
+    for part in path:
+        if isinstance(node, dict) and part in node:
+            parent, last = node, str(part)
+            node = node[last]
+        elif isinstance(node, list) and isinstance(part, int):
+            parent, node = None, node[part]
+    if parent is None:
+        return False
+    del parent[last]
+    return True
+
+
+def _related(one: Place, other: Place) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    once = dict.fromkeys(problems)
+    return sorted(once, key=lambda problem: int(problem.place.rpartition(":")[2]))
+
+
+def _shape_problems(error: ValidationError, document: Document) -> dict[Place, Problem]:
+    problems: dict[Place, Problem] = {}
+    for found in error.errors(include_url=False):
+        path = tuple(found["loc"])
+        problems.setdefault(path, Problem(document.place(path), _sentence(found, path)))
+    return problems
+
+
+def _sentence(found: Any, path: Place) -> str:
+    name = path[-1] if path else ""
+    match found["type"]:
+        case "extra_forbidden":
+            known = _known(path)
+            hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
+            return f'unknown key "{name}"{hint}'
+        case "missing":
+            return f'"{name}" is missing'
+        case "literal_error":
+            return f'"{name}" is one of {found["ctx"]["expected"]}'
+        case "string_type" | "model_type" | "dict_type" | "tuple_type" | "model_attributes_type":
+            wanted = {"string_type": "a text", "tuple_type": "a list"}
+            kind = wanted.get(found["type"], "a mapping")
+            return f'"{name}" is {kind}, and nothing such stands here'
+        case "too_short" | "string_too_short":
+            return f'"{name}" is empty'
+        case _:
+            return str(found["msg"]).removeprefix("Value error, ")
+
+
+def _known(path: Place) -> list[str]:
+    """The keys that can stand where an unknown one was found."""
+    model: type[BaseModel]
+    match path:
+        case (_,):
+            model = Schema
+        case ("source", _):
+            model = Source
+        case ("events", _, _):
+            model = Event
+        case _:
+            model = Leaf
+    return [field.alias or name for name, field in model.model_fields.items()]
