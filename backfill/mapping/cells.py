@@ -1,0 +1,279 @@
+"""The grammar of each column type, as SQL over one trimmed cell.
+
+DuckDB's own casts are kinder than a grammar may be (3.7 becomes the integer 4, 1e2 a number), so
+a cell is first matched by a pattern and only then cast.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from backfill.limits import MAX_EMAIL_CHARS
+from backfill.schema.types import Type
+
+PLACES: Final = {
+    **dict.fromkeys(
+        "BIF CLP DJF GNF JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
+    ),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys("CLF UYW".split(), 4),
+}
+"""Decimal places of the currencies that do not have two. Source: ISO 4217, list one, minor units
+(six-group.com, the amendment in force in 2026)."""
+
+REASONS: Final = {
+    "text": "",
+    "integer": "not_an_integer",
+    "number": "not_a_number",
+    "money": "not_money",
+    "boolean": "not_a_boolean",
+    "time": "not_a_time",
+    "date": "not_a_date",
+    "email": "not_an_email",
+    "phone": "not_a_phone",
+    "country": "not_a_country",
+    "list": "",
+    "json": "not_json",
+}
+
+BY_VALUE: Final = ("phone", "country", "json")
+"""Read in Python, over distinct values (people.py); SQL meets the results."""
+
+_INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
+_NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"
+_SIGN: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei)"
+_BLANK: Final = r"[ \x{00A0}\x{202F}]"
+# WHATWG HTML, "valid email address" (html.spec.whatwg.org/multipage/input.html, read 2026-11-23),
+# with at least one dot in the domain, and letters beyond ASCII as RFC 6531 allows them. U+FFFD, a
+# letter that some program lost, is one of them: whose address it was is still told apart.
+_LABEL: Final = r"[a-z0-9\p{L}](?:[a-z0-9\p{L}\p{M}\p{N}-]{0,61}[a-z0-9\p{L}\p{M}\p{N}])?"
+_LOCAL: Final = r"(?:[a-z0-9.!#$%&''*+/=?^_`{|}~-]|[^\x00-\x7F\p{Z}\p{C}])+"
+_EMAIL: Final = rf"{_LOCAL}@{_LABEL}(?:\.{_LABEL})+"
+_ASCII_EMAIL: Final = "[a-z0-9._+-]+@[a-z0-9]+(?:[.-][a-z0-9]+)*[.][a-z0-9]+"
+"""Most addresses, ten times as fast as the whole rule."""
+_CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?"
+_OFFSET: Final = r"Z|[+-](0[0-9]|1[0-8])(:?[0-5][0-9])?"
+_ISO: Final = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}( ?({_OFFSET}))?"
+
+
+@dataclass(frozen=True, slots=True)
+class CellSql:
+    """A cell read as a type: SQL for its value, and for "there is a cell and it does not fit"."""
+
+    value: str
+    bad: str | None = None
+    clock: str | None = None
+    """Of a local time: 1 where the clock skipped its hour, 2 where it showed it twice, else 0."""
+    zoneless: str | None = None
+    """Of a time: true where the cell has no offset and the schema names no zone."""
+
+
+def read_cell(cell: str, kind: Type, zone: str | None, *, typed: bool) -> CellSql:
+    """SQL that reads ``cell``, an SQL name of trimmed text, NULL where empty.
+
+    ``typed`` says that the export's column holds dates or times itself, so that its text is ISO
+    8601 whatever format the schema names.
+    """
+    match kind.kind:
+        case "integer":
+            value = f"case when {_full(cell, _INTEGER)} then try_cast(split_part({cell}, '.', 1) as bigint) end"
+        case "number":
+            value = _number(cell)
+        case "money":
+            value = f"try_cast({_amount(cell, kind.decimal)} as decimal(38,6))"
+        case "boolean":
+            value = (
+                f"case when lower({cell}) in ('true','yes','y','t','1') then true "
+                f"when lower({cell}) in ('false','no','n','f','0') then false end"
+            )
+        case "time":
+            return _time(cell, kind, zone, typed=typed)
+        case "date":
+            value = _date(cell, kind.format, typed=typed)
+        case "email":
+            lower = f"lower({cell})"
+            fits = f"case when {_full(lower, _ASCII_EMAIL)} then true else {_full(lower, _EMAIL)} end"
+            value = f"case when length({cell}) <= {MAX_EMAIL_CHARS} and {fits} then {lower} end"
+        case "list":
+            parts = f"list_transform(string_split({cell}, {quote(kind.separator)}), lambda p: trim(p))"
+            return CellSql(f"nullif(list_filter({parts}, lambda p: p <> ''), [])")
+        case _:
+            return CellSql(cell)
+    return CellSql(value, f"({cell} is not null and {value} is null)")
+
+
+def as_json(value: str, kind: Type) -> str:
+    """SQL for the JSON text of a value of this type, NULL where there is none."""
+    match kind.kind:
+        case "integer" | "boolean":
+            return f"({value})::varchar"
+        case "number":
+            return value
+        case "money":
+            return decimal_text(rounded(value, kind.currency))
+        case "time" | "date":
+            return f"('\"' || {as_text(value, kind)} || '\"')"
+        case "json":
+            return value
+        case _:
+            return f"to_json({value})::varchar"
+
+
+def as_text(value: str, kind: Type) -> str:
+    """SQL for the same value inside a template or an id."""
+    match kind.kind:
+        case "time":
+            return f"strftime(make_timestamp({value} * 1000000), '%Y-%m-%dT%H:%M:%SZ')"
+        case "date":
+            return f"strftime({value}, '%Y-%m-%d')"
+        case "list":
+            return f"array_to_string({value}, ', ')"
+        case "integer" | "boolean":
+            return f"({value})::varchar"
+        case "money":
+            return decimal_text(rounded(value, kind.currency))
+        case _:
+            return value
+
+
+def as_sql(value: str, kind: Type) -> str:
+    """SQL for the same value inside ``sql``, ``sum`` and ``where``."""
+    match kind.kind:
+        case "number":
+            return f"try_cast({value} as decimal(38,6))"
+        case "time":
+            return f"make_timestamp({value} * 1000000)"
+        case "json":
+            return f"({value})::json"
+        case _:
+            return value
+
+
+def rounded(value: str, currency: str | None) -> str:
+    """Half away from zero to the places that the currency is written with."""
+    return f"({value})::decimal(38,{PLACES.get(currency or '', 2)})"
+
+
+def decimal_text(value: str) -> str:
+    """Shortest exact form: 32.6, 100, -0.5."""
+    text = f"({value})::varchar"
+    short = f"case when contains({text}, '.') then rtrim(rtrim({text}, '0'), '.') else {text} end"
+    return f"(case when ({value}) = 0 then '0' else {short} end)"
+
+
+def quote(text: str) -> str:
+    """An SQL text constant."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _full(cell: str, pattern: str) -> str:
+    return f"regexp_full_match({cell}, '{pattern}')"
+
+
+def _number(cell: str) -> str:
+    bare = f"regexp_replace({cell}, '^[+]?(-?)0*([0-9])', '\\1\\2')"
+    short = f"case when contains({bare}, '.') then rtrim(rtrim({bare}, '0'), '.') else {bare} end"
+    return (
+        f"case when {_full(cell, _NUMBER)} then "
+        f"case when {short} = '-0' then '0' else {short} end end"
+    )
+
+
+def _amount(cell: str, decimal: str) -> str:
+    """The plain number inside money: signs, currency and thousands marks taken off."""
+    point, mark = ("[.]", "[,'']") if decimal == "." else ("[,]", "[.'']")
+    whole = f"(?:[0-9]{{1,26}}|[0-9]{{1,3}}(?:(?:{mark}|{_BLANK})[0-9]{{3}}){{1,8}})"
+    digits = f"{whole}(?:{point}[0-9]{{1,30}})?"
+    amount = f"[+-]?{_BLANK}?{_SIGN}?{_BLANK}?[+-]?{digits}{_BLANK}?{_SIGN}?"
+    two_signs = r"[+-].*[+-]"
+    bare = f"regexp_replace({cell}, '[^0-9{decimal}-]', '', 'g')"
+    if decimal == ",":
+        bare = f"replace({bare}, ',', '.')"
+    fits = f"{_full(cell, amount)} and not regexp_matches({cell}, '{two_signs}')"
+    dotless = f"ltrim({bare}, '.')"  # "kr. 5" and "R$." leave a dot behind
+    plain = _full(cell, _NUMBER) if decimal == "." else _full(cell, r"[+-]?[0-9]{1,26}")
+    return f"case when {plain} then {cell} when {fits} then {dotless} end"
+
+
+def _date(cell: str, form: str | None, *, typed: bool) -> str:
+    iso = f"case when {_full(cell, '[0-9]{4}-[0-9]{2}-[0-9]{2}')} then try_cast({cell} as date) end"
+    if form is None:
+        return iso
+    read = f"try_strptime({cell}, {quote(form)})::date"
+    return f"coalesce({read}, {iso})" if typed else read
+
+
+def _time(cell: str, kind: Type, zone: str | None, *, typed: bool) -> CellSql:
+    """Unix seconds. A local time goes through the zone's rules; see _local."""
+    if kind.unit is not None and not typed:
+        value = _since_1970(cell, kind.unit)
+        return CellSql(value, f"({cell} is not null and {value} is null)")
+    iso = _iso(cell)
+    offset = _iso_offset(cell)
+    if kind.format is None or kind.unit is not None:
+        local, known = iso, offset
+    elif "%z" in kind.format:
+        instant = f"try_strptime({cell}, {quote(kind.format)})"
+        local, known = f"timezone('UTC', {instant})", f"case when {instant} is not null then 0 end"
+        if typed:
+            local, known = f"coalesce({local}, {iso})", f"coalesce({known}, {offset})"
+    else:
+        read = f"try_strptime({cell}, {quote(kind.format)})"
+        local = f"coalesce({read}, {iso})" if typed else read
+        known = offset if typed else "null::bigint"
+    return _instant(cell, local, known, zone)
+
+
+def _instant(cell: str, local: str, offset: str, zone: str | None) -> CellSql:
+    """A time from its wall clock and its offset; where there is none, from the zone's rules."""
+    wall = f"(epoch_us({local}) // 1000000)"
+    bad = f"({cell} is not null and ({local}) is null)"
+    if zone is None:
+        missing = f"(({local}) is not null and ({offset}) is null)"
+        return CellSql(f"{wall} - ({offset})", bad, zoneless=missing)
+    # A clock that skips an hour: the offset from before moves the time forward. A clock that
+    # shows an hour twice: the offset from before gives the first. DuckDB's timezone() gives the
+    # second, so it only tells which of the two cases this is.
+    name = quote(zone)
+    late = f"(epoch_us(timezone({name}, {local})) // 1000000)"
+    day_before = f"make_timestamptz(({late} - 86400) * 1000000)"
+    before = f"(epoch_us(timezone({name}, {day_before})) // 1000000 - ({late} - 86400))"
+    early = f"({wall} - {before})"
+    shown = f"(epoch_us(timezone({name}, make_timestamptz({early} * 1000000))) // 1000000)"
+    skipped = f"(epoch_us(timezone({name}, make_timestamptz({late} * 1000000))) // 1000000)"
+    clock = (
+        f"case when ({offset}) is not null then 0 when {skipped} <> {wall} then 1 "
+        f"when {early} < {late} and {shown} = {wall} then 2 else 0 end"
+    )
+    value = (
+        f"case when ({offset}) is not null then {wall} - ({offset}) "
+        f"when {clock} = 0 then {late} else {early} end"
+    )
+    return CellSql(value, bad, clock=clock)
+
+
+def _since_1970(cell: str, unit: str) -> str:
+    divisor = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
+    whole = f"try_cast(split_part({cell}, '.', 1) as bigint)"
+    return f"case when {_full(cell, _INTEGER)} then {whole} // {divisor} end"
+
+
+def _iso(cell: str) -> str:
+    date, clock = f"{cell}[1:10]", f"rpad({cell}[12:16], 5, '0')"
+    seconds = f"case when substr({cell}, 17, 1) = ':' then substr({cell}, 18, 2) else '00' end"
+    return (
+        f"case when {_full(cell, _ISO)} "
+        f"then try_cast({date} || ' ' || {clock} || ':' || {seconds} as timestamp) end"
+    )
+
+
+def _iso_offset(cell: str) -> str:
+    """Seconds east of Greenwich, NULL where the cell has no offset."""
+    tail = f"regexp_extract({cell}, '({_OFFSET})$')"
+    digits = f"replace(substr({tail}, 2), ':', '')"
+    seconds = (
+        f"(case when {tail}[1] = '-' then -1 else 1 end) * "
+        f"(try_cast({digits}[1:2] as bigint) * 3600 "
+        f"+ coalesce(try_cast(nullif({digits}[3:4], '') as bigint), 0) * 60)"
+    )
+    present = f"length({cell}) > 16 and {tail} <> ''"
+    return f"case when {present} then case when {tail} = 'Z' then 0 else {seconds} end end"

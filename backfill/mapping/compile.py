@@ -1,0 +1,441 @@
+"""A schema becomes SQL: a few statements that turn one slice of whole orders into events.
+
+    slice ─▶ f, an order's first values ─▶ t, read by type ─▶ l, its lines ─▶ x, orders ─▶ events
+
+Where the schema names no order, each row is one: f, t and l are then the rows themselves.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from backfill.event import EVENTS, IDENTIFIERS, KEY_VERSION, PROFILE_FIELDS, SEPARATOR
+from backfill.limits import DISCARDED_DOMAINS
+from backfill.mapping.cells import quote
+from backfill.mapping.leaves import (
+    ByValue,
+    Fault,
+    LeafCompiler,
+    LeafSql,
+    first_fault,
+    json_object,
+)
+from backfill.schema.bind import BoundSchema
+from backfill.schema.model import Event, Leaf
+from backfill.schema.uses import Level, is_line_column, leaf_columns
+
+_GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
+_SPECIAL: Final = ("$event_id", "$value")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which event times are right. Unix seconds."""
+
+    earliest_s: int
+    latest_s: int
+    until_s: int | None = None
+    """Events at or after this are not wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The SQL of a schema for one export."""
+
+    columns: tuple[int, ...]
+    """Positions in the export of the slice's c0, c1 …"""
+    order: tuple[str, ...]
+    """The slice's columns that tell orders apart; () where each row is an order."""
+    first: str
+    by_value: tuple[tuple[ByValue, str], ...]
+    """Each with the query for its distinct cells."""
+    tables: tuple[str, ...]
+    events: str
+    disagreements: tuple[tuple[str, str], ...]
+    """Columns of an order that should have one value: name, and its flag in x."""
+    skipped: str
+    """SQL of x: did a clock skip a local time of this order?"""
+    doubled: str
+    """SQL of x: did a clock show one of its local times twice?"""
+
+
+def compile_schema(
+    bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
+) -> Program:
+    """``attributes`` says whether events can carry a person's attributes at all."""
+    return _Compiler(bound, temporal, bounds, attributes=attributes).program()
+
+
+class _Compiler:
+    def __init__(
+        self, bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
+    ) -> None:
+        self.schema = bound.schema
+        self.bounds = bounds
+        self.attributes = attributes
+        self.names = {name: f"c{at}" for at, name in enumerate(bound.columns)}
+        self.positions = tuple(bound.columns.values())
+        self.flat = self.schema.source.order is None
+        self.leaves = LeafCompiler(
+            bound,
+            raw=self.names.__getitem__,
+            typed=lambda name: bound.columns.get(name) in temporal,
+        )
+
+    def program(self) -> Program:
+        people = self._people()
+        blocks = [self._event(at, event) for at, event in enumerate(self.schema.events)]
+        x = self._orders(people, blocks)
+        lookups = tuple(
+            (lookup, f"select distinct {lookup.cell} as cell from {source} where cell is not null")
+            for (level, _, _), lookup in self.leaves.by_value.items()
+            for source in ["f" if level == "order" else "slice"]
+        )
+        return Program(
+            columns=self.positions,
+            order=tuple(self.names[name] for name in self.schema.source.order or ()),
+            first=f"create or replace temp table f as {self._first()}",
+            by_value=lookups,
+            tables=(*self._line_table(blocks), f"create or replace temp table x as {x}"),
+            events=" union all ".join(
+                self._event_rows(at, event) for at, event in enumerate(self.schema.events)
+            ),
+            disagreements=tuple(
+                (name, f"d{column[1:]}") for name, column in self._order_columns()
+            ),
+            skipped=self._clocks("skipped"),
+            doubled=self._clocks("doubled"),
+        )
+
+    # an order's first values -------------------------------------------------------------------
+
+    def _order_columns(self) -> list[tuple[str, str]]:
+        if self.flat:
+            return []
+        return [
+            (name, column)
+            for name, column in self.names.items()
+            if not is_line_column(self.schema, name) and name not in (self.schema.source.order or ())
+        ]
+
+    def _first(self) -> str:
+        if self.flat:
+            return "select * from slice"
+        columns = [column for name, column in self.names.items() if self._is_order(name)]
+        values = [f"arg_min({column}, pos) as {column}" for column in columns]
+        differ = [
+            f"coalesce(min({column}) <> max({column}), false) as d{column[1:]}"
+            for _, column in self._order_columns()
+        ]
+        return (
+            "select o, min(pos) as pos, arg_min(_file, pos) as _file, arg_min(_row, pos) as _row, "
+            "bool_or(_ragged) as _ragged, bool_or(_orderless) as _orderless, "
+            f"bool_or(_differs) as _differs, {', '.join([*values, *differ])} from slice group by o"
+        )
+
+    def _is_order(self, name: str) -> bool:
+        return not is_line_column(self.schema, name)
+
+    def _typed(self, source: str, level: Level) -> str:
+        """``source`` with the cells of a level read by their types."""
+        cells = self.leaves.order_cells if level == "order" else self.leaves.line_cells
+        joins = "".join(
+            f" left join {lookup.table} on {lookup.table}.cell = {lookup.cell}"
+            for (at, _, _), lookup in self.leaves.by_value.items()
+            if at == level
+        )
+        columns = ", ".join(["s.*", *cells.select()])
+        return f"select {columns} from {source} s{joins}"
+
+    # lines -------------------------------------------------------------------------------------
+
+    def _has_lines(self, blocks: Sequence["_Block"]) -> bool:
+        per_line = any(block.level == "line" for block in blocks)
+        return per_line or bool(self.leaves.line_values.columns)
+
+    def _line_table(self, blocks: Sequence["_Block"]) -> list[str]:
+        typed = f"create or replace temp table t as {self._typed('f', 'order')}"
+        if not self._has_lines(blocks):
+            return [typed]
+        own = ", ".join(
+            f"s.{column}" for name, column in self.names.items() if not self._is_order(name)
+        )
+        if self.flat:
+            rows = "select t.*, pos as lpos, 1 as line from t"
+        else:
+            rows = (
+                "select t.*, s.pos as lpos, "
+                "row_number() over (partition by s.o order by s.pos) as line"
+                f"{', ' + own if own else ''} from slice s join t on s.o = t.o"
+            )
+        values = self.leaves.line_values.select()
+        events = [column for block in blocks if block.level == "line" for column in block.columns]
+        columns = ", ".join(["o", "lpos", *values, *events])
+        return [
+            typed,
+            f"create or replace temp table l as select {columns} "
+            f"from ({self._typed(f'({rows})', 'line')})",
+        ]
+
+    def _gathered(self, blocks: Sequence["_Block"]) -> str:
+        """A query of o and what is gathered from an order's lines."""
+        columns = dict(self.leaves.gathered.columns)
+        columns |= {
+            sql: name for block in blocks if block.level == "line" for name, sql in block.gathered
+        }
+        select = ", ".join(f"{self._gather(sql)} as {name}" for sql, name in columns.items())
+        group = "" if self.flat else " group by o"
+        return f"select o{', ' + select if select else ''} from l{group}"
+
+    def _gather(self, sql: str) -> str:
+        found = _GATHER.fullmatch(sql)
+        assert found is not None, sql  # noqa: S101
+        how, column = found.groups()
+        if self.flat:
+            return f"coalesce({column}, false)" if how == "any_of" else column
+        match how:
+            case "any_of":
+                return f"bool_or(coalesce({column}, false))"
+            case "sum_of":
+                return f"sum({column})"
+            case "list_of":
+                return f"string_agg({column}, ',' order by lpos)"
+            case _:
+                return f"arg_min({column}, lpos)"
+
+    # people ------------------------------------------------------------------------------------
+
+    def _people(self) -> "_People":
+        identifiers: dict[str, LeafSql] = {}
+        fields: dict[str, LeafSql] = {}
+        own: list[tuple[str, LeafSql]] = []
+        for key, leaf in self.schema.customer_properties.items():
+            name = key.removeprefix("$")
+            if not self.attributes and not (key[0] == "$" and name in IDENTIFIERS):
+                continue
+            made = self.leaves.compile(leaf, "order", key)
+            if made is None:
+                continue
+            if key.startswith("$") and name in IDENTIFIERS:
+                identifiers[name] = made
+            elif key.startswith("$"):
+                fields[name] = made
+            else:
+                own.append((key, made))
+        return _People(identifiers, fields, own)
+
+    def _person_faults(self, people: "_People") -> list[Fault]:
+        faults = [fault for made in people.all for fault in made.faults]
+        if "email" in people.identifiers and not self.schema.source.allow_test_domains:
+            domains = ", ".join(quote(domain) for domain in sorted(DISCARDED_DOMAINS))
+            condition = f"coalesce(split_part(email, '@', 2) in ({domains}), false)"
+            faults.append(Fault(condition, "test_domain", self._column_of("$email"), "order"))
+        faults.append(Fault("who is null", "no_identity", "", "order"))
+        return faults
+
+    def _column_of(self, key: str) -> str:
+        return ", ".join(leaf_columns(self.schema.customer_properties[key]))
+
+    def _agreeing(self) -> list[Fault]:
+        """Columns of identity and of ids must have one value over an order's rows."""
+        wanted = [
+            name
+            for key in ("$email", "$phone_number", "$id")
+            if key in self.schema.customer_properties
+            for name in leaf_columns(self.schema.customer_properties[key])
+        ]
+        wanted += [
+            name
+            for event in self.schema.events
+            if event.event_id is not None
+            for name in leaf_columns(event.event_id)
+        ]
+        flags = dict(self._order_columns())
+        return [
+            Fault(f"d{flags[name][1:]}", "differs_in_order", name, "order")
+            for name in dict.fromkeys(wanted)
+            if name in flags
+        ]
+
+    # events ------------------------------------------------------------------------------------
+
+    def _event(self, at: int, event: Event) -> "_Block":
+        level: Level = event.per
+        time = self.leaves.compile(event.time, level, "time")
+        wanted, unsure = "true", "null::varchar"
+        if event.where is not None:
+            where = self.leaves.compile(Leaf(sql=event.where), level, "where")
+            assert where is not None  # noqa: S101
+            wanted, unsure = where.value, first_fault(where.faults)
+        when = time.raw if time else "null::bigint"
+        if self.bounds.until_s is not None:
+            wanted = f"({wanted} and coalesce({when} < {self.bounds.until_s}, true))"
+        members, faults = self._properties(event, level)
+        event_id = self._event_id(at, event, level, faults)
+        value = self._value(event, level, faults)
+        faults[:0] = time.faults if time else ()
+        column = ", ".join(leaf_columns(event.time))
+        late = f"t{at} not between {self.bounds.earliest_s} and {self.bounds.latest_s}"
+        faults += [
+            Fault(f"t{at} is null", "no_time", column, level),
+            Fault(late, "time_out_of_range", column, level),
+            Fault(f"i{at} is null", "no_event_id", "", level),
+        ]
+        columns = [
+            f"{when} as t{at}",
+            f"{event_id} as i{at}",
+            f"({value})::decimal(38,6) as v{at}",
+            f"{json_object(members)} as p{at}",
+            f"{unsure} as q{at}",
+            f"coalesce({wanted}, false) and q{at} is null as w{at}",
+            f"case when w{at} then {first_fault(faults)} end as r{at}",
+        ]
+        gathered = [(f"w{at}", f"any_of(w{at})"), (f"q{at}", f"first_of(q{at})")]
+        gathered.append((f"r{at}", f"first_of(r{at})"))
+        return _Block(level, columns, gathered)
+
+    def _properties(self, event: Event, level: Level) -> tuple[list[tuple[str, str]], list[Fault]]:
+        members, faults = [], []
+        for name, leaf in event.properties.items():
+            if name in _SPECIAL:
+                continue
+            made = self.leaves.compile(leaf, level, name)
+            if made is not None:
+                members.append((name, made.json))
+                faults += made.faults
+        return members, faults
+
+    def _event_id(self, at: int, event: Event, level: Level, faults: list[Fault]) -> str:
+        if event.event_id is None:
+            # The documented format. Source: Track API reference v1-2, ``$event_id``:
+            # "event name+timestamp+customer email/id".
+            name = quote(f"{event.event}+")
+            return f"{name} || t{at}::varchar || '+' || who"
+        made = self.leaves.compile(event.event_id, level, "$event_id")
+        if made is None:
+            return "null::varchar"
+        faults += made.faults
+        return f"nullif({made.text}, '')"
+
+    def _value(self, event: Event, level: Level, faults: list[Fault]) -> str:
+        leaf = event.properties.get("$value")
+        made = self.leaves.compile(leaf, level, "$value") if leaf is not None else None
+        if made is None:
+            return "null"
+        faults += made.faults
+        # what is written, so that the amount is rounded once
+        return f"try_cast({made.text} as decimal(38,6))"
+
+    def _event_rows(self, at: int, event: Event) -> str:
+        per_line = event.per == "line"
+        k = "l." if per_line else "x."
+        source = "l join x on l.o = x.o" if per_line else "x"
+        metric = f"{KEY_VERSION}{SEPARATOR}{event.event}{SEPARATOR}"
+        content = (
+            f"concat({k}t{at}, chr(31), {k}v{at}, chr(31), x.whose, chr(31), x.who, chr(31), "
+            f"{k}p{at})"
+        )
+        columns = {
+            "key": f"unhex(left(sha256({quote(metric)} || {k}i{at}), 32))",
+            "person": "x.person",
+            "metric": quote(event.event),
+            "event_id": f"{k}i{at}",
+            "time": f"{k}t{at}",
+            "value": f"{k}v{at}",
+            "currency": "null::varchar",
+            **{name: f"x.{name}" for name in (*IDENTIFIERS, *PROFILE_FIELDS, "profile")},
+            "properties": f"{k}p{at}",
+            "content": f"unhex(left(sha256({content}), 16))",
+            "file": "x._file",
+            "row": "x._row",
+        }
+        assert list(columns) == [n for n in EVENTS.names if "size" not in n]  # noqa: S101
+        select = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in columns.items())
+        return f"select {select} from {source} where x.accepted and {k}w{at}"
+
+    # orders ------------------------------------------------------------------------------------
+
+    def _orders(self, people: "_People", blocks: Sequence["_Block"]) -> str:
+        lines = self._has_lines(blocks)
+        joined = f"t join ({self._gathered(blocks)}) g on t.o = g.o" if lines else "t"
+        rows = "select t.*, g.* exclude (o) from " if lines else "select t.* from "
+        person = self._person_columns(people)
+        events = [column for block in blocks if block.level == "order" for column in block.columns]
+        reason = self._reason(people, blocks)
+        wanted = " or ".join(f"w{at}" for at in range(len(blocks)))
+        columns = [
+            "*",
+            *person,
+            *events,
+            f"{reason} as reason",
+            f"reason is null and ({wanted}) as accepted",
+            f"reason is null and not ({wanted}) as left_out",
+        ]
+        return f"select {', '.join(columns)} from ({rows}{joined})"
+
+    def _person_columns(self, people: "_People") -> list[str]:
+        nothing = "null::varchar"
+        columns = []
+        for name in IDENTIFIERS:
+            made = people.identifiers.get(name)
+            columns.append(f"{made.text if made else nothing} as {name}")
+        for name in PROFILE_FIELDS:
+            found = people.fields.get(name)
+            text = nothing if found is None else found.json if name == "consent" else found.text
+            columns.append(f"{text} as {name}")
+        own = json_object([(name, made.json) for name, made in people.own])
+        whose = " ".join(f"when {name} is not null then {quote(name)}" for name in IDENTIFIERS)
+        hashed = f"{quote(KEY_VERSION)}, chr(31), whose, chr(31), who"
+        return [
+            *columns,
+            f"{own} as profile",
+            f"coalesce({', '.join(IDENTIFIERS)}) as who",
+            f"case {whose} end as whose",
+            f"unhex(left(sha256(concat({hashed})), 32)) as person",
+        ]
+
+    def _reason(self, people: "_People", blocks: Sequence["_Block"]) -> str:
+        first = [
+            Fault("_ragged", "ragged_row", "", "order"),
+            Fault("_orderless", "no_order", ", ".join(self.schema.source.order or ()), "order"),
+            Fault("_differs", "differs_across_files", "", "order"),
+        ]
+        ats = range(len(blocks))
+        unsure = ", ".join(f"q{at}" for at in ats)
+        wanted = " or ".join(f"w{at}" for at in ats)
+        whole = [*self._agreeing(), *self._person_faults(people)]
+        events = ", ".join(f"r{at}" for at in ats)
+        return (
+            f"coalesce({first_fault(first)}, {unsure}, case when {wanted} then "
+            f"coalesce({first_fault(whole)}, {events}) end)"
+        )
+
+    def _clocks(self, state: str) -> str:
+        flags = [sql for sql, found in self.leaves.clocks.items() if found == state]
+        return " or ".join(f"coalesce({flag}, false)" for flag in flags) or "false"
+
+
+def quote_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    identifiers: dict[str, LeafSql]
+    fields: dict[str, LeafSql]
+    own: list[tuple[str, LeafSql]]
+
+    @property
+    def all(self) -> list[LeafSql]:
+        own = [made for _, made in self.own]
+        return [*self.identifiers.values(), *self.fields.values(), *own]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The SQL columns of one event: where they are computed, and how x learns of them."""
+
+    level: Level
+    columns: list[str]
+    gathered: list[tuple[str, str]]

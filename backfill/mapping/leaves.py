@@ -1,0 +1,403 @@
+"""A leaf of a schema as SQL: its JSON, its text, and what makes its order a reject."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from backfill.event import SEPARATOR
+from backfill.mapping.cells import (
+    BY_VALUE,
+    REASONS,
+    CellSql,
+    as_json,
+    as_sql,
+    as_text,
+    decimal_text,
+    quote,
+    read_cell,
+    rounded,
+)
+from backfill.schema.bind import BoundSchema
+from backfill.schema.expression import result_type
+from backfill.schema.model import Leaf
+from backfill.schema.template import parse_template
+from backfill.schema.types import Type
+from backfill.schema.uses import (
+    SQL_TYPES,
+    Level,
+    column_type,
+    is_line_column,
+    leaf_expression,
+    leaf_type,
+)
+
+SUM_BOUND: Final = 10**15
+"""A line's part of a sum is below this, so that no sum can leave DECIMAL(38)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A condition that makes an order a reject."""
+
+    condition: str
+    reason: str
+    column: str
+    level: Level
+
+
+@dataclass(frozen=True, slots=True)
+class LeafSql:
+    json: str
+    text: str
+    value: str
+    """As SQL sees it: a number for money, a timestamp for a time."""
+    faults: tuple[Fault, ...] = ()
+    raw: str = ""
+    """As the cell's own type holds it: Unix seconds for a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByValue:
+    """Cells that Python reads, over distinct values: joined in as a table of cell and value."""
+
+    table: str
+    cell: str
+    column: str
+    kind: Type
+
+
+@dataclass(slots=True)
+class Stage:
+    """The columns that one SELECT computes, each once, under a name of its own."""
+
+    prefix: str
+    columns: dict[str, str] = field(default_factory=dict)
+    """SQL to name."""
+
+    def name(self, sql: str) -> str:
+        return self.columns.setdefault(sql, f"{self.prefix}{len(self.columns)}")
+
+    def select(self) -> list[str]:
+        return [f"{sql} as {name}" for sql, name in self.columns.items()]
+
+
+@dataclass(slots=True)
+class LeafCompiler:
+    """Turns leaves into SQL, and keeps what the stages of the query have to compute for them."""
+
+    bound: BoundSchema
+    raw: Callable[[str], str]
+    """A column's name in SQL."""
+    typed: Callable[[str], bool]
+    """Does the export itself hold this column as dates or times?"""
+    order_cells: Stage = field(default_factory=lambda: Stage("ov"))
+    line_cells: Stage = field(default_factory=lambda: Stage("lv"))
+    clocks: dict[str, str] = field(default_factory=dict)
+    """SQL of x that tells whether a clock skipped an order's hour, or showed it twice."""
+    line_values: Stage = field(default_factory=lambda: Stage("le"))
+    gathered: Stage = field(default_factory=lambda: Stage("ga"))
+    by_value: dict[tuple[Level, str, Type], ByValue] = field(default_factory=dict)
+
+    def compile(self, leaf: Leaf, level: Level, key: str | None = None) -> LeafSql | None:
+        """None where the leaf is optional and the export lacks its column."""
+        kind = leaf_type(self.bound.schema, leaf, key)
+        match leaf.kind:
+            case "value":
+                return self._constant(leaf.value or "", kind)
+            case "column":
+                return self._column(leaf, kind, level)
+            case "template":
+                return self._template(leaf, kind, level)
+            case "sql":
+                return self._sql(leaf, level, key)
+            case "sum":
+                return self._sum(leaf)
+            case "each":
+                return self._each(leaf)
+            case _:
+                return self._object(leaf, level)
+
+    def _stage(self, column: str) -> Stage:
+        return self.order_cells if self.level_of(column) == "order" else self.line_cells
+
+    def _has(self, names: Sequence[str]) -> bool:
+        return all(name in self.bound.columns for name in names)
+
+    def level_of(self, name: str) -> Level:
+        return "line" if is_line_column(self.bound.schema, name) else "order"
+
+    # cells -------------------------------------------------------------------------------------
+
+    def _cell(self, cell: str, kind: Type, level: Level, column: str) -> LeafSql:
+        """``cell`` read as ``kind``; computed once, in the stage of its level."""
+        stage = self.order_cells if level == "order" else self.line_cells
+        if kind.kind in BY_VALUE:
+            table = self._lookup(cell, kind, level, column)
+            value = stage.name(f"{table}.value")
+            read = CellSql(value, f"({cell} is not null and {value} is null)")
+        else:
+            zone = self.bound.schema.source.timezone
+            read = read_cell(cell, kind, zone, typed=self.typed(column))
+        known = read.value == cell or kind.kind in BY_VALUE
+        value = read.value if known else stage.name(read.value)
+        faults = _faults(stage, read, kind, column, level)
+        if read.clock is not None:
+            self._clock(stage.name(read.clock), level)
+        return LeafSql(
+            as_json(value, kind), as_text(value, kind), as_sql(value, kind), faults, value
+        )
+
+    def _clock(self, name: str, level: Level) -> None:
+        for state, case in (("skipped", 1), ("doubled", 2)):
+            here = f"({name} = {case})"
+            if level == "line":
+                here = self.gathered.name(f"any_of({self.line_values.name(here)})")
+            self.clocks[here] = state
+
+    def _lookup(self, cell: str, kind: Type, level: Level, column: str) -> str:
+        known = self.by_value.setdefault(
+            (level, cell, kind), ByValue(f"pv{len(self.by_value)}", cell, column, kind)
+        )
+        return known.table
+
+    def _plain(self, name: str) -> LeafSql:
+        """A column as it is declared, without a leaf's own options."""
+        return self._cell(
+            self.raw(name), column_type(self.bound.schema, name), self.level_of(name), name
+        )
+
+    # leaves ------------------------------------------------------------------------------------
+
+    def _constant(self, text: str, kind: Type) -> LeafSql:
+        """A constant in the schema, read by the same grammar as a cell."""
+        value = read_cell(quote(text), kind, self.bound.schema.source.timezone, typed=False).value
+        return LeafSql(
+            as_json(value, kind), as_text(value, kind), as_sql(value, kind), raw=f"({value})"
+        )
+
+    def _column(self, leaf: Leaf, kind: Type, level: Level) -> LeafSql | None:
+        name = leaf.column or ""
+        if not self._has([name]):
+            return None if leaf.default is None else self._constant(leaf.default, kind)
+        own: Level = self.level_of(name) if level == "line" else level
+        cell, faults = _mapped(_taken(self.raw(name), leaf.take), leaf, name, own)
+        found = self._cell(cell, kind, own, name)
+        found = self._with_default(found, leaf, kind)
+        return replace(found, faults=(*faults, *found.faults))
+
+    def _with_default(self, found: LeafSql, leaf: Leaf, kind: Type) -> LeafSql:
+        if leaf.default is None:
+            return found
+        other = self._constant(leaf.default, kind)
+        return LeafSql(
+            f"coalesce({found.json}, {other.json})",
+            f"coalesce({found.text}, {other.text})",
+            f"coalesce({found.value}, {other.value})",
+            found.faults,
+            f"coalesce({found.raw}, {other.raw})",
+        )
+
+    def _template(self, leaf: Leaf, kind: Type, level: Level) -> LeafSql | None:
+        template = parse_template(leaf.template or "")
+        if not self._has(template.columns):
+            return None if leaf.default is None else self._constant(leaf.default, kind)
+        pieces, faults = [], []
+        for part in template.parts:
+            if isinstance(part, str):
+                pieces.append(quote(part))
+            elif part == ("line",):
+                pieces.append("line::varchar")
+            else:
+                column = self._plain(part[0])
+                pieces.append(column.text)
+                faults += column.faults
+        name = leaf.template or ""
+        cell, unmapped = _mapped(f"({' || '.join(pieces)})", leaf, name, level)
+        made = self._cell(cell, kind, level, name)
+        made = replace(made, faults=(*faults, *unmapped, *made.faults))
+        return self._with_default(made, leaf, kind)
+
+    def _expression(self, leaf: Leaf) -> tuple[str, str, bool, tuple[Fault, ...]] | None:
+        """SQL, its type, whether money is in it, the faults of its columns."""
+        expression = leaf_expression(leaf)
+        if expression is None or not self._has(expression.columns):
+            return None
+        columns = {name: self._plain(name) for name in expression.columns}
+        names = {name: self._stage(name).name(column.value) for name, column in columns.items()}
+        sql = expression.sql(names.__getitem__)
+        faults = tuple(fault for column in columns.values() for fault in column.faults)
+        kinds = {name: column_type(self.bound.schema, name).kind for name in columns}
+        found = result_type(expression, {name: SQL_TYPES[kind] for name, kind in kinds.items()})
+        return f"try({sql})", found, "money" in kinds.values(), faults
+
+    def _sql(self, leaf: Leaf, level: Level, key: str | None) -> LeafSql | None:
+        found = self._expression(leaf)
+        if found is None:
+            return None if leaf.default is None else self._constant(leaf.default, leaf.as_ or _NUMBER)
+        sql, kind, money, faults = found
+        if key == "where":
+            return LeafSql(sql, sql, f"coalesce({sql}, false)", faults)
+        if key == "time":
+            raw = f"(epoch_us({sql}) // 1000000)"
+            return LeafSql(raw, raw, sql, faults, raw)
+        numeric = key == "$value" or money
+        value = sql
+        if leaf.default is not None:
+            value = f"coalesce({sql}, try_cast({quote(leaf.default)} as {kind}))"
+        return _result(value, kind, leaf.as_, money=numeric, faults=faults)
+
+    def _sum(self, leaf: Leaf) -> LeafSql | None:
+        found = self._expression(leaf)
+        if found is None:
+            return None if leaf.default is None else self._constant(leaf.default, leaf.as_ or _NUMBER)
+        sql, kind, money, faults = found
+        if not kind.startswith("DECIMAL"):
+            sql = f"try_cast({sql} as decimal(38,6))"
+        if leaf.default is not None:
+            sql = f"coalesce({sql}, try_cast({quote(leaf.default)} as decimal(38,6)))"
+        part = self.line_values.name(f"case when abs({sql}) < {SUM_BOUND} then {sql} end")
+        missing = self.gathered.name(f"any_of({self.line_values.name(f'({part} is null)')})")
+        total = self.gathered.name(f"sum_of({part})")
+        inner = self.gather_faults(faults)
+        made = _result(total, "DECIMAL", leaf.as_, money=money or leaf.as_ is None, faults=inner)
+        absent = Fault(missing, "no_value_in_sum", leaf.sum or "", "order")
+        return replace(made, faults=(*inner, absent))
+
+    def _each(self, leaf: Leaf) -> LeafSql | None:
+        assert leaf.each is not None  # noqa: S101
+        inner = self.compile(leaf.each, "line")
+        if inner is None:
+            return None
+        part = self.line_values.name(inner.json)
+        listed = self.gathered.name(f"list_of({part})")
+        json = f"('[' || {listed} || ']')"
+        return LeafSql(json, json, json, self.gather_faults(inner.faults), json)
+
+    def _object(self, leaf: Leaf, level: Level) -> LeafSql | None:
+        members = [(name, self.compile(member, level)) for name, member in (leaf.object or {}).items()]
+        present = [(name, member) for name, member in members if member is not None]
+        json = json_object([(name, member.json) for name, member in present])
+        faults = tuple(fault for _, member in present for fault in member.faults)
+        return LeafSql(json, json, json, faults, json)
+
+    def gather_faults(self, faults: Sequence[Fault]) -> tuple[Fault, ...]:
+        """Faults of single rows as faults of their order; those of order columns stay as is."""
+        found = []
+        for fault in faults:
+            if fault.level == "line":
+                part = self.line_values.name(fault.condition)
+                fault = replace(  # noqa: PLW2901
+                    fault, condition=self.gathered.name(f"any_of({part})"), level="order"
+                )
+            found.append(fault)
+        return tuple(found)
+
+
+_NUMBER: Final = Type("number")
+
+
+def _taken(cell: str, take: str | None) -> str:
+    """First or last name out of a whole one: "Ada Lovelace" or "Lovelace, Ada"."""
+    match take:
+        case "first_name":
+            plain, comma = f"split_part({cell}, ' ', 1)", f"trim(split_part({cell}, ',', 2))"
+        case "last_name":
+            rest = f"trim(substr({cell}, instr({cell}, ' ')))"
+            plain = f"case when contains({cell}, ' ') then {rest} end"
+            comma = f"trim(split_part({cell}, ',', 1))"
+        case _:
+            return cell
+    return f"nullif(case when contains({cell}, ',') then {comma} else {plain} end, '')"
+
+
+def _faults(
+    stage: Stage, read: CellSql, kind: Type, column: str, level: Level
+) -> tuple[Fault, ...]:
+    faults = []
+    if read.bad is not None:
+        faults.append(Fault(stage.name(read.bad), REASONS[kind.kind], column, level))
+    if read.zoneless is not None:
+        faults.append(Fault(stage.name(read.zoneless), "time_without_zone", column, level))
+    return tuple(faults)
+
+
+def _mapped(
+    cell: str, leaf: Leaf, column: str, level: Level
+) -> tuple[str, tuple[Fault, ...]]:
+    if leaf.map is None:
+        return cell, ()
+    cases = " ".join(f"when {quote(old)} then {quote(new)}" for old, new in leaf.map.items())
+    if leaf.otherwise is not None:
+        other = f"when {cell} is not null then {quote(leaf.otherwise)}"
+        known = ", ".join(quote(old) for old in leaf.map)
+        mapped = f"case when {cell} in ({known}) then case {cell} {cases} end {other} end"
+        return f"nullif({mapped}, '')", ()
+    known = ", ".join(quote(old) for old in leaf.map)
+    fault = Fault(f"({cell} not in ({known}))", "not_in_map", column, level)
+    return f"nullif(case {cell} {cases} end, '')", (fault,)
+
+
+def _result(
+    value: str, kind: str, wanted: Type | None, *, money: bool, faults: tuple[Fault, ...]
+) -> LeafSql:
+    """The result of SQL as JSON, by its SQL type or by ``as``."""
+    if wanted is not None and wanted.kind == "text":
+        text = f"nullif(trim(({value})::varchar), '')"
+        return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
+    if wanted is not None and wanted.kind == "boolean":
+        text = f"({value})::boolean::varchar"
+        return LeafSql(text, text, value, faults, value)
+    number = wanted.kind if wanted is not None else ("money" if money else "number")
+    match kind:
+        case _ if kind.startswith("DECIMAL") or kind in ("FLOAT", "DOUBLE") or "INT" in kind:
+            exact = _number_of(value, kind, number, wanted)
+            text = decimal_text(exact)
+            return LeafSql(text, text, exact, faults, exact)
+        case "BOOLEAN":
+            text = f"({value})::varchar"
+            return LeafSql(text, text, value, faults, value)
+        case "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE" | "DATE":
+            form = "%Y-%m-%d" if kind == "DATE" else "%Y-%m-%dT%H:%M:%SZ"
+            utc = f"timezone('UTC', {value})" if "ZONE" in kind else value
+            text = f"strftime({utc}, '{form}')"
+            return LeafSql(f"('\"' || {text} || '\"')", text, value, faults, value)
+        case "VARCHAR":
+            text = f"nullif(trim({value}), '')"
+            return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
+        case _:
+            text = f"to_json({value})::varchar"
+            return LeafSql(text, text, value, faults, value)
+
+
+def _number_of(value: str, kind: str, number: str, wanted: Type | None) -> str:
+    if number == "money":
+        inexact = kind in ("FLOAT", "DOUBLE")
+        exact = f"try_cast({value} as decimal(38,6))" if inexact else value
+        return rounded(exact, wanted.currency if wanted else None)
+    if number == "integer":
+        return f"try_cast({value} as decimal(38,0))"
+    return f"try_cast({value} as decimal(38,6))" if kind in ("FLOAT", "DOUBLE") else value
+
+
+def json_object(members: Sequence[tuple[str, str]]) -> str:
+    """SQL for an object of the members that are not NULL; NULL where there are none."""
+    if not members:
+        return "null::varchar"
+    pairs = ", ".join(f"{quote(json_text(name) + ':')} || {sql}" for name, sql in members)
+    return f"('{{' || nullif(concat_ws(',', {pairs}), '') || '}}')"
+
+
+def json_text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def first_fault(faults: Sequence[Fault]) -> str:
+    """SQL for ``reason U+001F column`` of the first fault that holds, NULL where none does."""
+    if not faults:
+        return "null::varchar"
+    arms = " ".join(
+        f"when {fault.condition} then {quote(fault.reason + SEPARATOR + fault.column)}"
+        for fault in dict.fromkeys(faults)
+    )
+    return f"(case {arms} end)"
