@@ -1,0 +1,325 @@
+"""What no slice can see: ids that clash, a person's newest event, what the ledger knows already.
+
+Works on the plan's own Parquet files with DuckDB, in bounded memory: its configuration gives it a
+little and a folder to spill to. No SQL of a schema comes here.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from backfill.event import IDENTIFIERS, PROFILE_FIELDS
+
+Profiles = Literal["newest", "none", "every"]
+
+MEMORY: Final = "256MB"
+
+Verdicts = list[npt.NDArray[np.uint8]]
+"""For each file of the plan, for each of its events, what becomes of it."""
+
+Order = tuple[int, int]
+"""An order by its first row: file, row."""
+
+
+class Verdict(IntEnum):
+    SEND = 0
+    CARRY = 1
+    """Sent with the person's attributes."""
+    KNOWN = 2
+    """The ledger says that it was delivered."""
+    REPEAT = 3
+    """The same event stands in the plan already."""
+    REJECTED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a ledger tells: events that were delivered, and people's newest attributes."""
+
+    delivered: Iterable[pa.RecordBatch] = ()
+    """key, content."""
+    carried: Iterable[pa.RecordBatch] = ()
+    """person, time, key."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricCount:
+    metric: str
+    events: int
+    first_s: int
+    last_s: int
+    value: str
+    """The sum of all values, in shortest exact form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdicts: Verdicts
+    clashes: frozenset[Order]
+    """Orders that must not be sent: an order that stands first has one of their ids."""
+    events: int
+    already: int
+    repeats: int
+    changed_orders: int
+    """Orders of which the ledger knows an event with other content."""
+    people: int
+    metrics: tuple[MetricCount, ...]
+    size: int
+    """Bytes of all bodies that are still to be sent."""
+    digest: str
+    """Of all keys and payloads of the plan, whatever the ledger knows."""
+
+
+def judge(
+    files: Sequence[Path], counts: Sequence[int], spill: Path, profiles: Profiles, known: Known
+) -> Judgement:
+    """``files`` hold ``event.EVENTS``; ``counts`` says how many each."""
+    with duckdb.connect(":memory:", config={"memory_limit": MEMORY}) as connection:
+        connection.execute(f"set temp_directory = '{_quoted(spill)}'")
+        connection.execute("set preserve_insertion_order = false")
+        judging = _Judging(connection, files, counts)
+        return judging.judgement(profiles, known)
+
+
+class _Judging:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[Path], counts: Sequence[int]
+    ) -> None:
+        self.connection = connection
+        self.verdicts = [np.full(count, Verdict.SEND, np.uint8) for count in counts]
+        parts = " union all by name ".join(
+            f"select *, {at}::utinyint as part, file_row_number as n "
+            f"from read_parquet('{_quoted(path)}', file_row_number = true)"
+            for at, path in enumerate(files)
+        )
+        connection.execute(f"create view e as {parts}")
+        connection.execute("create temp table out (part utinyint, n bigint)")
+
+    def judgement(self, profiles: Profiles, known: Known) -> Judgement:
+        clashes, repeats = self._clashes()
+        changed = self._known(known.delivered)
+        if profiles != "none":
+            self._carry(profiles, known.carried)
+        metrics = tuple(self._metrics())
+        already = sum(int((part == Verdict.KNOWN).sum()) for part in self.verdicts)
+        return Judgement(
+            self.verdicts,
+            frozenset(clashes),
+            sum(metric.events for metric in metrics),
+            already,
+            repeats,
+            changed,
+            self._people(),
+            metrics,
+            self._size(),
+            self._digest(profiles),
+        )
+
+    # each fact -----------------------------------------------------------------------------------
+
+    def _clashes(self) -> tuple[set[Order], int]:
+        """Marks the events of orders that clash, and events that stand in the plan twice."""
+        self.connection.execute(
+            "create temp table twice as select key from e group by key having count(*) > 1"
+        )
+        rows = self._rows(
+            "select file, row, key, content, part, n from e semi join twice using (key) "
+            "order by file, row, part, n"
+        )
+        rejected, repeats = _first_come(rows)
+        for part, n in repeats:
+            self.verdicts[part][n] = Verdict.REPEAT
+        self._out(repeats)
+        if rejected:
+            self._reject(rejected)
+        return rejected, len(repeats)
+
+    def _reject(self, orders: set[Order]) -> None:
+        table = pa.table(
+            {
+                "file": pa.array([file for file, _ in orders], pa.int32()),
+                "row": pa.array([row for _, row in orders], pa.int64()),
+            }
+        )
+        self.connection.register("rejected", table)
+        query = "select part, n from e semi join rejected using (file, row)"
+        marks = self.connection.sql(query).to_arrow_table()
+        self._mark(marks, Verdict.REJECTED)
+        self.connection.execute("insert into out select part, n from marks")
+
+    def _out(self, places: Sequence[tuple[int, int]]) -> None:
+        if places:
+            table = pa.table(
+                {
+                    "part": pa.array([part for part, _ in places], pa.uint8()),
+                    "n": pa.array([n for _, n in places], pa.int64()),
+                }
+            )
+            self.connection.register("repeats", table)
+            self.connection.execute("insert into out select part, n from repeats")
+
+    @property
+    def _in(self) -> str:
+        """The events that stand: neither rejected nor a repeat."""
+        empty = not self._rows_count("out")
+        return "e" if empty else "(select * from e anti join out using (part, n))"
+
+    def _known(self, delivered: Iterable[pa.RecordBatch]) -> int:
+        schema = pa.schema([("key", pa.binary(16)), ("content", pa.binary(8))])
+        reader = pa.RecordBatchReader.from_batches(schema, delivered)
+        self.connection.register("ledger", reader)
+        self.connection.execute(
+            "create temp table delivered as select key, last(content) as content from ledger "
+            "group by key"
+        )
+        if not self._rows_count("delivered"):
+            return 0
+        query = (
+            "select part, n, file, row, e.content <> d.content as changed "
+            f"from {self._in} e join delivered d using (key)"
+        )
+        changed: set[Order] = set()
+        for batch in self.connection.sql(query).to_arrow_reader():
+            self._mark(pa.Table.from_batches([batch]), Verdict.KNOWN)
+            differing = batch.filter(batch["changed"])
+            changed.update(
+                zip(differing["file"].to_pylist(), differing["row"].to_pylist(), strict=True)
+            )
+        return len(changed)
+
+    def _carry(self, profiles: Profiles, carried: Iterable[pa.RecordBatch]) -> None:
+        if profiles == "every":
+            for part in self.verdicts:
+                part[part == Verdict.SEND] = Verdict.CARRY
+            return
+        schema = pa.schema(
+            [("person", pa.binary(16)), ("time", pa.int64()), ("key", pa.binary(16))]
+        )
+        reader = pa.RecordBatchReader.from_batches(schema, carried)
+        self.connection.register("carried", reader)
+        self.connection.execute(
+            "create temp table latest as select person, max(row(time, key)) as top from carried "
+            "group by person"
+        )
+        newest = (
+            "select person, max(row(time, key)) as top, "
+            "max(row(time, key, part, n)) as place from "
+            f"{self._in} group by person"
+        )
+        query = (
+            f"select place[3] as part, place[4] as n from ({newest}) p left join latest l "
+            "using (person) where l.top is null or p.top > l.top"
+        )
+        for batch in self.connection.sql(query).to_arrow_reader():
+            self._mark(pa.Table.from_batches([batch]), Verdict.CARRY, only=Verdict.SEND)
+
+    def _mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
+        part = places["part"].to_numpy()
+        n = places["n"].to_numpy()
+        for at, verdicts in enumerate(self.verdicts):
+            here = n[part == at]
+            if only is not None:
+                here = here[verdicts[here] == only]
+            verdicts[here] = verdict
+
+    # sums ----------------------------------------------------------------------------------------
+
+    def _metrics(self) -> Iterator[MetricCount]:
+        query = (
+            "select metric, count(*), min(time), max(time), "
+            "coalesce(sum(value), 0)::decimal(38,6)::varchar "
+            f"from {self._in} group by metric order by metric"
+        )
+        for metric, events, first, last, value in self._rows(query):
+            yield MetricCount(metric, events, first, last, _short(value))
+
+    def _people(self) -> int:
+        [(people,)] = self._rows(f"select count(distinct person) from {self._in}")
+        return int(people)
+
+    def _size(self) -> int:
+        size = 0
+        reader = self.connection.sql(
+            "select part, n, size, attributes_size from e"
+        ).to_arrow_reader()
+        for batch in reader:
+            part, n = batch["part"].to_numpy(), batch["n"].to_numpy()
+            sizes, extra = batch["size"].to_numpy(), batch["attributes_size"].to_numpy()
+            for at, verdicts in enumerate(self.verdicts):
+                here = part == at
+                found = verdicts[n[here]]
+                size += int(sizes[here][found <= Verdict.CARRY].sum())
+                size += int(extra[here][found == Verdict.CARRY].sum())
+        return size
+
+    def _digest(self, profiles: Profiles) -> str:
+        """Independent of the order of events: each one's hash, all combined by exclusive or."""
+        attributes = "''"
+        if profiles != "none":
+            fields = ", chr(31), ".join((*IDENTIFIERS, *PROFILE_FIELDS, "profile"))
+            attributes = f"concat({fields})"
+        query = (
+            f"select coalesce(bit_xor(md5_number(concat(hex(key), hex(content), {attributes}))), "
+            f"0)::varchar from {self._in}"
+        )
+        [(combined,)] = self._rows(query)
+        whole = f"{profiles} {combined}"
+        [(digest,)] = self._rows(f"select sha256('{whole}')")
+        return str(digest)[:16]
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query).fetchall()
+
+    def _rows_count(self, table: str) -> int:
+        [(rows,)] = self._rows(f"select count(*) from {table}")
+        return int(rows)
+
+
+def _first_come(
+    rows: Iterable[tuple[int, int, bytes, bytes, int, int]],
+) -> tuple[set[Order], list[tuple[int, int]]]:
+    """Which orders lose a clash, and which events are repeats; rows in the order of the export.
+
+    An order keeps its ids when no order before it that keeps its own has one of them with other
+    content. So an order that loses takes no id from those behind it.
+    """
+    held: dict[bytes, bytes] = {}
+    rejected: set[Order] = set()
+    repeats: list[tuple[int, int]] = []
+    orders: Mapping[Order, list[tuple[bytes, bytes, int, int]]] = defaultdict(list)
+    for file, row, key, content, part, n in rows:
+        orders[file, row].append((key, content, part, n))
+    for order, events in orders.items():
+        own: dict[bytes, bytes] = {}
+        again: list[tuple[int, int]] = []
+        clash = False
+        for key, content, part, n in events:
+            first = held.get(key, own.get(key))
+            if first is None:
+                own[key] = content
+            elif first == content:
+                again.append((part, n))
+            else:
+                clash = True
+        if clash:
+            rejected.add(order)
+        else:
+            held |= own
+            repeats += again
+    return rejected, repeats
+
+
+def _short(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -1,0 +1,319 @@
+"""The folder where both halves meet: the events of an export in Parquet, judged, and its rejects."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from backfill.event import EVENTS
+from backfill.judge import Judgement, Known, Order, Profiles, Verdict, judge
+from backfill.mapping.compile import Bounds, compile_schema
+from backfill.mapping.slices import MEMBERS, REJECTS, Counts, Mapped, Mapper
+from backfill.schema.bind import BoundSchema
+from backfill.sources.export import Export
+from backfill.sources.spill import buckets_for, spill
+
+WORKERS: Final = 2
+"""DuckDB and Arrow work outside Python's lock; two threads keep two cores busy."""
+
+ROW_GROUP: Final = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the API says of one event, before it is sent."""
+
+    measure: Callable[[pa.Table], pa.Table]
+    """size and attributes_size of each event, in bytes of its request."""
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row of a rejected order."""
+
+    reason: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that one run would do, on disk; ``judgement`` says what is sent."""
+
+    folder: Path
+    counts: Counts
+    judgement: Judgement
+    reasons: Mapping[str, int]
+    """Rejected orders by reason."""
+
+    @property
+    def to_send(self) -> int:
+        return self.judgement.events - self.judgement.already
+
+    def pending(self, limit: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The events to send, at most ``limit``, as ``event.EVENTS`` with a bool ``carries``."""
+        left = self.to_send if limit is None else min(limit, self.to_send)
+        for path, verdicts in zip(_parts(self.folder), self.judgement.verdicts, strict=True):
+            start = 0
+            for batch in pq.ParquetFile(path).iter_batches(8_192):
+                if left <= 0:
+                    return
+                here = verdicts[start : start + batch.num_rows]
+                start += batch.num_rows
+                batch = batch.append_column("carries", pa.array(here == Verdict.CARRY))  # noqa: PLW2901
+                wanted = batch.filter(pa.array(here <= Verdict.CARRY))
+                wanted = wanted.slice(0, min(left, wanted.num_rows))
+                left -= wanted.num_rows
+                if wanted.num_rows:
+                    yield wanted
+
+    def rejected_rows(self) -> dict[int, dict[int, Reject]]:
+        """For each file, for each row of a rejected order, why."""
+        found: dict[int, dict[int, Reject]] = {}
+        for path in sorted(self.folder.glob("rejects-*.parquet")):
+            for batch in pq.ParquetFile(path).iter_batches():
+                for row in batch.to_pylist():
+                    why = Reject(row["reason"], row["column"])
+                    found.setdefault(row["file"], {})[row["row"]] = why
+        clash = Reject("id_clash", "$event_id")
+        for file, row in self._rows_of(self.judgement.clashes):
+            found.setdefault(file, {})[row] = clash
+        return found
+
+    def _rows_of(self, orders: frozenset[Order]) -> Iterator[Order]:
+        yield from orders
+        if not orders:
+            return
+        for path in sorted(self.folder.glob("members-*.parquet")):
+            for batch in pq.ParquetFile(path).iter_batches():
+                columns = [batch[name].to_pylist() for name in MEMBERS.names]
+                for file, row, order_file, order_row in zip(*columns, strict=True):
+                    if (order_file, order_row) in orders:
+                        yield file, row
+
+
+def make_plan(
+    bound: BoundSchema,
+    export: Export,
+    folder: Path,
+    *,
+    profiles: Profiles,
+    bounds: Bounds,
+    limits: Limits,
+    known: Known,
+    on_rows: Callable[[int], None] = lambda _: None,
+) -> Plan:
+    """Read all of an export, map it, judge it; ``folder`` is made and left with the plan.
+
+    Raises ExportError where the export cannot be read to its end.
+    """
+    folder.mkdir(mode=0o700, parents=True)
+    making = _Making(bound, export, folder, profiles, bounds, limits, on_rows)
+    outcomes = making.map_all()
+    counts = sum((outcome.counts for outcome in outcomes), Counts())
+    reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
+    judgement = judge(
+        _parts(folder), [outcome.events for outcome in outcomes], folder / "spill", profiles, known
+    )
+    clashes = len(judgement.clashes)
+    plan = Plan(folder, counts, judgement, reasons)
+    if clashes:
+        rows = sum(1 for _ in plan._rows_of(judgement.clashes))  # noqa: SLF001
+        plan = replace(
+            plan, counts=_rejecting(counts, clashes, rows), reasons=reasons + Counter(id_clash=clashes)
+        )
+    _assert_adds_up(plan)
+    return plan
+
+
+def _rejecting(counts: Counts, orders: int, rows: int) -> Counts:
+    return replace(
+        counts,
+        rows_accepted=counts.rows_accepted - rows,
+        rows_rejected=counts.rows_rejected + rows,
+        orders_accepted=counts.orders_accepted - orders,
+        orders_rejected=counts.orders_rejected + orders,
+    )
+
+
+def _assert_adds_up(plan: Plan) -> None:
+    """Nothing may vanish between the export and the plan."""
+    counts = plan.counts
+    parts = counts.rows_accepted + counts.rows_rejected + counts.rows_left_out
+    if counts.rows != parts or sum(plan.reasons.values()) != counts.orders_rejected:
+        raise AssertionError(f"rows do not add up: {counts}, {dict(plan.reasons)}")
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events-*.parquet"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    counts: Counts
+    reasons: Counter[str]
+    events: int
+
+
+class _Making:
+    def __init__(
+        self,
+        bound: BoundSchema,
+        export: Export,
+        folder: Path,
+        profiles: Profiles,
+        bounds: Bounds,
+        limits: Limits,
+        on_rows: Callable[[int], None],
+    ) -> None:
+        self.folder = folder
+        self.limits = limits
+        self.across_files = bound.schema.source.across_files
+        self.carries = profiles != "none"
+        self.on_rows = on_rows
+        self.program = compile_schema(bound, export.temporal, bounds, attributes=self.carries)
+        self._export = export
+        self._reading = threading.Lock()
+        self._stopped = False
+
+    def map_all(self) -> list[_Outcome]:
+        slices = self._slices()
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="backfill-map") as threads:
+            tasks = [threads.submit(self._work, at, slices) for at in range(WORKERS)]
+            try:
+                return [task.result() for task in tasks]
+            finally:
+                self._stopped = True
+                for task in tasks:
+                    task.exception()
+                slices.close()
+
+    def _slices(self) -> Iterator[pa.Table]:
+        batches = self._counted(self._export.batches(self.program.columns))
+        if not self.program.order:
+            yield from batches
+            return
+        buckets = buckets_for(self._export.text_bytes)
+        yield from spill(batches, self.program.order, self.folder / "spill", buckets)
+
+    def _counted(self, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        for batch in batches:
+            if self._stopped:
+                return
+            self.on_rows(batch.num_rows)
+            yield batch
+
+    def _next(self, slices: Iterator[pa.Table]) -> pa.Table | None:
+        with self._reading:
+            return None if self._stopped else next(slices, None)
+
+    def _work(self, at: int, slices: Iterator[pa.Table]) -> _Outcome:
+        outcome = _Outcome(Counts(), Counter(), 0)
+        mapper = Mapper(self.program, self.across_files)
+        try:
+            with _Writer(self.folder, at) as writer:
+                while (rows := self._next(slices)) is not None:
+                    mapped, sized = self._within_limits(mapper.map(rows))
+                    writer.write(sized, mapped)
+                    outcome = _Outcome(
+                        outcome.counts + mapped.counts,
+                        outcome.reasons + _orders_by_reason(mapped.rejects),
+                        outcome.events + sized.num_rows,
+                    )
+        except BaseException:
+            self._stopped = True
+            raise
+        finally:
+            mapper.close()
+        return outcome
+
+    def _within_limits(self, mapped: Mapped) -> tuple[Mapped, pa.Table]:
+        """The events with their sizes; orders with one that is too large are rejects."""
+        sizes = self.limits.measure(mapped.events)
+        events = mapped.events
+        for at, name in enumerate(EVENTS.names):
+            if name not in events.column_names:
+                events = events.add_column(at, EVENTS.field(name), sizes[name])
+        whole = sizes["size"]
+        if self.carries:
+            whole = pc.add(whole, sizes["attributes_size"])
+        if not events.num_rows or pc.max(whole).as_py() <= self.limits.max_bytes:
+            return mapped, events
+        large = events.append_column("whole", whole).filter(
+            pc.greater(whole, self.limits.max_bytes)
+        )
+        return _without(mapped, events, large)
+
+
+def _without(mapped: Mapped, events: pa.Table, large: pa.Table) -> tuple[Mapped, pa.Table]:
+    why = {
+        (event["file"], event["row"]): f"{event['metric']}: {event['whole']:,} bytes"
+        for event in large.select(["file", "row", "metric", "whole"]).to_pylist()
+    }
+    keep = [order not in why for order in _pairs(events, "file", "row")]
+    rejects = [
+        {"file": file, "row": row, "order_file": file, "order_row": row} for file, row in why
+    ]
+    member_keep = []
+    for member in mapped.members.to_pylist():
+        rejected = (member["order_file"], member["order_row"]) in why
+        member_keep.append(not rejected)
+        if rejected:
+            rejects.append(member)
+    for reject in rejects:
+        order = (reject["order_file"], reject["order_row"])
+        reject |= {"reason": "too_large", "column": why[order]}
+    table = pa.Table.from_pylist(rejects, schema=REJECTS)
+    rest = Mapped(
+        mapped.events,
+        pa.concat_tables([mapped.rejects, table]),
+        mapped.members.filter(pa.array(member_keep, pa.bool_())),
+        _rejecting(mapped.counts, len(why), len(rejects)),
+    )
+    return rest, events.filter(pa.array(keep, pa.bool_()))
+
+
+def _pairs(table: pa.Table, one: str, other: str) -> Iterator[tuple[int, int]]:
+    return zip(table[one].to_pylist(), table[other].to_pylist(), strict=True)
+
+
+def _orders_by_reason(rejects: pa.Table) -> Counter[str]:
+    same_row = np.logical_and(
+        rejects["file"].to_numpy() == rejects["order_file"].to_numpy(),
+        rejects["row"].to_numpy() == rejects["order_row"].to_numpy(),
+    )
+    return Counter(rejects["reason"].filter(pa.array(same_row)).to_pylist())
+
+
+class _Writer:
+    """One worker's files of the plan."""
+
+    def __init__(self, folder: Path, at: int) -> None:
+        self._events = pq.ParquetWriter(folder / f"events-{at}.parquet", EVENTS, compression="lz4")
+        self._rejects = pq.ParquetWriter(folder / f"rejects-{at}.parquet", REJECTS)
+        self._members = pq.ParquetWriter(folder / f"members-{at}.parquet", MEMBERS)
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in (self._events, self._rejects, self._members):
+            writer.close()
+
+    def write(self, events: pa.Table, mapped: Mapped) -> None:
+        if events.num_rows:
+            self._events.write_table(events.cast(EVENTS), ROW_GROUP)
+        if mapped.rejects.num_rows:
+            self._rejects.write_table(mapped.rejects)
+        if mapped.members.num_rows:
+            self._members.write_table(mapped.members)
+
+
