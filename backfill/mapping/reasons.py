@@ -1,0 +1,30 @@
+"""Why an order is a reject: each code with the sentence that a person reads."""
+
+from typing import Final
+
+REASONS: Final = {
+    "ragged_row": "a row has more or fewer cells than the header (source: {ragged: pad} fills short ones)",
+    "no_order": "a row has cells, but none in the order column",
+    "differs_across_files": "several files have this order and disagree (source: {across_files: …} says which to trust)",
+    "differs_in_order": "the rows of one order disagree about who it is or which event it is",
+    "id_clash": "an order that stands earlier has the same event id and other content",
+    "no_identity": "no e-mail, phone number or id",
+    "test_domain": "Klaviyo discards addresses at this domain in silence (source: {allow_test_domains: true} sends them)",
+    "no_time": "the event has no time",
+    "no_event_id": "the event's id has an empty part",
+    "time_without_zone": "the time has no offset, and the schema names no source.timezone",
+    "time_out_of_range": "the time is before Klaviyo's first or more than a year ahead",
+    "too_large": "the event is larger than a request may be",
+    "not_in_map": "the cell is none of the values in map",
+    "no_value_in_sum": "a line has no value to add up",
+    "not_an_integer": "the cell is no integer",
+    "not_a_number": "the cell is no number (digits and one point; no exponent)",
+    "not_money": "the cell is no amount of money",
+    "not_a_boolean": "the cell is neither true nor false",
+    "not_a_time": "the cell is no time in the declared format (without one: ISO 8601)",
+    "not_a_date": "the cell is no date in the declared format (without one: YYYY-MM-DD)",
+    "not_an_email": "the cell is no e-mail address",
+    "not_a_phone": "the cell is no valid phone number",
+    "not_a_country": "the cell is no country's code or name",
+    "not_json": "the cell is no JSON",
+}

@@ -1,0 +1,75 @@
+"""A summary as lines for a terminal."""
+
+from collections.abc import Iterator
+
+from backfill.mapping.reasons import REASONS
+from backfill.report.summary import Summary
+
+
+def lines(summary: Summary) -> Iterator[str]:
+    yield f"{summary.rows:>12,} rows{_left_out(summary)}"
+    yield f"{summary.orders:>12,} orders, {summary.rejected:,} of them rejects"
+    for reason, orders in sorted(summary.reasons.items(), key=lambda pair: (-pair[1], pair[0])):
+        yield f"{orders:>14,} {reason}: {REASONS[reason]}"
+    people = f"of {summary.people:,} {_plural('person', 'people', summary.people)}"
+    yield f"{summary.events:>12,} events {people}"
+    width = max((len(metric.metric) for metric in summary.metrics), default=0)
+    for metric in summary.metrics:
+        span = f"{metric.first} … {metric.last}"
+        yield f"{metric.events:>14,} {metric.metric:<{width}}  {span}  value {metric.value}"
+    yield from _fate(summary)
+    yield from _remarks(summary)
+
+
+def _left_out(summary: Summary) -> str:
+    return f", {summary.rows_left_out:,} left out" if summary.rows_left_out else ""
+
+
+def _fate(summary: Summary) -> Iterator[str]:
+    if summary.already:
+        yield f"{summary.already:>12,} already delivered by an earlier run"
+    if summary.state == "planned":
+        size = _bytes(summary.bytes)
+        yield f"{summary.left:>12,} to send: {summary.requests:,} requests, {size}"
+        yield f"{'':>13}digest {summary.digest}"
+        return
+    yield f"{summary.delivered:>12,} delivered in {summary.requests:,} requests"
+    if summary.refused:
+        yield f"{summary.refused:>12,} refused by Klaviyo"
+    if summary.left:
+        yield f"{summary.left:>12,} left"
+
+
+def _remarks(summary: Summary) -> Iterator[str]:
+    if summary.repeats:
+        yield f"note: {summary.repeats:,} events stand more than once and are sent once"
+    if summary.changed_orders:
+        yield (
+            f"note: {summary.changed_orders:,} orders changed since they were delivered; what "
+            "Klaviyo has of them stays as it was"
+        )
+    if summary.clock_skipped:
+        yield (
+            f"note: {summary.clock_skipped:,} orders have a local time that the clock skipped "
+            "(moved forward)"
+        )
+    if summary.clock_doubled:
+        yield (
+            f"note: {summary.clock_doubled:,} orders have a local time that the clock showed twice "
+            "(taken for the first)"
+        )
+    for column, orders in summary.disagreements.items():
+        yield f'note: the rows of {orders:,} orders disagree in "{column}"; the first one counts'
+    for note in summary.notes:
+        yield f"note: {note}"
+
+
+def _plural(one: str, many: str, count: int) -> str:
+    return one if count == 1 else many
+
+
+def _bytes(size: int) -> str:
+    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= step:
+            return f"{size / step:.1f} {unit}"
+    return f"{size} bytes"
