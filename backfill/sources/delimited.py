@@ -1,0 +1,251 @@
+"""A CSV file, read as a stream of text columns with a number on every row."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from backfill.errors import ExportError
+from backfill.sources.dialect import DELIMITERS, delimiter_of
+from backfill.sources.encoding import FOUND_LATER, Place, encoding_of, utf8
+from backfill.sources.packing import (
+    CHUNK_BYTES,
+    Packing,
+    refuse_strangers,
+    text_estimate,
+    unpacked,
+    version_of,
+)
+from backfill.sources.part import BATCH_BYTES, Reading, Rows, positional
+from backfill.sources.quotes import guarded
+from backfill.sources.record import cells_of
+
+HEAD_BYTES: Final = 1 << 16
+"""What is looked at to find the dialect, and where the header must end."""
+
+RECORD_MAX_BYTES: Final = 64_000_000
+"""One record is held in memory as a whole; a real one has some kilobytes."""
+
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r(?=[^\n])")  # a CR at the end may be half of a CRLF
+
+_EXCEL_HINT: Final = re.compile(r"sep=.\s*$", re.MULTILINE)
+"""A first line in which a program tells Excel the delimiter."""
+
+
+class DelimitedFile:
+    """A ``Part`` that is a CSV file, plain or packed."""
+
+    temporal: frozenset[int] = frozenset()
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        packing: Packing,
+        reading: Reading,
+        *,
+        chunk_bytes: int = CHUNK_BYTES,
+        block_bytes: int = BATCH_BYTES,
+    ) -> None:
+        self.name = name
+        self._path = path
+        self._packing = packing
+        self._reading = reading
+        self._chunk_bytes = chunk_bytes
+        self._block_bytes = block_bytes
+        self._version = version_of(path, name)
+        self.text_bytes = text_estimate(path, name, packing)
+        self._encoding = self._encoding_of_head()
+        if self._encoding.startswith("utf-16"):
+            self.text_bytes //= 2
+        self.columns, self._header_bytes, self._delimiter = self._header()
+
+    @property
+    def dialect(self) -> str:
+        mark = DELIMITERS.get(self._delimiter, repr(self._delimiter))
+        encoding = self._encoding or "ASCII so far"
+        packed = "" if self._packing == "plain" else f", packed with {self._packing}"
+        return f"{mark} between cells, {encoding}{packed}"
+
+    def rows(self, columns: Sequence[int], *, lenient: bool = False) -> Iterator[Rows]:
+        del lenient  # a CSV's bytes are text, or it is refused as a whole
+        first = self._reading.skip + 2
+        for block in self._blocks():
+            rows = self._parsed(block, columns, first)
+            first += len(rows.numbers)
+            yield rows
+
+    def _encoding_of_head(self) -> str:
+        chunks = unpacked(self._path, self.name, self._packing, self._chunk_bytes)
+        head = _at_least(chunks, HEAD_BYTES)
+        if not head:
+            raise ExportError(f"{self.name}: is empty (0 bytes); export it again")
+        refuse_strangers(head, self.name, self._packing)
+        return encoding_of(head, self._reading.encoding, self.name)
+
+    def _header(self) -> tuple[tuple[str, ...], int, str]:
+        """The names, the bytes up to the first record, the delimiter."""
+        place = Place(self.name, self._encoding)
+        chunks = self._text(place)
+        head = _at_least(chunks, HEAD_BYTES)
+        at_head = Place(self.name)
+        at_head.line = place.line
+        whole = not next(chunks, b"")
+        self._encoding = place.encoding or ("ascii" if whole else FOUND_LATER)
+        if not head:
+            raise ExportError(
+                f"{self.name}: has no header behind the {self._reading.skip} lines to skip"
+            )
+        text = head.decode("utf-8", "ignore")
+        delimiter = delimiter_of(text, self._reading.delimiter, self.name)
+        for _ in guarded(iter([head]), delimiter, at_head, whole=whole):
+            pass
+        cells, end = cells_of(text, delimiter)
+        if end >= len(text) - 1 and not whole:
+            raise ExportError(
+                f"{self.name}: its header does not end within {HEAD_BYTES:,} bytes; "
+                "is it a CSV with one header line?"
+            )
+        names = tuple(cell.strip() for cell in cells)
+        if not any(names) or _EXCEL_HINT.match(text):
+            line = self._reading.skip + 1
+            raise ExportError(
+                f"{self.name}:{line}: is no header; "
+                f"if it stands in the next line, say `source: {{skip: {line}}}`"
+            )
+        end += 2 if text.startswith("\r\n", end) else 1
+        return names, len(text[:end].encode()), delimiter
+
+    def _text(self, place: Place) -> Iterator[bytes]:
+        chunks = unpacked(self._path, self.name, self._packing, self._chunk_bytes)
+        return _behind_lines(utf8(chunks, place), self._reading.skip)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Whole records without the header, about ``block_bytes`` at a time."""
+        if version_of(self._path, self.name) != self._version:
+            raise ExportError(f"{self.name}: was changed while it was read; start again")
+        place = Place(self.name, self._encoding)
+        pieces = guarded(self._text(place), self._delimiter, place)
+        ahead = self._header_bytes
+        for block in _whole_records(pieces, max(self._block_bytes, ahead), self.name):
+            if len(block) > ahead:
+                yield block[ahead:]
+            ahead = 0
+        self._encoding = place.encoding or "ascii"
+
+    def _parsed(self, block: bytes, columns: Sequence[int], first: int) -> Rows:
+        names = [f"c{place}" for place in range(len(self.columns))]
+        refused: list[tuple[int, list[str]]] = []
+
+        def turn_away(row: csv.InvalidRow) -> str:
+            refused.append((first + row.number - 1, cells_of(row.text, self._delimiter)[0]))
+            return "skip"
+
+        quoted = b'"' in block
+        try:
+            table = csv.read_csv(
+                pa.BufferReader(block),
+                read_options=csv.ReadOptions(
+                    use_threads=False, block_size=len(block) + 1, column_names=names
+                ),
+                parse_options=csv.ParseOptions(
+                    delimiter=self._delimiter,
+                    quote_char='"' if quoted else False,
+                    newlines_in_values=quoted,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=turn_away,
+                ),
+                convert_options=csv.ConvertOptions(
+                    check_utf8=False,  # done on the way here
+                    include_columns=[names[place] for place in dict.fromkeys(columns)] or names[:1],
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=[""],
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise ExportError(f"{self.name}: cannot be read from row {first} on") from error
+        cells = positional([table[names[place]] for place in columns], table.num_rows)
+        return self._with_refused(cells, columns, first, refused)
+
+    def _with_refused(
+        self,
+        cells: pa.Table,
+        columns: Sequence[int],
+        first: int,
+        refused: list[tuple[int, list[str]]],
+    ) -> Rows:
+        """The rows with those that pyarrow turned away put back where they stand."""
+        numbers = np.arange(first, first + cells.num_rows + len(refused), dtype=np.int64)
+        ragged = np.zeros(len(numbers), dtype=np.bool_)
+        surplus = {}
+        if refused:
+            width = len(self.columns)
+            back = np.array([number - first for number, _ in refused])
+            for at, (number, row) in zip(back, refused, strict=True):
+                ragged[at] = len(row) > width or not self._reading.pad_ragged
+                if len(row) > width:
+                    surplus[number] = row[width:]
+            cells = _merged(cells, _as_columns([row for _, row in refused], columns), back)
+        return Rows(cells, pa.array(numbers), pa.array(ragged), surplus)
+
+
+def _as_columns(rows: list[list[str]], columns: Sequence[int]) -> pa.Table:
+    """Cut or padded to the asked columns."""
+    texts = [
+        pa.array([row[place] or None if place < len(row) else None for row in rows], pa.string())
+        for place in columns
+    ]
+    return positional(texts, len(rows))
+
+
+def _merged(whole: pa.Table, refused: pa.Table, back: "np.typing.NDArray[np.int64]") -> pa.Table:
+    """Both tables' rows, those of ``refused`` at the places ``back``."""
+    places = np.arange(whole.num_rows + len(back))
+    order = np.empty(len(places), dtype=np.int64)
+    order[back] = whole.num_rows + np.arange(len(back))
+    order[np.setdiff1d(places, back, assume_unique=True)] = np.arange(whole.num_rows)
+    return pa.concat_tables([whole, refused]).take(pa.array(order))
+
+
+def _whole_records(
+    pieces: Iterator[tuple[bytes, int]], block_bytes: int, name: str
+) -> Iterator[bytes]:
+    held: list[bytes] = []
+    size = 0
+    for piece, end in pieces:
+        if end and size + end >= block_bytes:
+            yield b"".join([*held, piece[:end]])
+            held, size = [piece[end:]], len(piece) - end
+        else:
+            held.append(piece)
+            size += len(piece)
+        if size > RECORD_MAX_BYTES:
+            raise ExportError(f"{name}: a record is over {RECORD_MAX_BYTES // 1_000_000} MB")
+    yield b"".join(held)
+
+
+def _behind_lines(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    ahead = b""
+    while lines:
+        chunk = next(chunks, b"")
+        ahead += chunk
+        ends = list(islice(_LINE_END.finditer(ahead), lines))
+        if len(ends) == lines:
+            ahead = ahead[ends[-1].end() :]
+            break
+        if not chunk:
+            return
+    yield from chain([ahead] if ahead else [], chunks)
+
+
+def _at_least(chunks: Iterator[bytes], size: int) -> bytes:
+    head = b""
+    while len(head) < size and (chunk := next(chunks, b"")):
+        head += chunk
+    return head

@@ -1,0 +1,78 @@
+"""A Parquet file, read as a stream of text columns."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from backfill.errors import ExportError
+from backfill.sources.packing import faults_of, version_of
+from backfill.sources.part import BATCH_BYTES, Rows, whole_rows
+from backfill.sources.typed import SAMPLE_ROWS, is_temporal, rows_at_once, text_bytes, texts_of
+
+
+class ParquetFile:
+    """A ``Part`` that is a Parquet file; its first row is number 1."""
+
+    dialect = "Parquet"
+
+    def __init__(self, path: Path, name: str, *, block_bytes: int = BATCH_BYTES) -> None:
+        self.name = name
+        self._path = path
+        self._version = version_of(path, name)
+        with self._opened() as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+            self._raw_names: tuple[str, ...] = tuple(schema.names)
+            self.columns = tuple(raw.strip() for raw in self._raw_names)
+            everything = range(len(self.columns))
+            sample = next(self._texts(file, everything, SAMPLE_ROWS, lenient=True), None)
+        self.temporal = frozenset(n for n, kind in enumerate(schema.types) if is_temporal(kind))
+        self.text_bytes = text_bytes(sample, count) if sample else 0
+        self._rows_at_once = rows_at_once(self.text_bytes, count, block_bytes)
+
+    def rows(self, columns: Sequence[int], *, lenient: bool = False) -> Iterator[Rows]:
+        first = 1
+        with self._opened() as file:
+            for texts in self._texts(file, columns, self._rows_at_once, lenient=lenient):
+                yield whole_rows(texts, first)
+                first += texts.num_rows
+
+    def _texts(
+        self, file: pq.ParquetFile, columns: Sequence[int], rows: int, *, lenient: bool
+    ) -> Iterator[pa.Table]:
+        raw = [self._raw_names[place] for place in columns]
+        twice = len(set(self._raw_names)) < len(self._raw_names)
+        batches = file.iter_batches(rows, columns=None if twice else raw, use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowException, OSError) as error:
+                raise self._damaged() from error
+            if batch is None:
+                return
+            asked = [batch.column(self._place_in(batch, place)) for place in columns]
+            labels = [self.columns[place] for place in columns]
+            yield texts_of(self.name, labels, asked, batch.num_rows, lenient=lenient)
+
+    def _place_in(self, batch: pa.RecordBatch, place: int) -> int:
+        name = self._raw_names[place]
+        occurrence = self._raw_names[:place].count(name)
+        return int(batch.schema.get_all_field_indices(name)[occurrence])
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        with faults_of(self.name), self._path.open("rb") as raw:
+            if version_of(self._path, self.name) != self._version:
+                raise ExportError(f"{self.name}: was changed while it was read; start again")
+            try:
+                file = pq.ParquetFile(raw, page_checksum_verification=True)
+            except (pa.ArrowException, OSError) as error:
+                raise self._damaged() from error
+            yield file
+
+    def _damaged(self) -> ExportError:
+        return ExportError(
+            f"{self.name}: is no whole Parquet file; it is damaged or was cut short, write it again"
+        )

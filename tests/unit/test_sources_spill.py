@@ -1,0 +1,103 @@
+"""What is spilled comes back: every row once, orders whole, in their order."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backfill.errors import UsageError
+from backfill.sources.spill import buckets_for, spill
+
+KEYS = st.sampled_from(["1", " 1", "1\u00a0", "2", "3", "x" * 50, "", " ", None])
+
+
+def batches_of(rows, size):
+    for start in range(0, len(rows), size):
+        cut = rows[start : start + size]
+        yield pa.table(
+            {
+                "c0": pa.array([row[0] for row in cut], pa.string()),
+                "c1": pa.array([row[1] for row in cut], pa.string()),
+                "_row": pa.array(range(start, start + len(cut)), pa.int64()),
+            }
+        )
+
+
+def trimmed(cell):
+    return (cell or "").strip()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    rows=st.lists(st.tuples(KEYS, KEYS)),
+    size=st.integers(1, 9),
+    buckets=st.integers(1, 9),
+    key=st.sampled_from([["c0"], ["c0", "c1"]]),
+    held_bytes=st.sampled_from([1, 300, 1 << 20]),
+)
+def test_every_row_once_and_what_belongs_together_together(
+    tmp_path, rows, size, buckets, key, held_bytes
+):
+    folder = tmp_path / "spill"
+    tables = list(spill(batches_of(rows, size), key, folder, buckets, held_bytes=held_bytes))
+    assert not folder.exists()
+    assert len(tables) <= buckets
+    seen = {}
+    for place, table in enumerate(tables):
+        numbers = table["_row"].to_pylist()
+        assert numbers == sorted(numbers)
+        assert [rows[n] for n in numbers] == list(
+            zip(table["c0"].to_pylist(), table["c1"].to_pylist(), strict=True)
+        )
+        for number in numbers:
+            identity = tuple(trimmed(rows[number][name == "c1"]) for name in key)
+            assert not any(identity) or seen.setdefault(identity, place) == place
+    assert sorted(n for table in tables for n in table["_row"].to_pylist()) == list(
+        range(len(rows))
+    )
+
+
+def test_only_the_owner_may_read_it_and_it_goes_when_closed(tmp_path):
+    folder = tmp_path / "spill"
+    tables = spill(batches_of([("1", "a"), ("2", "b"), ("3", "c")], 1), ["c0"], folder, 8)
+    next(tables)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
+    tables.close()
+    assert not folder.exists()
+
+
+def test_it_goes_where_the_export_fails(tmp_path):
+    def failing():
+        yield from batches_of([("1", "a")], 1)
+        message = "cut short"
+        raise ValueError(message)
+
+    with pytest.raises(ValueError, match="cut short"):
+        list(spill(failing(), ["c0"], tmp_path / "spill", 4))
+    assert not (tmp_path / "spill").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "spill").mkdir()
+    with pytest.raises(UsageError, match=r"spill: rows cannot be set aside there \(File exists\)"):
+        list(spill(iter([]), ["c0"], tmp_path / "spill", 4))
+
+
+def test_rows_without_a_key_do_not_meet_in_one_bucket(tmp_path):
+    rows = [("", None)] * 1_000
+    tables = list(spill(batches_of(rows, 1_000), ["c0", "c1"], tmp_path / "spill", 10))
+    assert [table.num_rows for table in tables] == [100] * 10
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "buckets"),
+    [
+        pytest.param(0, 1, id="at least one"),
+        pytest.param(8_000_000, 1, id="eight megabytes are one"),
+        pytest.param(8_000_001, 2, id="one byte more are two"),
+        pytest.param(10**12, 512, id="at most 512"),
+    ],
+)
+def test_buckets_are_about_eight_megabytes(text_bytes, buckets):
+    assert buckets_for(text_bytes) == buckets
