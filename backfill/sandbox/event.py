@@ -1,0 +1,47 @@
+"""What one request asks Klaviyo to record, whichever API it came through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who an event belongs to: at least one of the three, each written as Klaviyo keeps it."""
+
+    email: str | None = None
+    phone_number: str | None = None
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event that has passed every rule that needs no memory of earlier ones.
+
+    ``properties`` are as they were sent, ``$event_id`` and ``$value`` among them; ``attributes``
+    are the customer properties as they were sent, without the identifiers.
+    ``time_s`` is None where the request leaves the time to Klaviyo.
+    """
+
+    token: str
+    metric: str
+    event_id: str | None
+    time_s: int | None
+    person: Person
+    properties: Mapping[str, object]
+    attributes: Mapping[str, object]
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not an error
+    """Klaviyo's no to one request.
+
+    ``reason`` is a word to count by, the text a sentence for people. Neither repeats a value from
+    the request: it may be somebody's address. ``status`` is for APIs that answer with one.
+    """
+
+    def __init__(
+        self, reason: str, text: str, *, token: str | None = None, status: int = 200
+    ) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.token = token
+        self.status = status

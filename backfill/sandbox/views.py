@@ -1,0 +1,81 @@
+"""What there is to look at in a sandbox: a page for people, the same as data for programs."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from backfill.sandbox import page, reading
+from backfill.sandbox.reading import Filter
+from backfill.sandbox.store import Store
+
+_LOCAL_HOSTS: Final = ("127.0.0.1", "localhost")
+
+View = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def add_views(app: web.Application, store: Store) -> None:
+    app.router.add_get("/", _local(_page(store)))
+    app.router.add_get("/_sandbox/stats", _local(_stats(store)))
+    for name, pages in (
+        ("events", reading.events),
+        ("profiles", reading.profiles),
+        ("refusals", reading.refusals),
+    ):
+        app.router.add_get(f"/_sandbox/{name}", _local(_lines(store, pages)))
+
+
+def _local(view: View) -> View:
+    """Answer only those who ask for this machine by name.
+
+    Without it a website could read the store: its own host name, resolved to 127.0.0.1, makes
+    this server one of its origin (DNS rebinding).
+    """
+
+    async def looked(request: web.Request) -> web.StreamResponse:
+        if request.host.partition(":")[0] not in _LOCAL_HOSTS:
+            raise web.HTTPForbidden(text=f"ask for http://{_LOCAL_HOSTS[0]}")
+        return await view(request)
+
+    return looked
+
+
+def _stats(store: Store) -> View:
+    async def view(_: web.Request) -> web.Response:
+        return web.json_response(reading.stats(store))
+
+    return view
+
+
+def _lines(store: Store, pages: reading.Pages) -> View:
+    async def view(request: web.Request) -> web.StreamResponse:
+        wanted = Filter(request.query.get("token"), request.query.get("metric"))
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        for rows in pages(store, wanted):
+            # ASCII: readers split lines at U+2028 and U+0085 too
+            text = "".join(f"{json.dumps(row)}\n" for row in rows)
+            await response.write(text.encode())
+            await asyncio.sleep(0)  # a write need not wait, and events come in meanwhile
+        await response.write_eof()
+        return response
+
+    return view
+
+
+def _page(store: Store) -> View:
+    async def view(_: web.Request) -> web.Response:
+        stats, months, last = (
+            reading.stats(store),
+            reading.months(store),
+            reading.last_events(store),
+        )
+        return web.Response(
+            text=page.page(stats, months, last),
+            content_type="text/html",
+            headers={"Content-Security-Policy": page.POLICY},
+        )
+
+    return view
