@@ -1,0 +1,1 @@
+"""Request bodies go to Klaviyo from here, and what it acknowledged into the ledger."""

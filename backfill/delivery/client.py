@@ -1,0 +1,159 @@
+"""The boundary with the network: one request goes out, a reply or a silence comes back."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from backfill.delivery.endpoint import base_url
+from backfill.delivery.retry import Silence
+from backfill.wire.interface import Reply, Wire
+
+MAX_REPLY_BYTES: Final = 65_536
+"""Klaviyo's longest answer is a list of errors; what follows is not read."""
+
+_AGENT: Final = "backfill/0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    """Without a byte of the answer."""
+    whole_s: float = 60.0
+    """From the first byte sent to the last one read, so that no answer drips for ever."""
+
+
+DEFAULT_TIMEOUTS: Final = Timeouts()
+
+
+class Client:
+    """Posts bodies of one wire format to one base URL; use it as an async context manager.
+
+    Redirects are never followed, cookies never kept, certificates always checked.
+
+    Raises:
+        UsageError: the URL may not be posted to.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        wire: Wire,
+        *,
+        connections: int,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> None:
+        self._url = httpx.URL(base_url(url) + wire.path)
+        self._method = wire.method
+        self._headers = httpx.Headers(
+            {
+                "user-agent": _AGENT,
+                # The transport does not unpack, and an answer of one byte has nothing to pack.
+                "accept-encoding": "identity",
+                **wire.headers,
+            }
+        )
+        self._whole_s = timeouts.whole_s
+        self._extensions = {
+            "timeout": {
+                "connect": timeouts.connect_s,
+                "read": timeouts.read_s,
+                "write": None,
+                "pool": None,
+            }
+        }
+        self._connections = connections
+        self._transport: AiohttpTransport | None = None
+
+    async def __aenter__(self) -> Self:
+        tls = _tls(self._url.scheme)
+        self._transport = AiohttpTransport(
+            verify=tls,
+            client=lambda: aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            ),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def post(self, body: bytes) -> Reply | Silence:
+        """Post one body; the answer as it came, or why there is none."""
+        try:
+            async with asyncio.timeout(self._whole_s):
+                return await self._exchange(body)
+        except (httpx.TransportError, aiohttp.ClientError, OSError) as err:
+            return Silence(_why(err))
+
+    async def _exchange(self, body: bytes) -> Reply | Silence:
+        if self._transport is None:
+            raise RuntimeError("the client posts only inside its async with")
+        request = httpx.Request(
+            self._method,
+            self._url,
+            headers=self._headers,
+            content=body,
+            extensions=self._extensions,
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            return _reply(response, await _beginning(response))
+        finally:
+            await response.aclose()
+
+
+def _tls(scheme: str) -> ssl.SSLContext:
+    if scheme == "https":
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
+
+
+def _reply(response: httpx.Response, text: bytes) -> Reply | Silence:
+    if response.status_code == HTTPStatus.OK and text:
+        return Reply(HTTPStatus.OK, text)  # nearly every answer; to search headers costs 12 µs
+    headers = response.headers
+    if not text and "content-length" not in headers and "transfer-encoding" not in headers:
+        # Its end is marked by nothing: an answer that broke off looks the same. An empty one
+        # counts as a yes for Track, so it has to be a whole one.
+        return Silence("the answer broke off")
+    return Reply(response.status_code, text, headers.get("retry-after"), headers.get("date"))
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    text = b""
+    async for chunk in response.aiter_raw():
+        text += chunk
+        if len(text) > MAX_REPLY_BYTES:
+            break
+    return text
+
+
+def _why(err: Exception) -> str:
+    """Say what happened; a foreign message may quote the request, so only its kind is named."""
+    # The transport calls a refused connection a timeout, so what it was made of is looked at.
+    cause = err if isinstance(err, TimeoutError) else err.__cause__ or err
+    match cause:
+        case aiohttp.ClientConnectorCertificateError():
+            said = "its TLS certificate is not valid"
+        case TimeoutError():
+            said = "no answer in time"
+        case aiohttp.ClientConnectorError():
+            said = "no connection"
+        case _:
+            said = "the connection broke"
+    return f"{said} ({type(cause).__name__})"

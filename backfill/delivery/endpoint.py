@@ -1,0 +1,40 @@
+"""Which addresses may be posted to."""
+
+from ipaddress import ip_address
+
+import httpx
+
+from backfill.errors import UsageError
+
+
+def base_url(text: str) -> str:
+    """Check a base URL and give it in its one spelling: lower case, no default port, no slash.
+
+    Raises:
+        UsageError: it is no URL, not https beyond this machine, or holds a user, a query or a
+            fragment.
+    """
+    try:
+        # Twice: the first reading keeps the port in "HTTPS://host:443".
+        url = httpx.URL(str(httpx.URL(text.strip())))
+    except httpx.InvalidURL as err:
+        raise UsageError(f"the URL cannot be read: {err}") from err
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise UsageError('the URL is not whole; write it like "https://a.klaviyo.com"')
+    if url.userinfo or url.query or url.fragment:
+        raise UsageError("the URL may hold host, port and path, but no user, query or fragment")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise UsageError(
+            f'"http://{url.host}" is not encrypted, and orders hold personal data; write '
+            f'"https://{url.host}" (http is for this machine alone)'
+        )
+    return str(url).rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Events become request bodies here, in the bytes that each of Klaviyo's APIs takes."""

@@ -1,0 +1,81 @@
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pytest
+
+from backfill.delivery.batch import chunks, encode, landed
+from backfill.delivery.ledger import CARRIER
+from backfill.wire.interface import Request
+from backfill.wire.track import Track
+
+EVENTS = pa.record_batch(
+    {
+        "key": pa.array([b"k" * 15 + bytes([n]) for n in range(3)], pa.binary(16)),
+        "content": pa.array([b"c" * 7 + bytes([n]) for n in range(3)], pa.binary(8)),
+        "person": pa.array([b"p" * 15 + bytes([n]) for n in range(3)], pa.binary(16)),
+        "metric": ["Placed Order", "Placed Order", "Ordered Product"],
+        "time": [1_500_000_000, 1_500_000_001, 1_500_000_002],
+        "carries": [True, False, True],
+        "size": pa.array([3_000_000, 4_000_000, 1_500_000], pa.int32()),
+        "attributes_size": pa.array([500_000, 500_000, 0], pa.int32()),
+    }
+)
+
+
+@dataclass(frozen=True)
+class TwoARequest(Track):
+    def requests(self, events):  # noqa: ARG002
+        yield Request(b"first", range(2))
+        yield Request(b"second", range(2, 3))
+
+
+def test_a_batch_keeps_what_the_ledger_needs_of_its_events():
+    first, second = encode(EVENTS, TwoARequest("aB3xYz"))
+    keys, people = EVENTS["key"].to_pylist(), EVENTS["person"].to_pylist()
+
+    assert (first.body, len(first), len(second)) == (b"first", 2, 1)
+    assert list(first.each_key()) == keys[:2]
+    assert first.contents == b"".join(EVENTS["content"].to_pylist()[:2])
+    assert first.carriers == CARRIER.pack(people[0], 1_500_000_000, keys[0])
+    assert second.carriers == CARRIER.pack(people[2], 1_500_000_002, keys[2])
+
+
+def test_acknowledged_batches_are_put_together_in_order():
+    together = landed(encode(EVENTS, TwoARequest("aB3xYz")))
+
+    assert len(together) == 3
+    assert together.keys == b"".join(EVENTS["key"].to_pylist())
+    assert len(together.carriers) == 2 * CARRIER.size
+    assert together.metrics == {"Placed Order", "Ordered Product"}
+
+
+def test_what_is_encoded_in_one_go_fits_in_memory():
+    assert [len(chunk) for chunk in chunks([EVENTS, EVENTS])] == [2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "encoded"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([0], [], id="an empty batch"),
+        pytest.param([1, 0, 2], [3], id="small ones are joined"),
+        pytest.param([1_999, 2, 1], [2_000, 1, 1], id="a full one goes"),
+        pytest.param([4_500], [2_000, 2_000, 500], id="a long one is cut"),
+    ],
+)
+def test_record_batches_of_any_length_are_encoded_in_large_ones(lengths, encoded):
+    pending = (
+        pa.record_batch(
+            {
+                "size": pa.array([100] * length, pa.int32()),
+                "attributes_size": pa.array([0] * length, pa.int32()),
+            }
+        )
+        for length in lengths
+    )
+
+    assert [len(chunk) for chunk in chunks(pending)] == encoded
+
+
+def test_no_body_is_in_a_repr():
+    assert "first" not in repr(encode(EVENTS, TwoARequest("aB3xYz")))

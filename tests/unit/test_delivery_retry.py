@@ -1,0 +1,184 @@
+import pytest
+
+from backfill.delivery.retry import (
+    Delivered,
+    Denied,
+    Patience,
+    Post,
+    Refused,
+    Silence,
+    Silent,
+    Wait,
+    attempts,
+)
+from backfill.wire.interface import Reply
+from backfill.wire.track import Track
+
+NOW_S = 1_000.0
+YES = Reply(200, b"1")
+JSON_NO = b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co"}]}'
+
+
+def steps(*answers, patience=Patience(), jitter=1.0):  # noqa: B008 - frozen
+    """Send the answers, one to each Post; give the waits and the outcome."""
+    trying = attempts(
+        Track("aB3xYz").read, jitter=lambda: jitter, now=lambda: NOW_S, patience=patience
+    )
+    waiting, waits, came = iter(answers), [], None
+    while True:
+        try:
+            step = trying.send(came)
+        except StopIteration as done:
+            assert list(waiting) == []
+            return waits, done.value
+        if isinstance(step, Wait):
+            waits.append(step)
+        came = next(waiting) if isinstance(step, Post) else None
+
+
+def alone(*waits_s):
+    return [Wait(wait_s, whole_run=False) for wait_s in waits_s]
+
+
+def together(*waits_s):
+    return [Wait(wait_s, whole_run=True) for wait_s in waits_s]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        pytest.param(YES, Delivered(), id="1 is delivered"),
+        pytest.param(Reply(200), Delivered(), id="an empty 200 is delivered"),
+        pytest.param(
+            Reply(200, b"0"),
+            Refused("answered-no", 200, "the answer was 0: not taken"),
+            id="0 is refused",
+        ),
+        pytest.param(
+            Reply(413), Refused("http-413", 413, "the answer was 413"), id="too large is refused"
+        ),
+        pytest.param(Reply(301), Denied(301), id="a redirect ends the run"),
+        pytest.param(Reply(401), Denied(401), id="401 ends the run"),
+        pytest.param(Reply(403, JSON_NO), Denied(403), id="a JSON 403 ends the run"),
+        pytest.param(Reply(404, b"<html>"), Denied(404), id="404 ends the run"),
+        pytest.param(Reply(410), Denied(410), id="410 ends the run"),
+    ],
+)
+def test_what_is_settled_by_one_answer(answer, outcome):
+    assert steps(answer) == ([], outcome)
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        pytest.param(Silence("no answer in time"), id="silence"),
+        pytest.param(Reply(500), id="500"),
+        pytest.param(Reply(502, b"<html>"), id="a gateway's 502"),
+        pytest.param(Reply(504), id="504"),
+        pytest.param(Reply(200, b"<html>"), id="a 200 that is neither yes nor no"),
+        pytest.param(Reply(403, b"<html>"), id="a gateway's 403"),
+        pytest.param(Reply(400), id="400"),
+        pytest.param(Reply(408), id="408"),
+    ],
+)
+def test_what_may_pass_is_tried_again_after_a_wait(passing):
+    assert steps(passing, passing, YES) == (alone(1.0, 2.0), Delivered())
+
+
+@pytest.mark.parametrize(
+    ("lasting", "outcome"),
+    [
+        pytest.param(Silence("no connection"), Silent("no connection"), id="silence is silence"),
+        pytest.param(Reply(500), Silent("it answered 500"), id="5xx is silence"),
+        pytest.param(
+            Reply(403, b"<html>"), Silent("a gateway before it answered 403"), id="HTML 403 too"
+        ),
+        pytest.param(
+            Reply(200, b"?"),
+            Silent("it answered 200 with a body that is no yes or no"),
+            id="an unreadable 200 too",
+        ),
+        pytest.param(
+            Reply(422), Refused("http-422", 422, "the answer was 422"), id="other 4xx is refused"
+        ),
+    ],
+)
+def test_what_lasts_for_eight_attempts(lasting, outcome):
+    assert steps(*[lasting] * 8) == (alone(1, 2, 4, 8, 16, 32, 60), outcome)
+
+
+def test_the_last_answer_decides():
+    assert steps(*[Reply(400)] * 7, Silence("no connection"))[1] == Silent("no connection")
+
+
+def test_jitter_takes_from_nothing_to_all_of_a_wait():
+    assert steps(Reply(500), Reply(500), YES, jitter=0.25)[0] == alone(0.25, 0.5)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("retry_after", "date", "wait_s"),
+    [
+        pytest.param("7", None, 7.0, id="the server names seconds"),
+        pytest.param("0", None, 0.1, id="nought is not a busy loop"),
+        pytest.param(None, None, 5.0, id="no time is named"),
+        pytest.param("soon", None, 5.0, id="the time cannot be read"),
+        pytest.param("-3", None, 5.0, id="a negative time cannot be read"),
+        pytest.param("1.5", None, 5.0, id="nor can half seconds"),
+        pytest.param("Thu, 01 Jan 1970 00:17:00 GMT", None, 20.0, id="a date, by our clock"),
+        pytest.param(
+            "Mon, 23 Nov 2026 10:00:30 GMT",
+            "Mon, 23 Nov 2026 10:00:00 GMT",
+            30.0,
+            id="a date, by the server's clock",
+        ),
+        pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", None, 0.1, id="a date that is past"),
+        pytest.param("Thu, 99 Foo 1970 00:00:00 GMT", None, 5.0, id="a date that is none"),
+    ],
+)
+def test_a_throttled_run_waits_as_one(status, retry_after, date, wait_s):
+    throttled = Reply(status, retry_after=retry_after, date=date)
+
+    assert steps(throttled, YES) == (together(wait_s), Delivered())
+
+
+def test_a_pause_uses_no_attempt_up():
+    throttled = Reply(429, retry_after="1")
+
+    waits, outcome = steps(*[throttled] * 50, Reply(500), throttled, YES)
+
+    assert outcome == Delivered()
+    assert waits == [*together(*[1.0] * 50), *alone(1.0), *together(1.0)]
+
+
+def test_pauses_come_to_an_end():
+    throttled = Reply(503, retry_after="1000")
+
+    waits, outcome = steps(*[throttled] * 4)
+
+    assert waits == together(1000.0, 1000.0, 1000.0)
+    assert outcome == Silent("it answered 503 and asks to wait 1000 s more")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "detail"),
+    [
+        pytest.param(
+            b'{"errors":[{"code":"invalid","detail":"a@b.co","source":{"pointer":"/data/x/0"}}]}',
+            "invalid",
+            "the answer was 400 at /data/x/0",
+            id="code and pointer are kept, the text is not",
+        ),
+        pytest.param(
+            b'{"errors":[{"code":"a@b.co","source":{"pointer":"/a@b.co"}}]}',
+            "http-400",
+            "the answer was 400",
+            id="what could name a person is not kept",
+        ),
+        pytest.param(b"[1]", "http-400", "the answer was 400", id="another JSON"),
+        pytest.param(b'{"errors":[]}', "http-400", "the answer was 400", id="no error in it"),
+        pytest.param(b"\xff{", "http-400", "the answer was 400", id="no JSON"),
+    ],
+)
+def test_a_refusal_names_no_person(body, reason, detail):
+    assert steps(*[Reply(400, body)] * 8)[1] == Refused(reason, 400, detail)

@@ -1,0 +1,250 @@
+import json
+from decimal import Decimal
+from urllib.parse import parse_qs
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backfill import limits
+from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS
+from backfill.wire.interface import Reply
+from backfill.wire.track import Track, bodies, payload, sizes
+
+TOKEN = "aB3xYz"
+WIRED = pa.schema([*EVENTS, pa.field("carries", pa.bool_())])
+PLAIN = {
+    "key": b"k" * 16,
+    "person": b"p" * 16,
+    "metric": "Placed Order",
+    "event_id": "1001",
+    "time": 1_500_922_636,
+    "content": b"c" * 8,
+    "size": 0,
+    "attributes_size": 0,
+    "file": 0,
+    "row": 1,
+    "carries": True,
+}
+
+
+def table(*events):
+    return pa.Table.from_pylist([PLAIN | event for event in events], schema=WIRED)
+
+
+def sent(**event):
+    """What a server reads out of the body."""
+    (body,) = bodies(table(event), token=TOKEN)
+    form = parse_qs(body.decode("ascii"), strict_parsing=True, keep_blank_values=True)
+    assert list(form) == ["data"]
+    (text,) = form["data"]
+    return json.loads(text, parse_float=Decimal, object_pairs_hook=_no_key_twice)
+
+
+def _no_key_twice(pairs):
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def test_the_body_is_one_form_field_of_compact_json():
+    event = table(
+        {
+            "email": "ada@shop.dk",
+            "first_name": "Åda",
+            "profile": '{"tier":"gold"}',
+            "properties": '{"item_name":"Boots"}',
+            "value": Decimal("32.6"),
+        }
+    )
+
+    (text,) = payload(event, token=TOKEN)
+    assert text == (
+        '{"token":"aB3xYz","event":"Placed Order",'
+        '"customer_properties":{"$email":"ada@shop.dk","$first_name":"Åda","tier":"gold"},'
+        '"properties":{"item_name":"Boots","$event_id":"1001","$value":32.6},'
+        '"time":1500922636}'
+    )
+    assert bodies(event, token=TOKEN)[0].startswith(b"data=%7B%22token%22%3A%22aB3xYz%22%2C")
+
+
+@pytest.mark.parametrize(
+    ("given_", "identifier"),
+    [
+        pytest.param(
+            {"email": "a@b.co", "phone_number": "+4512345678", "id": "7"},
+            {"$email": "a@b.co"},
+            id="an e-mail goes before all",
+        ),
+        pytest.param(
+            {"phone_number": "+4512345678", "id": "7"},
+            {"$phone_number": "+4512345678"},
+            id="a phone number goes before an id",
+        ),
+        pytest.param({"id": "7"}, {"$id": "7"}, id="an id where there is nothing else"),
+    ],
+)
+def test_an_event_without_attributes_carries_one_identifier(given_, identifier):
+    event = given_ | {"carries": False, "city": "Aarhus", "profile": '{"tier":"gold"}'}
+
+    assert sent(**event)["customer_properties"] == identifier
+
+
+def test_an_event_with_attributes_carries_all_that_is_known():
+    strings = {name: f"the {name}" for name in PROFILE_FIELDS if name != "consent"}
+    event = {
+        **strings,
+        "consent": '["sms","email"]',
+        "email": "a@b.co",
+        "phone_number": "+4512345678",
+        "id": "7",
+        "profile": '{"tier":"gold","tags":["a","b"]}',
+    }
+
+    assert sent(**event)["customer_properties"] == {
+        **{f"${name}": value for name, value in strings.items()},
+        "$consent": ["sms", "email"],
+        "$email": "a@b.co",
+        "$phone_number": "+4512345678",
+        "$id": "7",
+        "tier": "gold",
+        "tags": ["a", "b"],
+    }
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param({"id": "7", "city": "Aarhus"}, id="the only identifier is not told twice"),
+        pytest.param({"phone_number": "+45", "id": "7"}, id="nor is the second of three"),
+        pytest.param({"email": "a@b.co", "profile": "{}"}, id="an empty profile adds nothing"),
+        pytest.param({"email": "a@b.co", "properties": "{}"}, id="nor do empty properties"),
+    ],
+)
+def test_no_member_stands_twice(event):
+    assert sent(**event)["properties"] == {"$event_id": "1001"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param("32.600000", "32.6", id="no zeros at the end"),
+        pytest.param("100", "100", id="the zeros of a hundred stay"),
+        pytest.param("0.5", "0.5", id="a zero stands before the point"),
+        pytest.param("-7", "-7", id="a return is negative"),
+        pytest.param("0", "0", id="nothing is a value"),
+        pytest.param("0.000001", "0.000001", id="no exponent for the small"),
+        pytest.param(
+            "12345678901234567890123456789012.654321",
+            "12345678901234567890123456789012.654321",
+            id="nothing is rounded",
+        ),
+    ],
+)
+def test_a_value_is_written_in_its_shortest_exact_form(value, text):
+    (written,) = payload(table({"email": "a@b.co", "value": Decimal(value)}))
+
+    assert f'"$value":{text}}}' in written
+
+
+def test_an_absent_value_is_left_out():
+    assert "$value" not in payload(table({"email": "a@b.co"}))[0]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+json_objects = st.dictionaries(texts, texts | st.none() | st.integers() | st.lists(texts)).map(
+    lambda members: json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+)
+wired_events = st.fixed_dictionaries(
+    {
+        "metric": texts,
+        "event_id": texts,
+        "email": texts,
+        "value": st.none() | st.decimals(-(10**9), 10**9, places=6),
+        "time": st.integers(limits.TRACK_MIN_TIME_S, 9_999_999_999),
+        "properties": st.none() | json_objects,
+        "carries": st.booleans(),
+    },
+    optional={
+        **{name: texts for name in (*IDENTIFIERS[1:], *PROFILE_FIELDS) if name != "consent"},
+        "profile": json_objects,
+    },
+)
+
+
+@given(wired_events)
+@settings(deadline=None)
+def test_a_server_reads_exactly_what_was_given_whatever_the_text(event):
+    properties = json.loads(event["properties"] or "{}")
+    expected = {"$event_id": event["event_id"]} | (
+        {} if event["value"] is None else {"$value": event["value"]}
+    )
+
+    (body,) = bodies(table(event), token=TOKEN)
+
+    read = json.loads(
+        parse_qs(body.decode("ascii"), strict_parsing=True)["data"][0], parse_float=Decimal
+    )
+    assert read["token"] == TOKEN
+    assert read["event"] == event["metric"]
+    assert read["time"] == event["time"]
+    assert read["customer_properties"]["$email"] == event["email"]
+    assert read["properties"] == properties | expected
+    if event["carries"]:
+        own = json.loads(event.get("profile", "{}"))
+        named = {f"${name}": event[name] for name in PROFILE_FIELDS if name in event}
+        others = {f"${name}": event[name] for name in IDENTIFIERS if name in event}
+        assert read["customer_properties"] == named | others | own
+    else:
+        assert list(read["customer_properties"]) == ["$email"]
+
+
+@given(st.lists(wired_events, min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_sizes_are_those_of_the_bodies(events):
+    rows = table(*events)
+
+    counted = sizes(rows.drop_columns(["carries", "size", "attributes_size"])).to_pylist()
+
+    assert [
+        one["size"] + (one["attributes_size"] if event["carries"] else 0)
+        for one, event in zip(counted, events, strict=True)
+    ] == [len(body) for body in bodies(rows, token=TOKEN)]
+
+
+def test_sizes_come_as_the_columns_of_an_event():
+    counted = sizes(table({"email": "a@b.co"}))
+
+    assert counted.schema.types == [EVENTS.field(name).type for name in counted.schema.names]
+
+
+def test_a_batch_is_a_request_an_event():
+    events = table({"email": "a@b.co"}, {"email": "c@d.co"}).to_batches()[0]
+
+    requests = list(Track(TOKEN).requests(events))
+
+    assert [request.rows for request in requests] == [range(1), range(1, 2)]
+    assert [request.body for request in requests] == bodies(events, token=TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        pytest.param(Reply(200, b"1"), "delivered", id="1 is a yes"),
+        pytest.param(Reply(200, b""), "delivered", id="an empty body is a yes"),
+        pytest.param(Reply(200, b"1\n"), "delivered", id="white space around it does not count"),
+        pytest.param(Reply(200, b"0"), "refused", id="0 is a no"),
+        pytest.param(Reply(200, b"<html>"), "unreadable", id="a page is neither"),
+        pytest.param(Reply(200, b"11"), "unreadable", id="11 is not 1"),
+        pytest.param(Reply(202, b""), "unreadable", id="the Track API never answers 202"),
+    ],
+)
+def test_how_an_answer_reads(reply, answer):
+    assert Track(TOKEN).read(reply) == answer
+
+
+def test_no_key_is_in_a_repr():
+    event = table({"email": "a@b.co"}).to_batches()[0]
+
+    assert TOKEN not in repr(Track(TOKEN))
+    assert TOKEN not in repr(next(Track(TOKEN).requests(event)))
