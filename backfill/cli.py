@@ -1,8 +1,8 @@
 """The command line: words for people on stderr, results on stdout, exit codes by what to do next.
 
-    0  all that could be sent is delivered          3  stopped: run the same command to go on
-    1  finished, with rejects or refusals           4  a gate said no; nothing was sent
-    2  usage, schema or export; nothing was sent    5  Klaviyo refuses the key or the endpoint
+0  all that could be sent is delivered          3  stopped: run the same command to go on
+1  finished, with rejects or refusals           4  a gate said no; nothing was sent
+2  usage, schema or export; nothing was sent    5  Klaviyo refuses the key or the endpoint
 """
 
 import json
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -57,11 +57,11 @@ ExportFiles = Annotated[
     typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
 ApiOption = Annotated[
-    Optional[Api], typer.Option("--api", help="The API to post to; the kind of key tells which.")
+    Api | None, typer.Option("--api", help="The API to post to; the kind of key tells which.")
 ]
 UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
 ProfilesOption = Annotated[
-    Optional[ProfilesChoice],
+    ProfilesChoice | None,
     typer.Option(
         "--profiles",
         help="Whose attributes old orders may write: newest (a new account), none (an account in "
@@ -75,7 +75,7 @@ StateOption = Annotated[
     ),
 ]
 UntilOption = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
 ]
 JsonOption = Annotated[
@@ -86,18 +86,27 @@ STATE: Final = Path(".backfill")
 
 def main() -> None:
     """The entry point: every error of ours is one clear line and its own exit code."""
+    # Exits behind the except blocks: an exception that is still known at the interpreter's end
+    # keeps DuckDB's connections alive, and nanobind then prints pages about leaks.
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
     try:
         app()
     except BackfillError as error:
-        _fail(error)
+        return _told(error)
     except KeyboardInterrupt:
-        _fail(StoppedError("stopped; nothing more is sent; run the same command to go on"))
+        return _told(StoppedError("stopped; nothing more is sent; run the same command to go on"))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
 
 
-def _fail(error: BackfillError) -> None:
+def _told(error: BackfillError) -> int:
     for line in str(error).splitlines():
         _say(f"backfill: {line}")
-    sys.exit(error.exit_code)
+    return error.exit_code
 
 
 def _say(line: str = "") -> None:
@@ -108,15 +117,17 @@ def _say(line: str = "") -> None:
 def check(
     schema: SchemaFile,
     exports: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(metavar="[EXPORT…]", help="Exports whose headers should fit."),
     ] = None,
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
+    from backfill.mapping.constants import check_constants
     from backfill.run import prepare
     from backfill.schema.load import load_schema
 
     loaded = load_schema(schema)
+    check_constants(loaded)
     if exports:
         export, bound = prepare(loaded, exports)
         for note in (*export.notes, *bound.notes):
@@ -172,7 +183,7 @@ def plan(
     state: StateOption = STATE,
     until: UntilOption = None,
     max_rejects: Annotated[
-        Optional[str], typer.Option("--max-rejects", metavar="N|N%", help="As in run.")
+        str | None, typer.Option("--max-rejects", metavar="N|N%", help="As in run.")
     ] = None,
     keep_plan: Annotated[
         bool, typer.Option("--keep-plan", help="Keep the plan's Parquet files.")
@@ -204,22 +215,22 @@ def run(
     profiles: ProfilesOption = None,
     state: StateOption = STATE,
     limit: Annotated[
-        Optional[int], typer.Option("--limit", min=0, help="Send at most N events now.")
+        int | None, typer.Option("--limit", min=0, help="Send at most N events now.")
     ] = None,
     until: UntilOption = None,
     max_rejects: Annotated[
-        Optional[str],
+        str | None,
         typer.Option("--max-rejects", metavar="N|N%", help="Send nothing if more orders are."),
     ] = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, max=256, help="Requests at the same time.")
     ] = 16,
     rate: Annotated[
-        Optional[str],
+        str | None,
         typer.Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute."),
     ] = None,
     expect: Annotated[
-        Optional[str], typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
     ] = None,
     new_ids: Annotated[
         bool, typer.Option("--new-ids", help="The edited $event_id rule is meant.")
@@ -397,10 +408,10 @@ def schema_json() -> None:
 def sandbox(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
     store: Annotated[
-        Optional[Path], typer.Option("--store", help="An SQLite file; else all is in memory.")
+        Path | None, typer.Option("--store", help="An SQLite file; else all is in memory.")
     ] = None,
     faults: Annotated[
-        Optional[Path], typer.Option("--faults", help="A YAML file of scripted faults.")
+        Path | None, typer.Option("--faults", help="A YAML file of scripted faults.")
     ] = None,
     rate_limits: Annotated[
         bool, typer.Option("--rate-limits", help="Klaviyo's windows, with 429.")
@@ -427,4 +438,4 @@ def demo() -> None:
     """Backfill a sample export into a local Klaviyo, and show what landed beside the plan."""
     from backfill.demo import show
 
-    show(_say, typer.echo)
+    show(typer.echo)

@@ -65,6 +65,10 @@ class Problem:
     text: str
     """What is wrong, what was expected, the nearest name."""
 
+    @property
+    def line(self) -> int:
+        return int(self.place.rpartition(":")[2])
+
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"
 

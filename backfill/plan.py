@@ -1,12 +1,12 @@
-"""The folder where both halves meet: the events of an export in Parquet, judged, and its rejects."""
+"""The folder where both halves meet: an export's events in Parquet, judged, and its rejects."""
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -128,7 +128,9 @@ def make_plan(
     if clashes:
         rows = sum(1 for _ in plan._rows_of(judgement.clashes))  # noqa: SLF001
         plan = replace(
-            plan, counts=_rejecting(counts, clashes, rows), reasons=reasons + Counter(id_clash=clashes)
+            plan,
+            counts=_rejecting(counts, clashes, rows),
+            reasons=reasons + Counter(id_clash=clashes),
         )
     _assert_adds_up(plan)
     return plan
@@ -196,7 +198,7 @@ class _Making:
                     task.exception()
                 slices.close()
 
-    def _slices(self) -> Iterator[pa.Table]:
+    def _slices(self) -> Generator[pa.Table]:
         batches = self._counted(self._export.batches(self.program.columns))
         if not self.program.order:
             yield from batches
@@ -301,7 +303,7 @@ class _Writer:
         self._rejects = pq.ParquetWriter(folder / f"rejects-{at}.parquet", REJECTS)
         self._members = pq.ParquetWriter(folder / f"members-{at}.parquet", MEMBERS)
 
-    def __enter__(self) -> "_Writer":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -315,5 +317,3 @@ class _Writer:
             self._rejects.write_table(mapped.rejects)
         if mapped.members.num_rows:
             self._members.write_table(mapped.members)
-
-

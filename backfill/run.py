@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -28,7 +28,8 @@ from backfill.judge import Known, Profiles
 from backfill.mapping.compile import Bounds
 from backfill.plan import Limits, Plan, make_plan
 from backfill.report.rejects import write_rejects
-from backfill.report.summary import Metric, State as SummaryState, Summary, iso
+from backfill.report.summary import Metric, Summary, iso
+from backfill.report.summary import State as SummaryState
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import LoadedSchema
@@ -38,8 +39,7 @@ from backfill.sources.part import Reading
 from backfill.state import RunFolder, State
 from backfill.wire import track
 
-Exports = Sequence[str | Path] | pd.DataFrame | pa.Table
-Api = Literal["track"]
+Exports: TypeAlias = Sequence[str | Path] | pd.DataFrame | pa.Table
 
 TRACK_LIMITS: Final = Limits(track.sizes, limits.TRACK_MAX_BODY_BYTES)
 
@@ -111,9 +111,7 @@ class Ended:
     error: BackfillError | None = None
 
 
-def prepare(
-    loaded: LoadedSchema, exports: Exports
-) -> tuple[Export, BoundSchema]:
+def prepare(loaded: LoadedSchema, exports: Exports) -> tuple[Export, BoundSchema]:
     """Raises ExportError, SchemaError."""
     source = loaded.schema.source
     reading = Reading(
@@ -123,7 +121,7 @@ def prepare(
         pad_ragged=source.ragged == "pad",
     )
     export = open_export(exports, reading)
-    return export, bind(loaded, export.columns)
+    return export, bind(loaded, export.columns, export.lacking)
 
 
 def chosen_profiles(schema: Schema, asked: Profiles | None) -> Profiles:
@@ -189,7 +187,7 @@ class Backfill:
             summary = self._planned(folder, plan)
             folder.write_summary(summary.as_dict())
             ledger.end_run(
-                folder.id, state="finished", ended=_now(), summary=json.dumps(summary.as_dict())
+                folder.id, state="planned", ended=_now(), summary=json.dumps(summary.as_dict())
             )
             return Ended(summary)
 
@@ -250,9 +248,7 @@ class Backfill:
         planned = self._planned(folder, plan)
         self.hooks.on_plan(planned)
         try:
-            rules = self._gates(plan, ledger)
-            if plan.to_send and not self.hooks.confirm(planned):
-                raise GateError("not confirmed; nothing was sent")
+            rules = self._gates(plan, planned, ledger)
         except GateError as error:
             folder.log("gated", why=str(error))
             return Ended(replace(planned, state="gated"), error)
@@ -267,7 +263,7 @@ class Backfill:
             return Ended(summary, StoppedError(f"--limit {self.options.limit} is reached"))
         return Ended(summary, delivery.ended)
 
-    def _gates(self, plan: Plan, ledger: Ledger) -> dict[str, str]:
+    def _gates(self, plan: Plan, planned: Summary, ledger: Ledger) -> dict[str, str]:
         """The id rules to note, once every gate said yes. Raises GateError."""
         options, digest = self.options, plan.judgement.digest
         if options.expect is not None and options.expect != digest:
@@ -282,7 +278,10 @@ class Backfill:
                 f"{rejected:,} of {orders:,} orders are rejects, more than --max-rejects "
                 f"{options.max_rejects}; nothing was sent"
             )
-        return self._rules(plan, ledger)
+        rules = self._rules(plan, ledger)
+        if plan.to_send and not self.hooks.confirm(planned):
+            raise GateError("not confirmed; nothing was sent")
+        return rules
 
     def _rules(self, plan: Plan, ledger: Ledger) -> dict[str, str]:
         planned = {metric.metric for metric in plan.judgement.metrics}
@@ -321,8 +320,7 @@ class Backfill:
     def _note_end(
         self, folder: RunFolder, ledger: Ledger, state: SummaryState, summary: dict[str, object]
     ) -> None:
-        known = "stopped" if state == "stopped" else "failed" if state != "finished" else "finished"
-        ledger.end_run(folder.id, state=known, ended=_now(), summary=json.dumps(summary))
+        ledger.end_run(folder.id, state=state, ended=_now(), summary=json.dumps(summary))
 
     # summaries -----------------------------------------------------------------------------------
 
@@ -353,7 +351,9 @@ class Backfill:
             changed_orders=judgement.changed_orders,
             people=judgement.people,
             metrics=tuple(
-                Metric(found.metric, found.events, iso(found.first_s), iso(found.last_s), found.value)
+                Metric(
+                    found.metric, found.events, iso(found.first_s), iso(found.last_s), found.value
+                )
                 for found in judgement.metrics
             ),
             requests=delivery.requests,
@@ -370,5 +370,3 @@ class Backfill:
 
 def _now() -> int:
     return int(time.time())
-
-

@@ -30,6 +30,9 @@ class Bars:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._bar.close()
 
     def hooks(self, stop: threading.Event, confirm: Callable[[Summary], bool]) -> Hooks:

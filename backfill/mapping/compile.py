@@ -13,8 +13,8 @@ from typing import Final
 from backfill.event import EVENTS, IDENTIFIERS, KEY_VERSION, PROFILE_FIELDS, SEPARATOR
 from backfill.limits import DISCARDED_DOMAINS
 from backfill.mapping.cells import quote
+from backfill.mapping.constants import check_constants
 from backfill.mapping.leaves import (
-    ByValue,
     Fault,
     LeafCompiler,
     LeafSql,
@@ -47,9 +47,6 @@ class Program:
     """Positions in the export of the slice's c0, c1 …"""
     order: tuple[str, ...]
     """The slice's columns that tell orders apart; () where each row is an order."""
-    first: str
-    by_value: tuple[tuple[ByValue, str], ...]
-    """Each with the query for its distinct cells."""
     tables: tuple[str, ...]
     events: str
     disagreements: tuple[tuple[str, str], ...]
@@ -63,7 +60,11 @@ class Program:
 def compile_schema(
     bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
 ) -> Program:
-    """``attributes`` says whether events can carry a person's attributes at all."""
+    """``attributes`` says whether events can carry a person's attributes at all.
+
+    Raises SchemaError for a constant that does not fit its type.
+    """
+    check_constants(bound.loaded)
     return _Compiler(bound, temporal, bounds, attributes=attributes).program()
 
 
@@ -87,23 +88,18 @@ class _Compiler:
         people = self._people()
         blocks = [self._event(at, event) for at, event in enumerate(self.schema.events)]
         x = self._orders(people, blocks)
-        lookups = tuple(
-            (lookup, f"select distinct {lookup.cell} as cell from {source} where cell is not null")
-            for (level, _, _), lookup in self.leaves.by_value.items()
-            for source in ["f" if level == "order" else "slice"]
-        )
         return Program(
             columns=self.positions,
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
-            first=f"create or replace temp table f as {self._first()}",
-            by_value=lookups,
-            tables=(*self._line_table(blocks), f"create or replace temp table x as {x}"),
+            tables=(
+                f"create or replace temp table f as {self._first()}",
+                *self._line_table(blocks),
+                f"create or replace temp table x as {x}",
+            ),
             events=" union all ".join(
                 self._event_rows(at, event) for at, event in enumerate(self.schema.events)
             ),
-            disagreements=tuple(
-                (name, f"d{column[1:]}") for name, column in self._order_columns()
-            ),
+            disagreements=tuple((name, f"d{column[1:]}") for name, column in self._order_columns()),
             skipped=self._clocks("skipped"),
             doubled=self._clocks("doubled"),
         )
@@ -116,7 +112,8 @@ class _Compiler:
         return [
             (name, column)
             for name, column in self.names.items()
-            if not is_line_column(self.schema, name) and name not in (self.schema.source.order or ())
+            if not is_line_column(self.schema, name)
+            and name not in (self.schema.source.order or ())
         ]
 
     def _first(self) -> str:
@@ -140,13 +137,8 @@ class _Compiler:
     def _typed(self, source: str, level: Level) -> str:
         """``source`` with the cells of a level read by their types."""
         cells = self.leaves.order_cells if level == "order" else self.leaves.line_cells
-        joins = "".join(
-            f" left join {lookup.table} on {lookup.table}.cell = {lookup.cell}"
-            for (at, _, _), lookup in self.leaves.by_value.items()
-            if at == level
-        )
         columns = ", ".join(["s.*", *cells.select()])
-        return f"select {columns} from {source} s{joins}"
+        return f"select {columns} from {source} s"
 
     # lines -------------------------------------------------------------------------------------
 
@@ -265,7 +257,7 @@ class _Compiler:
         time = self.leaves.compile(event.time, level, "time")
         wanted, unsure = "true", "null::varchar"
         if event.where is not None:
-            where = self.leaves.compile(Leaf(sql=event.where), level, "where")
+            where = self.leaves.compile(Leaf.condition(event.where), level, "where")
             assert where is not None  # noqa: S101
             wanted, unsure = where.value, first_fault(where.faults)
         when = time.raw if time else "null::bigint"
@@ -296,7 +288,8 @@ class _Compiler:
         return _Block(level, columns, gathered)
 
     def _properties(self, event: Event, level: Level) -> tuple[list[tuple[str, str]], list[Fault]]:
-        members, faults = [], []
+        members: list[tuple[str, str]] = []
+        faults: list[Fault] = []
         for name, leaf in event.properties.items():
             if name in _SPECIAL:
                 continue

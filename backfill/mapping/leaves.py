@@ -7,7 +7,6 @@ from typing import Final
 
 from backfill.event import SEPARATOR
 from backfill.mapping.cells import (
-    BY_VALUE,
     REASONS,
     CellSql,
     as_json,
@@ -19,7 +18,7 @@ from backfill.mapping.cells import (
     rounded,
 )
 from backfill.schema.bind import BoundSchema
-from backfill.schema.expression import result_type
+from backfill.schema.expression import is_numeric, result_type
 from backfill.schema.model import Leaf
 from backfill.schema.template import parse_template
 from backfill.schema.types import Type
@@ -33,7 +32,9 @@ from backfill.schema.uses import (
 )
 
 SUM_BOUND: Final = 10**15
-"""A line's part of a sum is below this, so that no sum can leave DECIMAL(38)."""
+SUM_SCALE: Final = 18
+"""A line's part of a sum is below the one and has at most so many places, so that no sum of a
+hundred thousand lines can leave DECIMAL(38)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,6 @@ class LeafSql:
     faults: tuple[Fault, ...] = ()
     raw: str = ""
     """As the cell's own type holds it: Unix seconds for a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class ByValue:
-    """Cells that Python reads, over distinct values: joined in as a table of cell and value."""
-
-    table: str
-    cell: str
-    column: str
-    kind: Type
 
 
 @dataclass(slots=True)
@@ -97,7 +88,6 @@ class LeafCompiler:
     """SQL of x that tells whether a clock skipped an order's hour, or showed it twice."""
     line_values: Stage = field(default_factory=lambda: Stage("le"))
     gathered: Stage = field(default_factory=lambda: Stage("ga"))
-    by_value: dict[tuple[Level, str, Type], ByValue] = field(default_factory=dict)
 
     def compile(self, leaf: Leaf, level: Level, key: str | None = None) -> LeafSql | None:
         """None where the leaf is optional and the export lacks its column."""
@@ -112,7 +102,7 @@ class LeafCompiler:
             case "sql":
                 return self._sql(leaf, level, key)
             case "sum":
-                return self._sum(leaf)
+                return self._sum(leaf, key)
             case "each":
                 return self._each(leaf)
             case _:
@@ -132,15 +122,9 @@ class LeafCompiler:
     def _cell(self, cell: str, kind: Type, level: Level, column: str) -> LeafSql:
         """``cell`` read as ``kind``; computed once, in the stage of its level."""
         stage = self.order_cells if level == "order" else self.line_cells
-        if kind.kind in BY_VALUE:
-            table = self._lookup(cell, kind, level, column)
-            value = stage.name(f"{table}.value")
-            read = CellSql(value, f"({cell} is not null and {value} is null)")
-        else:
-            zone = self.bound.schema.source.timezone
-            read = read_cell(cell, kind, zone, typed=self.typed(column))
-        known = read.value == cell or kind.kind in BY_VALUE
-        value = read.value if known else stage.name(read.value)
+        zone = self.bound.schema.source.timezone
+        read = read_cell(cell, kind, zone, typed=self.typed(column))
+        value = read.value if read.value == cell else stage.name(read.value)
         faults = _faults(stage, read, kind, column, level)
         if read.clock is not None:
             self._clock(stage.name(read.clock), level)
@@ -154,12 +138,6 @@ class LeafCompiler:
             if level == "line":
                 here = self.gathered.name(f"any_of({self.line_values.name(here)})")
             self.clocks[here] = state
-
-    def _lookup(self, cell: str, kind: Type, level: Level, column: str) -> str:
-        known = self.by_value.setdefault(
-            (level, cell, kind), ByValue(f"pv{len(self.by_value)}", cell, column, kind)
-        )
-        return known.table
 
     def _plain(self, name: str) -> LeafSql:
         """A column as it is declared, without a leaf's own options."""
@@ -202,7 +180,8 @@ class LeafCompiler:
         template = parse_template(leaf.template or "")
         if not self._has(template.columns):
             return None if leaf.default is None else self._constant(leaf.default, kind)
-        pieces, faults = [], []
+        pieces: list[str] = []
+        faults: list[Fault] = []
         for part in template.parts:
             if isinstance(part, str):
                 pieces.append(quote(part))
@@ -218,51 +197,65 @@ class LeafCompiler:
         made = replace(made, faults=(*faults, *unmapped, *made.faults))
         return self._with_default(made, leaf, kind)
 
-    def _expression(self, leaf: Leaf) -> tuple[str, str, bool, tuple[Fault, ...]] | None:
-        """SQL, its type, whether money is in it, the faults of its columns."""
+    def _expression(self, leaf: Leaf) -> "_Computed | None":
         expression = leaf_expression(leaf)
         if expression is None or not self._has(expression.columns):
             return None
         columns = {name: self._plain(name) for name in expression.columns}
         names = {name: self._stage(name).name(column.value) for name, column in columns.items()}
-        sql = expression.sql(names.__getitem__)
-        faults = tuple(fault for column in columns.values() for fault in column.faults)
-        kinds = {name: column_type(self.bound.schema, name).kind for name in columns}
-        found = result_type(expression, {name: SQL_TYPES[kind] for name, kind in kinds.items()})
-        return f"try({sql})", found, "money" in kinds.values(), faults
+        texts = {name: self._stage(name).name(column.text) for name, column in columns.items()}
+        types = {name: column_type(self.bound.schema, name) for name in columns}
+        return _Computed(
+            sql=f"try({expression.sql(names.__getitem__, texts.__getitem__)})",
+            kind=result_type(expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}),
+            money=tuple(t for t in types.values() if t.kind == "money"),
+            faults=tuple(fault for column in columns.values() for fault in column.faults),
+        )
 
     def _sql(self, leaf: Leaf, level: Level, key: str | None) -> LeafSql | None:
         found = self._expression(leaf)
         if found is None:
-            return None if leaf.default is None else self._constant(leaf.default, leaf.as_ or _NUMBER)
-        sql, kind, money, faults = found
+            return self._without_columns(leaf)
+        sql = found.sql
         if key == "where":
-            return LeafSql(sql, sql, f"coalesce({sql}, false)", faults)
+            return LeafSql(sql, sql, f"coalesce({sql}, false)", found.faults)
         if key == "time":
             raw = f"(epoch_us({sql}) // 1000000)"
-            return LeafSql(raw, raw, sql, faults, raw)
-        numeric = key == "$value" or money
-        value = sql
+            return LeafSql(raw, raw, sql, found.faults, raw)
+        if found.kind == "VARCHAR" and leaf.as_ is not None:
+            cell = self._cell(f"nullif(trim({sql}), '')", leaf.as_, level, leaf.sql or "")
+            cell = replace(cell, faults=(*found.faults, *cell.faults))
+            return self._with_default(cell, leaf, leaf.as_)
         if leaf.default is not None:
-            value = f"coalesce({sql}, try_cast({quote(leaf.default)} as {kind}))"
-        return _result(value, kind, leaf.as_, money=numeric, faults=faults)
+            sql = f"coalesce({sql}, try_cast({quote(leaf.default)} as {found.kind}))"
+        made = _result(sql, found, leaf.as_, in_value=key == "$value")
+        whole = leaf.as_ is not None and leaf.as_.kind == "integer"
+        fault = Fault(f"({sql} <> trunc({sql}))", REASONS["integer"], leaf.sql or "", level)
+        return replace(made, faults=(*found.faults, fault)) if whole else made
 
-    def _sum(self, leaf: Leaf) -> LeafSql | None:
+    def _without_columns(self, leaf: Leaf) -> LeafSql | None:
+        if leaf.default is None:
+            return None
+        return self._constant(leaf.default, leaf.as_ or Type("number"))
+
+    def _sum(self, leaf: Leaf, key: str | None) -> LeafSql | None:
         found = self._expression(leaf)
         if found is None:
-            return None if leaf.default is None else self._constant(leaf.default, leaf.as_ or _NUMBER)
-        sql, kind, money, faults = found
-        if not kind.startswith("DECIMAL"):
+            return self._without_columns(leaf)
+        sql = found.sql
+        if not found.kind.startswith("DECIMAL"):
             sql = f"try_cast({sql} as decimal(38,6))"
+        elif int(found.kind.rstrip(")").rpartition(",")[2]) > SUM_SCALE:
+            sql = f"try_cast({sql} as decimal(38,{SUM_SCALE}))"
         if leaf.default is not None:
             sql = f"coalesce({sql}, try_cast({quote(leaf.default)} as decimal(38,6)))"
-        part = self.line_values.name(f"case when abs({sql}) < {SUM_BOUND} then {sql} end")
+        part = self.line_values.name(f"case when abs({sql}::double) < {SUM_BOUND} then {sql} end")
         missing = self.gathered.name(f"any_of({self.line_values.name(f'({part} is null)')})")
         total = self.gathered.name(f"sum_of({part})")
-        inner = self.gather_faults(faults)
-        made = _result(total, "DECIMAL", leaf.as_, money=money or leaf.as_ is None, faults=inner)
+        summed = replace(found, kind="DECIMAL(38,6)", faults=self.gather_faults(found.faults))
+        made = _result(total, summed, leaf.as_, in_value=key == "$value")
         absent = Fault(missing, "no_value_in_sum", leaf.sum or "", "order")
-        return replace(made, faults=(*inner, absent))
+        return replace(made, faults=(*summed.faults, absent))
 
     def _each(self, leaf: Leaf) -> LeafSql | None:
         assert leaf.each is not None  # noqa: S101
@@ -275,7 +268,9 @@ class LeafCompiler:
         return LeafSql(json, json, json, self.gather_faults(inner.faults), json)
 
     def _object(self, leaf: Leaf, level: Level) -> LeafSql | None:
-        members = [(name, self.compile(member, level)) for name, member in (leaf.object or {}).items()]
+        members = [
+            (name, self.compile(member, level)) for name, member in (leaf.object or {}).items()
+        ]
         present = [(name, member) for name, member in members if member is not None]
         json = json_object([(name, member.json) for name, member in present])
         faults = tuple(fault for _, member in present for fault in member.faults)
@@ -292,9 +287,6 @@ class LeafCompiler:
                 )
             found.append(fault)
         return tuple(found)
-
-
-_NUMBER: Final = Type("number")
 
 
 def _taken(cell: str, take: str | None) -> str:
@@ -322,9 +314,7 @@ def _faults(
     return tuple(faults)
 
 
-def _mapped(
-    cell: str, leaf: Leaf, column: str, level: Level
-) -> tuple[str, tuple[Fault, ...]]:
+def _mapped(cell: str, leaf: Leaf, column: str, level: Level) -> tuple[str, tuple[Fault, ...]]:
     if leaf.map is None:
         return cell, ()
     cases = " ".join(f"when {quote(old)} then {quote(new)}" for old, new in leaf.map.items())
@@ -338,22 +328,37 @@ def _mapped(
     return f"nullif(case {cell} {cases} end, '')", (fault,)
 
 
-def _result(
-    value: str, kind: str, wanted: Type | None, *, money: bool, faults: tuple[Fault, ...]
-) -> LeafSql:
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """SQL, its type, and the types of the amounts of money in it."""
+
+    sql: str
+    kind: str
+    money: tuple[Type, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def currency(self) -> str | None:
+        """The one currency of all its amounts, None where there are several."""
+        codes = {amount.currency for amount in self.money}
+        return codes.pop() if len(codes) == 1 else None
+
+
+def _result(value: str, found: _Computed, wanted: Type | None, *, in_value: bool) -> LeafSql:
     """The result of SQL as JSON, by its SQL type or by ``as``."""
+    kind, faults = found.kind, found.faults
+    if is_numeric(kind) and (wanted is None or wanted.kind not in ("text", "boolean")):
+        exact = _number_of(value, found, wanted, in_value=in_value)
+        text = decimal_text(exact)
+        return LeafSql(text, text, exact, faults, exact)
     if wanted is not None and wanted.kind == "text":
-        text = f"nullif(trim(({value})::varchar), '')"
+        short = decimal_text(_number_of(value, found, None, in_value=False))
+        text = short if is_numeric(kind) else f"nullif(trim(({value})::varchar), '')"
         return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
     if wanted is not None and wanted.kind == "boolean":
-        text = f"({value})::boolean::varchar"
-        return LeafSql(text, text, value, faults, value)
-    number = wanted.kind if wanted is not None else ("money" if money else "number")
+        value = f"try_cast({value} as boolean)"
+        kind = "BOOLEAN"
     match kind:
-        case _ if kind.startswith("DECIMAL") or kind in ("FLOAT", "DOUBLE") or "INT" in kind:
-            exact = _number_of(value, kind, number, wanted)
-            text = decimal_text(exact)
-            return LeafSql(text, text, exact, faults, exact)
         case "BOOLEAN":
             text = f"({value})::varchar"
             return LeafSql(text, text, value, faults, value)
@@ -366,18 +371,20 @@ def _result(
             text = f"nullif(trim({value}), '')"
             return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
         case _:
-            text = f"to_json({value})::varchar"
+            text = f"backfill_built(to_json({value})::varchar)"
             return LeafSql(text, text, value, faults, value)
 
 
-def _number_of(value: str, kind: str, number: str, wanted: Type | None) -> str:
-    if number == "money":
-        inexact = kind in ("FLOAT", "DOUBLE")
-        exact = f"try_cast({value} as decimal(38,6))" if inexact else value
-        return rounded(exact, wanted.currency if wanted else None)
-    if number == "integer":
-        return f"try_cast({value} as decimal(38,0))"
-    return f"try_cast({value} as decimal(38,6))" if kind in ("FLOAT", "DOUBLE") else value
+def _number_of(value: str, found: _Computed, wanted: Type | None, *, in_value: bool) -> str:
+    """A number of SQL as a decimal: money is rounded, a number stays as it is."""
+    exact = f"try_cast({value} as decimal(38,6))" if found.kind in ("FLOAT", "DOUBLE") else value
+    if wanted is None and (found.money or in_value):
+        return rounded(exact, found.currency)
+    if wanted is not None and wanted.kind == "money":
+        return rounded(exact, wanted.currency or found.currency)
+    if wanted is not None and wanted.kind == "integer":
+        return f"try_cast({exact} as decimal(38,0))"
+    return exact
 
 
 def json_object(members: Sequence[tuple[str, str]]) -> str:

@@ -8,9 +8,7 @@ import pyarrow.compute as pc
 
 AcrossFiles = Literal["first", "last", "merge"]
 
-_SETS: Final = (
-    "select o, _file, list_sort(list(h)) as rows from r group by o, _file"
-)
+_SETS: Final = "select o, _file, list_sort(list(h)) as rows from r group by o, _file"
 _JUDGED: Final = (
     f"select o, min(_file) as first, max(_file) as last, count(distinct rows) > 1 as differ "
     f"from ({_SETS}) group by o having count(*) > 1"

@@ -3,13 +3,16 @@
 from typing import Final
 
 REASONS: Final = {
-    "ragged_row": "a row has more or fewer cells than the header (source: {ragged: pad} fills short ones)",
+    "ragged_row": "a row has more or fewer cells than the header "
+    "(source: {ragged: pad} fills short ones)",
     "no_order": "a row has cells, but none in the order column",
-    "differs_across_files": "several files have this order and disagree (source: {across_files: …} says which to trust)",
+    "differs_across_files": "several files have this order and disagree "
+    "(source: {across_files: …} says which to trust)",
     "differs_in_order": "the rows of one order disagree about who it is or which event it is",
     "id_clash": "an order that stands earlier has the same event id and other content",
     "no_identity": "no e-mail, phone number or id",
-    "test_domain": "Klaviyo discards addresses at this domain in silence (source: {allow_test_domains: true} sends them)",
+    "test_domain": "Klaviyo discards addresses at this domain in silence "
+    "(source: {allow_test_domains: true} sends them)",
     "no_time": "the event has no time",
     "no_event_id": "the event's id has an empty part",
     "time_without_zone": "the time has no offset, and the schema names no source.timezone",

@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
 from backfill.mapping.compile import Program
+from backfill.mapping.engine import connect
 from backfill.mapping.overlap import AcrossFiles, settle_overlap
-from backfill.mapping.values import read_values
 
 REJECTS: Final = pa.schema(
     [
@@ -77,14 +76,7 @@ class Mapper:
     def __init__(self, program: Program, across_files: AcrossFiles | None) -> None:
         self._program = program
         self._across_files = across_files
-        self._connection = duckdb.connect(":memory:", config={"threads": 1})
-        for setting in (
-            "timezone = 'UTC'",
-            "enable_external_access = false",
-            "python_enable_replacements = false",
-            "lock_configuration = true",
-        ):
-            self._connection.execute(f"set {setting}")
+        self._connection = connect()
 
     def close(self) -> None:
         self._connection.close()
@@ -111,10 +103,6 @@ class Mapper:
             self._connection.unregister(name)
 
     def _run(self) -> None:
-        self._connection.execute(self._program.first)
-        for lookup, query in self._program.by_value:
-            cells = self._ask(query)["cell"].to_pylist()
-            self._connection.register(lookup.table, read_values(cells, lookup.kind))
         for statement in self._program.tables:
             self._connection.execute(statement)
 
@@ -125,7 +113,8 @@ class Mapper:
         found = self._ask(self._program.events)
         fields = [EVENTS.field(name) for name in found.column_names]
         arrays = [
-            found[field.name].cast(field.type) if found[field.name].type != field.type
+            found[field.name].cast(field.type)
+            if found[field.name].type != field.type
             else found[field.name]
             for field in fields
         ]

@@ -1,41 +1,66 @@
-"""Cells that SQL cannot read: phone numbers, countries, JSON; each distinct one is read once."""
+"""Cells that SQL cannot read: phone numbers, countries, JSON; as functions that SQL calls."""
 
 import functools
+import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
+import duckdb
 import phonenumbers
 import pyarrow as pa
 import pycountry
 
-from backfill.schema.types import Type
-
 CACHE: Final = 65_536
+"""Distinct cells that are remembered: an export repeats them."""
 
 
-def read_values(cells: Iterable[str], kind: Type) -> pa.Table:
-    """A table of ``cell`` and ``value``, NULL where a cell does not fit."""
-    wanted = list(cells)
-    values = [_read(cell, kind.kind, kind.region) for cell in wanted]
-    return pa.table({"cell": pa.array(wanted, pa.string()), "value": pa.array(values, pa.string())})
+def teach(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make known what SQL then calls.
+
+    ``backfill_phone(cell, region)``, ``backfill_country(cell)`` and ``backfill_json(cell)`` give
+    NULL for a cell that does not fit; ``backfill_built(json)`` makes of SQL's own JSON what a
+    payload may hold.
+    """
+    phone = functools.lru_cache(CACHE)(_phone)
+
+    def phones(cells: pa.ChunkedArray, regions: pa.ChunkedArray) -> pa.Array:
+        pairs = zip(cells.to_pylist(), regions.to_pylist(), strict=True)
+        numbers = [None if cell is None else phone(cell, region) for cell, region in pairs]
+        return pa.array(numbers, pa.string())
+
+    functions: dict[str, Callable[..., pa.Array]] = {
+        "backfill_phone": phones,
+        "backfill_country": _each(_country),
+        "backfill_json": _each(_json),
+        "backfill_built": _each(_built),
+    }
+    for name, function in functions.items():
+        cells = ["VARCHAR"] * len(inspect.signature(function).parameters)
+        connection.create_function(  # type: ignore[call-overload]  # its stubs take no texts
+            name,
+            function,
+            cells,
+            "VARCHAR",
+            type="arrow",
+            null_handling="special",
+        )
 
 
-@functools.lru_cache(CACHE)
-def _read(cell: str, kind: str, region: str | None) -> str | None:
-    match kind:
-        case "phone":
-            return _phone(cell, region)
-        case "country":
-            return _country(cell)
-        case _:
-            return _json(cell)
+def _each(read: Callable[[str], str | None]) -> Callable[[pa.ChunkedArray], pa.Array]:
+    known = functools.lru_cache(CACHE)(read)
+
+    def over(cells: pa.ChunkedArray) -> pa.Array:
+        values = [None if cell is None else known(cell) for cell in cells.to_pylist()]
+        return pa.array(values, pa.string())
+
+    return over
 
 
-def _phone(cell: str, region: str | None) -> str | None:
+def _phone(cell: str, region: str) -> str | None:
     """E.164. Source: Klaviyo's OpenAPI file 2026-07-15, ``phone_number``."""
     try:
-        number = phonenumbers.parse(cell.lstrip("'"), region)
+        number = phonenumbers.parse(cell.lstrip("'"), region or None)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number) or number.extension:
@@ -62,9 +87,34 @@ def _json(cell: str) -> str | None:
             parse_constant=_refuse,
             object_pairs_hook=_once,
         )
-        return _write(value)
+        text = _write(value)
+        text.encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
+    return text
+
+
+def _built(text: str) -> str | None:
+    """Without nulls, lists and objects that hold nothing, and places that say nothing."""
+    value = _without_nulls(json.loads(text, parse_float=_shortened, parse_int=_Verbatim))
+    return None if value is None else _write(value)
+
+
+def _without_nulls(value: Any) -> Any:
+    match value:
+        case dict():
+            kept = {key: _without_nulls(member) for key, member in value.items()}
+            return {key: member for key, member in kept.items() if member is not None} or None
+        case list():
+            members = [_without_nulls(member) for member in value]
+            return [member for member in members if member is not None] or None
+        case _:
+            return value
+
+
+def _shortened(number: str) -> "_Verbatim":
+    plain = "e" not in number.lower()
+    return _Verbatim(number.rstrip("0").rstrip(".") if plain else number)
 
 
 class _Verbatim(str):

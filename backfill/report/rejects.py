@@ -13,9 +13,7 @@ MARKS: Final = ("_reason", "_column", "_file", "_row")
 """Stand in front of the export's own columns; a file that has them is read without them."""
 
 
-def write_rejects(
-    path: Path, export: Export, rejected: Mapping[int, Mapping[int, Reject]]
-) -> None:
+def write_rejects(path: Path, export: Export, rejected: Mapping[int, Mapping[int, Reject]]) -> None:
     """A second look at the export for the cells of rejected rows; the file is the owner's alone."""
     own = [place for place, name in enumerate(export.columns) if name not in MARKS]
     with private_file(path) as file:

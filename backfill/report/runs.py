@@ -34,7 +34,11 @@ def known_runs(state: Path) -> list[dict[str, Any]]:
 def run_lines(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for run in runs:
         figures = run["summary"]
-        sent = f"{figures['delivered']:,} delivered, {figures['left']:,} left" if "left" in figures else ""
+        sent = (
+            f"{figures['delivered']:,} delivered, {figures['left']:,} left"
+            if "left" in figures
+            else ""
+        )
         yield f"{run['run']}  {run['state']:<9} {run['schema']}  {sent}".rstrip()
     if runs and runs[-1]["next"]:
         yield f"go on with: {runs[-1]['next']}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from backfill.errors import Problem, SchemaError
 from backfill.schema.document import Place
@@ -13,47 +14,66 @@ from backfill.schema.uses import uses
 
 @dataclass(frozen=True, slots=True)
 class BoundSchema:
-    schema: Schema
+    loaded: LoadedSchema
     columns: Mapping[str, int]
     """For each column that the schema uses and the export has: its position in the export."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def schema(self) -> Schema:
+        return self.loaded.schema
 
-def bind(loaded: LoadedSchema, header: Sequence[str]) -> BoundSchema:
-    """Raises SchemaError with every column that is missing or stands twice."""
-    schema = loaded.schema
+
+def bind(
+    loaded: LoadedSchema,
+    header: Sequence[str],
+    lacking: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> BoundSchema:
+    """Raises SchemaError with every column that is missing or stands twice, each once.
+
+    ``lacking`` names, for a position of ``header``, the files that do not have that column.
+    """
     found: dict[str, int] = {}
-    problems: list[Problem] = []
-    optional: set[str] = set()
-    for path, name, may_miss in _wanted(schema):
-        if header.count(name) > 1:
-            problems.append(
-                loaded.problem(path, f'"{name}" stands {header.count(name)} times in the export')
-            )
-        elif name in header:
+    missing: set[str] = set()
+    problems: dict[str, Problem] = {}
+    for path, name, optional in _wanted(loaded.schema):
+        if header.count(name) == 1:
             found[name] = header.index(name)
-        elif may_miss:
-            optional.add(name)
-        else:
-            hint = did_you_mean(name, header)
-            problems.append(loaded.problem(path, f'column "{name}" is not in the export{hint}'))
-    known = found.keys() | optional
-    for name in schema.columns:
-        if name not in header and name not in known:
-            hint = did_you_mean(name, header)
-            text = f'column "{name}" is not in the export{hint}'
-            problems.append(loaded.problem(("columns", name), text))
+        elif optional and name not in header:
+            missing.add(name)
+            continue
+        files = lacking.get(found[name], ()) if name in found and not optional else ()
+        why = _why(name, header, files)
+        if why:
+            problems.setdefault(name, loaded.problem(path, why))
     if problems:
-        raise SchemaError(list(dict.fromkeys(problems)))
-    unused = [name for name in schema.columns if name in header and name not in known]
-    notes = [f'column "{name}" has a type and no use' for name in unused]
-    missing = [f'optional column "{name}" is not in the export' for name in sorted(optional)]
-    return BoundSchema(schema, found, (*notes, *missing))
+        raise SchemaError(sorted(problems.values(), key=lambda problem: problem.line))
+    used = loaded.schema.columns.keys() - found.keys() - missing
+    notes = [f'column "{name}" has a type and no use' for name in sorted(used) if name in header]
+    notes += [f'optional column "{name}" is not in the export' for name in sorted(missing)]
+    return BoundSchema(loaded, found, tuple(notes))
+
+
+def _why(name: str, header: Sequence[str], lacking: Sequence[str]) -> str:
+    """What is wrong with a column that must be there; nothing where it is there once."""
+    if header.count(name) > 1:
+        return f'"{name}" stands {header.count(name)} times in the export'
+    if name not in header:
+        return f'column "{name}" is not in the export{did_you_mean(name, header)}'
+    if lacking:
+        return f'column "{name}" is not in {lacking[0]}, and the schema needs it in every file'
+    return ""
 
 
 def _wanted(schema: Schema) -> Iterable[tuple[Place, str, bool]]:
+    """Each use of a column: its place, the name, whether the export may lack it."""
     for name in schema.source.order or ():
         yield ("source", "order"), name, False
+    used = set(schema.source.order or ())
     for use in uses(schema):
         for name in use.columns:
+            used.add(name)
             yield use.path, name, use.leaf.optional
+    for name in schema.columns:
+        if name not in used:
+            yield ("columns", name), name, False

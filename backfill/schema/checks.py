@@ -5,7 +5,7 @@ from typing import Final
 
 from backfill.limits import TRACK_MAX_METRICS
 from backfill.schema.document import Place
-from backfill.schema.expression import result_type
+from backfill.schema.expression import is_numeric, result_type
 from backfill.schema.model import Event, Schema
 from backfill.schema.nearest import did_you_mean
 from backfill.schema.template import parse_template
@@ -60,7 +60,7 @@ def check(schema: Schema) -> Found:
     for use in uses(schema):
         yield from _use(schema, use)
     for at, event in enumerate(schema.events):
-        yield from _event(schema, event, ("events", at))
+        yield from _event(event, ("events", at))
     metrics = {event.event for event in schema.events}
     if len(metrics) > TRACK_MAX_METRICS:
         yield ("events",), f"{len(metrics)} metrics; Klaviyo takes {TRACK_MAX_METRICS}"
@@ -105,7 +105,7 @@ def _fields(schema: Schema) -> Found:
                 )
 
 
-def _event(schema: Schema, event: Event, path: Place) -> Found:
+def _event(event: Event, path: Place) -> Found:
     if event.per == "line" and event.event_id is None:
         yield (
             path,
@@ -150,31 +150,18 @@ def _expression(schema: Schema, use: Use) -> Found:
         return
     types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
     found = result_type(expression, types)
+    wanted = use.leaf.as_.kind if use.leaf.as_ is not None else "text"
+    if wanted not in CASTS and found != "VARCHAR":
+        yield use.path, f"SQL that gives {found} is read as one of {', '.join(CASTS)}"
     if use.field == "where" and found != "BOOLEAN":
         yield use.path, f"where is a condition, true or false; this gives {found}"
-    summable = found.startswith("DECIMAL") or found in NUMERIC
+    summable = is_numeric(found)
     if use.leaf.kind == "sum" and not summable:
         yield use.path, f"sum adds numbers; this gives {found}"
     if use.field == "$value" and not summable:
         yield use.path, f"$value is a number; this gives {found}"
     if use.field == "time" and found not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
         yield use.path, f"time is a time; this gives {found}"
-
-
-NUMERIC: Final = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "FLOAT",
-    "DOUBLE",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-    "UHUGEINT",
-)
 
 
 def _type(schema: Schema, use: Use) -> Found:
@@ -192,12 +179,7 @@ def _type(schema: Schema, use: Use) -> Found:
     if field in FITTING and textual and kind.kind not in FITTING[field]:
         wanted = " or ".join(FITTING[field])
         yield use.path, f"{field} is {wanted}; the schema reads this as {kind.kind}"
-    if leaf.kind in ("sql", "sum") and leaf.as_ is not None and leaf.as_.kind not in CASTS:
-        yield use.path, f"the result of SQL is read as one of {', '.join(CASTS)}"
-    if leaf.default is not None and kind.kind in ("phone", "country", "json", "list"):
-        yield use.path, f"a default has no meaning for {kind.kind}"
 
 
 CASTS: Final = ("text", "integer", "number", "money", "boolean")
 """What ``as`` can make of an SQL result."""
-

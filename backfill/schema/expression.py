@@ -15,8 +15,19 @@ from typing import Any, Final
 import duckdb
 
 _CLASSES: Final = frozenset(
-    "BETWEEN CASE CAST COLUMN_REF COMPARISON CONJUNCTION CONSTANT FUNCTION LAMBDA OPERATOR "
-    "TYPE".split()
+    [
+        "BETWEEN",
+        "CASE",
+        "CAST",
+        "COLUMN_REF",
+        "COMPARISON",
+        "CONJUNCTION",
+        "CONSTANT",
+        "FUNCTION",
+        "LAMBDA",
+        "OPERATOR",
+        "TYPE",
+    ]
 )
 _REFUSED_CLASSES: Final = {
     "SUBQUERY": "a subquery",
@@ -55,11 +66,17 @@ class Expression:
     """The names it uses, spelled as they stand, each once."""
     _tree: str
 
-    def sql(self, rename: Callable[[str], str]) -> str:
-        """The expression with each column's name replaced by what ``rename`` gives for it."""
+    def sql(self, rename: Callable[[str], str], in_text: Callable[[str], str] | None = None) -> str:
+        """The expression with each column's name replaced by what ``rename`` gives for it.
+
+        ``in_text`` gives it for a column that is put into a text as it is, where DuckDB would
+        write an amount with all its places.
+        """
         tree = json.loads(self._tree)
+        textual = [id(ref) for node in _nodes(tree) for ref in _put_in_text(node)]
         for node in _column_references(tree, ()):
-            node["column_names"] = [rename(node["column_names"][0])]
+            name = in_text if in_text and id(node) in textual else rename
+            node["column_names"] = [name(node["column_names"][0])]
         found = _ask("select json_deserialize_sql(?)", [json.dumps(tree)])[0][0]
         return "(" + str(found).removeprefix("SELECT ").rstrip("; ") + ")"
 
@@ -107,6 +124,14 @@ def _check(node: dict[str, Any]) -> None:
                 f'the function "{name}" cannot stand in a schema\'s SQL: only those that DuckDB '
                 "knows and whose result their arguments alone decide"
             )
+
+
+def _put_in_text(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The columns that ``||`` and concat put together."""
+    if node["class"] == "FUNCTION" and node["function_name"] in ("||", "concat", "concat_ws"):
+        for argument in node["arguments"]:
+            if argument["expression"]["class"] == "COLUMN_REF":
+                yield argument["expression"]
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -168,6 +193,18 @@ def _constant_functions() -> frozenset[str]:
     )
     names = {name for (name,) in rows if not name.startswith("__internal")}
     return frozenset(names - _REFUSED_FUNCTIONS) | {"nullif", "ifnull", "if"}
+
+
+NUMERIC: Final = frozenset(
+    {
+        *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"),
+        *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
+    }
+)
+
+
+def is_numeric(sql_type: str) -> bool:
+    return sql_type in NUMERIC or (sql_type.startswith("DECIMAL(") and sql_type.endswith(")"))
 
 
 def result_type(expression: Expression, types: dict[str, str]) -> str:

@@ -12,9 +12,7 @@ from backfill.schema.uses import leaf_columns
 def id_rule(schema: Schema, event: Event) -> str:
     if event.event_id is not None:
         return _text(schema, {"$event_id": event.event_id})
-    identity = {
-        f"${name}": schema.customer_properties[f"${name}"] for name in schema.identifiers
-    }
+    identity = {f"${name}": schema.customer_properties[f"${name}"] for name in schema.identifiers}
     return _text(schema, {"time": event.time, **identity})
 
 

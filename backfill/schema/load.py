@@ -45,15 +45,16 @@ def load_schema(source: str | Path) -> LoadedSchema:
 
 def _load(text: str, file: str) -> LoadedSchema:
     document = read_document(text, file)
+    schema: Schema | None
     try:
         schema = Schema.model_validate(document.values)
         broken: dict[Place, Problem] = {}
     except ValidationError as error:
         schema, broken = _rest(document, error)
     problems = list(broken.values())
-    for path, text in check(schema) if schema else ():
+    for path, why in check(schema) if schema else ():
         if not any(_related(path, other) for other in broken):
-            problems.append(Problem(document.place(path), text))
+            problems.append(Problem(document.place(path), why))
     if problems or schema is None:
         raise SchemaError(_in_order(problems))
     return LoadedSchema(schema, document)
@@ -66,10 +67,13 @@ def _rest(document: Document, error: ValidationError) -> tuple[Schema | None, di
     while True:
         found = _shape_problems(error, document)
         known = tuple(broken)  # what is found now may follow from what was taken out
-        for path, problem in found.items():
-            if not any(_related(path, other) for other in known):
-                broken[path] = problem
-        if not all([_prune(values, path) for path in found]):
+        broken |= {
+            path: problem
+            for path, problem in found.items()
+            if not any(_related(path, other) for other in known)
+        }
+        pruned = [_prune(values, path) for path in found]
+        if not all(pruned):
             return None, broken
         try:
             return Schema.model_validate(values), broken
@@ -100,7 +104,7 @@ def _related(one: Place, other: Place) -> bool:
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     once = dict.fromkeys(problems)
-    return sorted(once, key=lambda problem: int(problem.place.rpartition(":")[2]))
+    return sorted(once, key=lambda problem: problem.line)
 
 
 def _shape_problems(error: ValidationError, document: Document) -> dict[Place, Problem]:
@@ -108,7 +112,9 @@ def _shape_problems(error: ValidationError, document: Document) -> dict[Place, P
     for found in error.errors(include_url=False):
         path = tuple(found["loc"])
         problems.setdefault(path, Problem(document.place(path), _sentence(found, path)))
-    return problems
+    # a list whose parts are wrong counts as too short: the parts say it better
+    inner = [path[:at] for path in problems for at in range(len(path))]
+    return {path: problem for path, problem in problems.items() if path not in inner}
 
 
 def _sentence(found: Any, path: Place) -> str:

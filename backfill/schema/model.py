@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 from backfill.schema.types import ColumnType, Zone
 
 
-
 def as_text(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
@@ -63,6 +62,11 @@ class Leaf(Part):
     optional: bool = False
     take: Literal["first_name", "last_name"] | None = None
     as_: ColumnType | None = Field(None, alias="as")
+
+    @classmethod
+    def condition(cls, sql: str) -> Self:
+        """The leaf of a ``where``."""
+        return cls.model_validate({"sql": sql})
 
     @property
     def kind(self) -> str:
@@ -146,7 +150,7 @@ class Event(Part):
 class Schema(Part):
     name: Name
     about: str = ""
-    source: Source = Field(default_factory=Source)
+    source: Source = Source()
     columns: dict[Name, ColumnType] = Field(default_factory=dict)
     profiles: Profiles | None = None
     customer_properties: dict[Name, AnyLeaf]

@@ -66,7 +66,7 @@ def event_uses(event: Event, path: Place = ()) -> Iterator[Use]:
     level: Level = event.per
     yield from _within((*path, "time"), event.time, level, "time")
     if event.where is not None:
-        yield Use((*path, "where"), Leaf(sql=event.where), level, "where")
+        yield Use((*path, "where"), Leaf.condition(event.where), level, "where")
     for name, leaf in event.properties.items():
         yield from _within((*path, "properties", name), leaf, level, name)
 
@@ -113,5 +113,3 @@ def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
 
 def is_line_column(schema: Schema, name: str) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in schema.source.line)
-
-

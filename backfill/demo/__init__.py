@@ -1,0 +1,49 @@
+"""A sample export goes into a local Klaviyo; what landed is shown beside what was planned."""
+
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backfill.report.summary import Summary
+from backfill.report.text import lines
+from backfill.run import Account, Backfill, Options
+from backfill.sandbox import Sandbox
+from backfill.schema.load import load_schema
+from backfill.terminal import Bars
+
+HERE = Path(__file__).parent
+KEY = "DEMO01"
+
+
+def show(echo: Callable[[str], None]) -> None:
+    """Backfill ``orders.csv`` beside this file; nothing stays behind."""
+    schema = load_schema(HERE / "orders.yaml")
+    with tempfile.TemporaryDirectory() as state, Sandbox() as sandbox, Bars(disable=False) as bars:
+        echo(f"orders.csv, as {schema.schema.name} maps it, into {sandbox.url}")
+        work = Backfill(
+            schema,
+            [HERE / "orders.csv"],
+            Path(state),
+            Account(sandbox.url, KEY),
+            Options(),
+            bars.hooks(threading.Event(), lambda _: True),
+        )
+        summary = work.run().summary
+        bars.close()
+        for line in lines(summary):
+            echo(line)
+        echo("")
+        for line in _beside(summary, sandbox.stats()):
+            echo(line)
+
+
+def _beside(summary: Summary, landed: dict[str, Any]) -> list[str]:
+    rows = [("metric", "planned", "landed")]
+    rows += [
+        (metric.metric, f"{metric.events:,}", f"{landed['metrics'].get(metric.metric, 0):,}")
+        for metric in summary.metrics
+    ]
+    rows.append(("people", f"{summary.people:,}", f"{landed['profiles']:,}"))
+    return [f"{name:<18}{planned:>9}{found:>9}" for name, planned, found in rows]

@@ -1,0 +1,44 @@
+"""Constants in a schema are read by the grammar of cells, before any export."""
+
+from collections.abc import Iterator
+
+import duckdb
+
+from backfill.errors import SchemaError
+from backfill.mapping.cells import read_cell
+from backfill.mapping.engine import connect
+from backfill.schema.document import Place
+from backfill.schema.load import LoadedSchema
+from backfill.schema.types import Type
+from backfill.schema.uses import Use, leaf_type, uses
+
+
+def check_constants(loaded: LoadedSchema) -> None:
+    """Raises SchemaError with each ``value`` and ``default`` that does not fit its type."""
+    with connect() as connection:
+        problems = [
+            loaded.problem(path, f'"{text}" does not fit the type {kind.kind}')
+            for use in uses(loaded.schema)
+            for path, text, kind in _constants(loaded, use)
+            if not _fits(connection, text, kind, loaded.schema.source.timezone)
+        ]
+    if problems:
+        raise SchemaError(problems)
+
+
+def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[Place, str, Type]]:
+    leaf = use.leaf
+    kind = leaf_type(loaded.schema, leaf, use.field)
+    if leaf.kind in ("sql", "sum"):
+        kind = leaf.as_ or (Type("number") if leaf.kind == "sum" else Type("text"))
+    if leaf.value is not None:
+        yield use.path, leaf.value, kind
+    if leaf.default is not None:
+        yield (*use.path, "default"), leaf.default, kind
+
+
+def _fits(connection: duckdb.DuckDBPyConnection, text: str, kind: Type, zone: str | None) -> bool:
+    read = read_cell("cell", kind, zone, typed=False)
+    query = f"select ({read.value}) is not null from (select ?::varchar as cell)"
+    [(fits,)] = connection.execute(query, [text]).fetchall()
+    return bool(fits)

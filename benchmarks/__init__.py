@@ -1,0 +1,1 @@
+"""How fast, and in how much memory: planning by itself, delivery against its transport."""

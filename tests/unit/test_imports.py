@@ -1,0 +1,158 @@
+"""Modules import one way, and the command line loads what a command needs and no more."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "backfill"
+LAYERS = (
+    ("errors", "limits", "event"),
+    ("schema",),
+    ("sources", "mapping", "wire"),
+    ("judge", "plan"),
+    ("state", "delivery"),
+    ("report",),
+    ("preview", "run"),
+    ("terminal", "cli", "demo", "__main__", "spark", "__init__"),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+HEAVY = ("duckdb", "pyarrow", "pandas", "aiohttp")
+
+
+def name_of(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def part_of(module):
+    """``schema`` of ``backfill.schema.load``; the package's own ``__init__`` is a part too."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def imported(module, node):
+    """The modules of ours that one import statement names."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module}:{node.lineno}: a relative import"
+        found = [f"{node.module}.{alias.name}" for alias in node.names]
+        names = [name if name in MODULES else node.module for name in found]
+    else:
+        return []
+    return [name for name in names if name.split(".")[0] == "backfill"]
+
+
+def imports(module):
+    """Each first-party import: line, module, whether it stands inside a function."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        for name in imported(module, node):
+            yield node.lineno, name, id(node) in inside
+
+
+def ours(*, sandbox):
+    return [name for name in MODULES if (part_of(name) == "sandbox") == sandbox]
+
+
+@pytest.mark.parametrize("module", ours(sandbox=False))
+def test_a_module_imports_from_what_stands_above_it(module):
+    """The sandbox runs inside ``cli`` and ``demo`` only."""
+    rank = RANK[part_of(module)]
+    last = len(LAYERS) - 1
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for line, name, _ in imports(module)
+        if (last if part_of(name) == "sandbox" else RANK[part_of(name)]) > rank
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", ours(sandbox=True))
+def test_the_sandbox_imports_nothing_of_ours_but_limits(module):
+    wrong = [
+        f"{module}:{line} imports {name}"
+        for line, name, _ in imports(module)
+        if part_of(name) not in ("sandbox", "limits")
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "backfill.cli"])
+def test_no_import_of_ours_stands_inside_a_function(module):
+    assert [f"{module}:{line}" for line, _, inside in imports(module) if inside] == []
+
+
+@pytest.mark.parametrize("part", sorted({part_of(name) for name in MODULES} - {"sandbox"}))
+def test_every_part_of_the_package_has_its_place_in_the_order(part):
+    assert part in RANK
+
+
+def cycles(graph):
+    """Modules that reach themselves."""
+    reach = {name: set(graph[name]) for name in graph}
+    for middle in graph:
+        for name in graph:
+            if middle in reach[name]:
+                reach[name] |= reach[middle]
+    return sorted(name for name in graph if name in reach[name])
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {
+        name: {to for _, to, inside in imports(name) if not inside and to != name}
+        for name in MODULES
+    }
+    assert cycles(graph) == []
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    "module", sorted(name for name in MODULES if part_of(name) in ("mapping", "wire"))
+)
+def test_mapping_and_wire_touch_no_file_socket_or_clock(module):
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    names = {
+        alias.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    } | {
+        str(node.module).split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert (
+        names & {"os", "io", "pathlib", "socket", "time", "datetime", "httpx", "tempfile"} == set()
+    )
+
+
+def test_help_loads_none_of_the_heavy_packages():
+    program = (
+        "import sys\n"
+        "from backfill.cli import main\n"
+        "sys.argv = ['backfill', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('loaded', [name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=PACKAGE.parent,
+    )
+    assert ran.stdout.splitlines()[-1] == "loaded []"
+    assert "Usage" in ran.stdout

@@ -1,0 +1,277 @@
+"""What no slice can see: ids that clash, each person's newest event, what a ledger knows."""
+
+import hashlib
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backfill.event import EVENTS
+from backfill.judge import Judgement, Known, Verdict, judge
+
+SETTINGS = settings(max_examples=60, deadline=None)
+
+
+def digest(text, size):
+    return hashlib.sha256(str(text).encode()).digest()[:size]
+
+
+def event(key, *, content="same", person="ada", time=1_500_000_000, order=(0, 1), **more):
+    return {
+        "key": digest(key, 16),
+        "person": digest(person, 16),
+        "metric": "Placed Order",
+        "event_id": str(key),
+        "time": time,
+        "value": None,
+        "email": f"{person}@shop.de",
+        "content": digest(content, 8),
+        "size": 10,
+        "attributes_size": 3,
+        "file": order[0],
+        "row": order[1],
+    } | more
+
+
+def judged(*parts, profiles="newest", known=None):
+    """Each of ``parts`` is one Parquet file of events."""
+    with TemporaryDirectory() as folder:
+        paths = []
+        for at, part in enumerate(parts):
+            paths.append(Path(folder) / f"events-{at}.parquet")
+            pq.write_table(pa.Table.from_pylist(part, schema=EVENTS), paths[-1])
+        counts = [len(part) for part in parts]
+        return judge(paths, counts, Path(folder) / "spill", profiles, known or Known())
+
+
+def verdicts(judgement: Judgement):
+    return [[Verdict(int(one)).name for one in part] for part in judgement.verdicts]
+
+
+def delivered(*pairs):
+    table = {"key": [digest(k, 16) for k, _ in pairs], "content": [digest(c, 8) for _, c in pairs]}
+    fields = [("key", pa.binary(16)), ("content", pa.binary(8))]
+    return pa.table(table, schema=pa.schema(fields)).to_batches()
+
+
+def carried(*rows):
+    table = {
+        "person": [digest(person, 16) for person, _, _ in rows],
+        "time": [time for _, time, _ in rows],
+        "key": [digest(key, 16) for _, _, key in rows],
+    }
+    fields = [("person", pa.binary(16)), ("time", pa.int64()), ("key", pa.binary(16))]
+    return pa.table(table, schema=pa.schema(fields)).to_batches()
+
+
+# clashes -----------------------------------------------------------------------------------------
+
+
+def test_one_event_of_overlapping_exports_is_sent_once():
+    found = judged([event("a")], [event("a", order=(1, 1))])
+    assert verdicts(found) == [["CARRY"], ["REPEAT"]]
+    assert (found.events, found.repeats, found.clashes) == (1, 1, frozenset())
+
+
+def test_of_two_orders_under_one_key_the_first_in_the_export_is_kept():
+    found = judged([event("a", content="y", order=(1, 1))], [event("a", content="x", order=(0, 9))])
+    assert verdicts(found) == [["REJECTED"], ["CARRY"]]
+    assert found.clashes == {(1, 1)}
+
+
+def test_an_order_that_clashes_is_rejected_with_all_its_events():
+    part = [event("a"), event("a", content="z", order=(0, 2)), event("b", order=(0, 2))]
+    assert verdicts(judged(part)) == [["CARRY", "REJECTED", "REJECTED"]]
+
+
+def test_an_order_that_loses_takes_no_id_from_those_behind_it():
+    first = [event("a")]
+    loser = [event("a", content="z", order=(0, 2)), event("b", content="y", order=(0, 2))]
+    third = [event("b", content="x", order=(0, 3), time=1_600_000_000)]
+    found = judged([*first, *loser, *third])
+    assert verdicts(found) == [["SEND", "REJECTED", "REJECTED", "CARRY"]]
+
+
+def test_an_order_that_clashes_with_itself_is_rejected():
+    found = judged([event("a"), event("a", content="z")])
+    assert verdicts(found) == [["REJECTED", "REJECTED"]]
+
+
+def first_come(orders):
+    """The rule of the design, as a loop over orders in the order of the export."""
+    held, rejected, repeats = {}, set(), 0
+    for place in sorted(orders):
+        own, again, clash = {}, 0, False
+        for key, content in orders[place]:
+            known = held.get(key, own.get(key))
+            clash |= known is not None and known != content
+            again += known == content
+            own.setdefault(key, content)
+        if clash:
+            rejected.add(place)
+        else:
+            held |= own
+            repeats += again
+    return rejected, repeats, held
+
+
+PLACES = st.tuples(st.integers(0, 1), st.integers(1, 6))
+ORDERS = st.dictionaries(
+    PLACES,
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xy")), min_size=1, max_size=3),
+)
+
+
+@SETTINGS
+@given(orders=ORDERS, workers=st.lists(st.integers(0, 1), min_size=40, max_size=40))
+def test_clashes_are_those_of_a_loop_over_all_orders(orders, workers):
+    parts = [[], []]
+    for at, (order, events) in enumerate(orders.items()):
+        parts[workers[at]] += [event(key, content=text, order=order) for key, text in events]
+    rejected, repeats, held = first_come(orders)
+    found = judged(*parts)
+    assert (found.clashes, found.repeats, found.events) == (rejected, repeats, len(held))
+
+
+# newest ------------------------------------------------------------------------------------------
+
+
+def test_of_two_events_at_one_time_the_greater_key_carries():
+    greater, smaller = sorted("ab", key=lambda key: digest(key, 16), reverse=True)
+    found = judged([event(smaller), event(greater), event("c", time=1_400_000_000)])
+    assert verdicts(found) == [["SEND", "CARRY", "SEND"]]
+
+
+@pytest.mark.parametrize(
+    ("profiles", "expected"),
+    [
+        pytest.param("none", ["SEND", "SEND"], id="none: no event carries"),
+        pytest.param("every", ["CARRY", "CARRY"], id="every: all carry"),
+        pytest.param("newest", ["SEND", "CARRY"], id="newest: the latest carries"),
+    ],
+)
+def test_who_carries_is_said_by_profiles(profiles, expected):
+    found = judged([event("a"), event("b", time=1_600_000_000)], profiles=profiles)
+    assert verdicts(found) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        pytest.param(1_600_000_001, "SEND", id="a newer one went before"),
+        pytest.param(1_599_999_999, "CARRY", id="an older one went before"),
+    ],
+)
+def test_a_later_run_carries_only_what_is_newer(known, expected):
+    part = [event("a", time=1_600_000_000)]
+    found = judged(part, known=Known(carried=carried(("ada", known, "z"))))
+    assert verdicts(found) == [[expected]]
+
+
+def test_a_rejected_order_carries_nothing_and_the_next_newest_does():
+    part = [event("a"), event("b"), event("b", content="z", order=(0, 2), time=1_700_000_000)]
+    assert "CARRY" in verdicts(judged(part))[0][:2]
+
+
+EVENT = st.tuples(st.sampled_from(["ada", "bo"]), st.integers(1_500_000_000, 1_500_000_003))
+
+
+@SETTINGS
+@given(
+    plan=st.lists(EVENT, max_size=12),
+    before=st.lists(st.tuples(EVENT, st.integers(0, 30)), max_size=4),
+    cut=st.integers(0, 12),
+)
+def test_exactly_the_newest_event_of_each_person_carries(plan, before, cut):
+    """Keys of ``plan`` are its places; those of the ledger may be the same or others."""
+    events = [
+        event(at, person=who, time=time, order=(0, at)) for at, (who, time) in enumerate(plan)
+    ]
+    ledger = [(who, time, key) for (who, time), key in before]
+    found = judged(events[:cut], events[cut:], known=Known(carried=carried(*ledger)))
+    flat = [name for part in verdicts(found) for name in part]
+    tops = {}
+    for at, (who, time) in enumerate(plan):
+        tops[who] = max(tops.get(who, ()), (time, digest(at, 16), at))
+    latest = {}
+    for who, time, key in ledger:
+        latest[who] = max(latest.get(who, ()), (time, digest(key, 16)))
+    expected = {at for who, (*top, at) in tops.items() if tuple(top) > latest.get(who, ())}
+    assert {at for at, name in enumerate(flat) if name == "CARRY"} == expected
+
+
+# the ledger --------------------------------------------------------------------------------------
+
+
+def test_what_a_ledger_knows_is_not_sent_and_what_changed_is_counted_by_order():
+    part = [event("a"), event("b"), event("c", order=(0, 2)), event("d", order=(0, 3))]
+    known = Known(delivered=delivered(("a", "other"), ("b", "other"), ("c", "same"), ("z", "same")))
+    found = judged(part, known=known)
+    assert [name == "KNOWN" for name in verdicts(found)[0]] == [True, True, True, False]
+    assert (found.already, found.changed_orders, found.events) == (3, 1, 4)
+
+
+def test_a_person_whose_newest_event_was_delivered_gets_no_attributes_of_an_older_one():
+    part = [event("a"), event("b", time=1_600_000_000)]
+    known = Known(delivered(("b", "same")), carried(("ada", 1_600_000_000, "b")))
+    assert verdicts(judged(part, known=known)) == [["SEND", "KNOWN"]]
+
+
+# figures -----------------------------------------------------------------------------------------
+
+
+def test_figures_of_a_plan():
+    part = [
+        event("a", value=Decimal("0.10")),
+        event("b", value=Decimal("0.20"), time=1_600_000_000),
+        event("c", metric="Cancelled Order", person="bo", order=(0, 2)),
+        event("a", value=Decimal("0.10"), order=(1, 1)),
+    ]
+    found = judged(part)
+    assert (found.people, found.size, found.events) == (2, 3 * 10 + 2 * 3, 3)
+    first, second = found.metrics
+    assert (first.metric, first.events, first.value) == ("Cancelled Order", 1, "0")
+    assert (second.events, second.value, second.last_s) == (2, "0.3", 1_600_000_000)
+
+
+def test_an_empty_plan_has_figures_too():
+    found = judged([], [])
+    assert (found.events, found.people, found.size, found.metrics) == (0, 0, 0, ())
+
+
+THREE = [event("a"), event("b", order=(0, 2)), event("c", order=(0, 3), person="bo")]
+
+
+def test_a_digest_does_not_depend_on_order_workers_or_the_ledger():
+    known = Known(delivered=delivered(("a", "same")))
+    moved = [one | {"file": 3 - one["row"], "row": 7} for one in THREE]
+    digests = {
+        judged(THREE).digest,
+        judged(THREE[2:], THREE[:2]).digest,
+        judged(THREE[::-1], known=known).digest,
+        judged(moved).digest,
+        judged([*THREE, event("a", order=(0, 9))]).digest,
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param({"content": digest("other", 8)}, id="content"),
+        pytest.param({"key": digest("other", 16)}, id="key"),
+        pytest.param({"first_name": "Ada"}, id="an attribute"),
+        pytest.param({"profile": '{"tier":"gold"}'}, id="an attribute of the shop's own"),
+    ],
+)
+def test_a_digest_depends_on_what_is_sent(edit):
+    assert judged([THREE[0] | edit, *THREE[1:]]).digest != judged(THREE).digest
+
+
+def test_a_digest_depends_on_who_carries():
+    assert len({judged(THREE, profiles=said).digest for said in ("newest", "none", "every")}) == 3
