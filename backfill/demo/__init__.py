@@ -3,6 +3,7 @@
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def show(echo: Callable[[str], None]) -> None:
         )
         summary = work.run().summary
         bars.close()
-        for line in lines(summary):
+        for line in lines(replace(summary, notes=())):
             echo(line)
         echo("")
         for line in _beside(summary, sandbox.stats()):

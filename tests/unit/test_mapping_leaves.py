@@ -86,6 +86,7 @@ WHOLE_ORDER = [
         id="columns of any name in SQL",
     ),
     pytest.param({"sql": "A || a"}, {"A": ["x"], "a": ["y"]}, {}, '"xy"', id="case matters in SQL"),
+    pytest.param({"sql": "A::timestamp"}, {"A": ["now"]}, {}, None, id="the word now is no time"),
     pytest.param({"sql": "A > 3"}, {"A": ["5"]}, {"A": "integer"}, "true", id="SQL: a boolean"),
     pytest.param({"sql": "A"}, {"A": ["2020-01-01"]}, {"A": "date"}, '"2020-01-01"', id="a date"),
     pytest.param({"sql": "A / 0"}, {"A": ["1"]}, {"A": "number"}, None, id="SQL: no value"),
@@ -238,27 +239,125 @@ WHOLE_ORDER = [
 ]
 
 LINES = [
-    pytest.param({"each": "L"}, {"L": ["b", "a"]}, {}, '["b","a"]', id="a list in the order of rows"),
-    pytest.param({"each": "L"}, {"L": ["b", "", "a"]}, {}, '["b","a"]', id="an empty cell leaves the list"),
-    pytest.param({"each": "L"}, {"L": ["", ""], "M": ["x", "y"]}, {}, None, id="a list of nothing is absent"),
-    pytest.param({"each": {"a": "L", "b": "M"}}, {"L": ["x", ""], "M": ["", "y"]}, {}, '[{"a":"x"},{"b":"y"}]', id="objects drop absent members"),
-    pytest.param({"each": {"a": "L"}}, {"L": ["x", ""], "M": ["", "y"]}, {}, '[{"a":"x"}]', id="an object without members leaves the list"),
-    pytest.param({"each": {"a": "O", "b": "L"}}, {"O": ["x", ""], "L": ["1", "2"]}, {}, '[{"a":"x","b":"1"},{"a":"x","b":"2"}]', id="an order's value on every line"),
-    pytest.param({"each": "{line}: {L}"}, {"L": ["b", "a"]}, {}, '["1: b","2: a"]', id="line counts an order's rows"),
-    pytest.param({"each": {"a": {"object": {"b": "L"}}}}, {"L": ["1"]}, {}, '[{"a":{"b":"1"}}]', id="an object inside a list"),
-    pytest.param({"each": "L"}, {"L": ["1", "x"]}, {"L": "integer"}, "reject: not_an_integer L", id="one bad line rejects"),
-    pytest.param({"each": {"template": "+1202555012{line}", "as": "phone"}}, {"L": ["b", "a"]}, {}, '["+12025550121","+12025550122"]', id="a phone number with the line in it"),
-    pytest.param({"sum": "L * M"}, {"L": ["2", "1"], "M": ["0.10", "0.125"]}, {"L": "integer", "M": "money"}, "0.33", id="an exact sum, rounded once"),
-    pytest.param({"sum": "L"}, {"L": ["0.005"] * 3}, {"L": "money"}, "0.02", id="a sum is not rounded line by line"),
-    pytest.param({"sum": "L"}, {"L": ["0.1"] * 10}, {"L": "money"}, "1", id="a sum of tenths is exact"),
-    pytest.param({"sum": "L"}, {"L": ["1", "x"]}, {"L": "money"}, "reject: not_money L", id="a bad cell inside sum"),
-    pytest.param({"sum": "L"}, {"L": ["1", ""]}, {"L": "money"}, "reject: no_value_in_sum L", id="a line without a value"),
-    pytest.param({"sum": "L", "default": "0"}, {"L": ["1", ""]}, {"L": "money"}, "1", id="a line without a value, and a default"),
-    pytest.param({"sum": "L"}, {"L": ["0.125", "0.125", "0.001"]}, {"L": "number"}, "0.251", id="a sum of numbers is not money"),
-    pytest.param({"sum": "L"}, {"L": ["1.234"]}, {"L": KWD}, "1.234", id="a sum has the places of its currency"),
-    pytest.param({"sum": "L * M * M * M"}, {"L": ["2"], "M": ["0.5"]}, {"L": "number", "M": "number"}, "0.25", id="a product of four numbers"),
+    pytest.param(
+        {"each": "L"}, {"L": ["b", "a"]}, {}, '["b","a"]', id="a list in the order of rows"
+    ),
+    pytest.param(
+        {"each": "L"}, {"L": ["b", "", "a"]}, {}, '["b","a"]', id="an empty cell leaves the list"
+    ),
+    pytest.param(
+        {"each": "L"}, {"L": ["", ""], "M": ["x", "y"]}, {}, None, id="a list of nothing is absent"
+    ),
+    pytest.param(
+        {"each": {"a": "L", "b": "M"}},
+        {"L": ["x", ""], "M": ["", "y"]},
+        {},
+        '[{"a":"x"},{"b":"y"}]',
+        id="objects drop absent members",
+    ),
+    pytest.param(
+        {"each": {"a": "L"}},
+        {"L": ["x", ""], "M": ["", "y"]},
+        {},
+        '[{"a":"x"}]',
+        id="an object without members leaves the list",
+    ),
+    pytest.param(
+        {"each": {"a": "O", "b": "L"}},
+        {"O": ["x", ""], "L": ["1", "2"]},
+        {},
+        '[{"a":"x","b":"1"},{"a":"x","b":"2"}]',
+        id="an order's value on every line",
+    ),
+    pytest.param(
+        {"each": "{line}: {L}"},
+        {"L": ["b", "a"]},
+        {},
+        '["1: b","2: a"]',
+        id="line counts an order's rows",
+    ),
+    pytest.param(
+        {"each": {"a": {"object": {"b": "L"}}}},
+        {"L": ["1"]},
+        {},
+        '[{"a":{"b":"1"}}]',
+        id="an object inside a list",
+    ),
+    pytest.param(
+        {"each": "L"},
+        {"L": ["1", "x"]},
+        {"L": "integer"},
+        "reject: not_an_integer L",
+        id="one bad line rejects",
+    ),
+    pytest.param(
+        {"each": {"template": "+1202555012{line}", "as": "phone"}},
+        {"L": ["b", "a"]},
+        {},
+        '["+12025550121","+12025550122"]',
+        id="a phone number with the line in it",
+    ),
+    pytest.param(
+        {"sum": "L * M"},
+        {"L": ["2", "1"], "M": ["0.10", "0.125"]},
+        {"L": "integer", "M": "money"},
+        "0.33",
+        id="an exact sum, rounded once",
+    ),
+    pytest.param(
+        {"sum": "L"},
+        {"L": ["0.005"] * 3},
+        {"L": "money"},
+        "0.02",
+        id="a sum is not rounded line by line",
+    ),
+    pytest.param(
+        {"sum": "L"}, {"L": ["0.1"] * 10}, {"L": "money"}, "1", id="a sum of tenths is exact"
+    ),
+    pytest.param(
+        {"sum": "L"},
+        {"L": ["1", "x"]},
+        {"L": "money"},
+        "reject: not_money L",
+        id="a bad cell inside sum",
+    ),
+    pytest.param(
+        {"sum": "L"},
+        {"L": ["1", ""]},
+        {"L": "money"},
+        "reject: no_value_in_sum L",
+        id="a line without a value",
+    ),
+    pytest.param(
+        {"sum": "L", "default": "0"},
+        {"L": ["1", ""]},
+        {"L": "money"},
+        "1",
+        id="a line without a value, and a default",
+    ),
+    pytest.param(
+        {"sum": "L"},
+        {"L": ["0.125", "0.125", "0.001"]},
+        {"L": "number"},
+        "0.251",
+        id="a sum of numbers is not money",
+    ),
+    pytest.param(
+        {"sum": "L"},
+        {"L": ["1.234"]},
+        {"L": KWD},
+        "1.234",
+        id="a sum has the places of its currency",
+    ),
+    pytest.param(
+        {"sum": "L * M * M * M"},
+        {"L": ["2"], "M": ["0.5"]},
+        {"L": "number", "M": "number"},
+        "0.25",
+        id="a product of four numbers",
+    ),
     pytest.param({"sum": "-L"}, {"L": ["3", "4"]}, {"L": "integer"}, "-7", id="a sum of integers"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("leaf", "columns", "kinds", "text"), WHOLE_ORDER)

@@ -312,7 +312,9 @@ def test_an_id_with_an_empty_part_is_a_reject():
         pytest.param(
             "Bestellung 'ä'", "#1-é", "643a583f92e8faa3ff2cfe71c87844c1", id="beyond ASCII"
         ),
-        pytest.param("Ordered Product", "SO1-1", "805f2f87b4b745b211f36c3913bf2c42", id="of a line"),
+        pytest.param(
+            "Ordered Product", "SO1-1", "805f2f87b4b745b211f36c3913bf2c42", id="of a line"
+        ),
     ],
 )
 def test_a_key_is_the_same_for_ever(metric, event_id, pinned):

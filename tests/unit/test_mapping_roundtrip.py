@@ -119,7 +119,7 @@ def once(pairs):
     return dict(pairs)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(table=tables())
 @example(
     table=(["a", "A", '{"a"}', "a''b\"c"], ["a", "A", '{"a"}', "a''b\"c"], [["x", "y", "z", "w"]])
