@@ -4,8 +4,10 @@ Works on the plan's own Parquet files with DuckDB, in bounded memory: its config
 little and a folder to spill to. No SQL of a schema comes here.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+import operator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -25,8 +27,11 @@ MEMORY: Final = "256MB"
 Verdicts = list[npt.NDArray[np.uint8]]
 """For each file of the plan, for each of its events, what becomes of it."""
 
-Order = tuple[int, int]
-"""An order by its first row: file, row."""
+Codes = npt.NDArray[np.int64]
+"""Orders, each as one number; see order_code."""
+
+_ROW_BITS: Final = 40
+_ORDER: Final = f"(file::bigint << {_ROW_BITS}) | row"
 
 
 class Verdict(IntEnum):
@@ -63,7 +68,7 @@ class MetricCount:
 @dataclass(frozen=True, slots=True)
 class Judgement:
     verdicts: Verdicts
-    clashes: frozenset[Order]
+    clashes: Codes
     """Orders that must not be sent: an order that stands first has one of their ids."""
     events: int
     already: int
@@ -76,6 +81,14 @@ class Judgement:
     """Bytes of all bodies that are still to be sent."""
     digest: str
     """Of all keys and payloads of the plan, whatever the ledger knows."""
+
+
+_PLAIN_REPEATS: Final = f"""
+    select part, n, {Verdict.REPEAT:d} from e semi join
+    (select key from twice anti join contested using (key)) using (key)
+    qualify row_number() over (partition by key order by file, row, part, n) > 1
+"""
+"""Events whose namesakes are all equal, and of orders that no clash can touch."""
 
 
 def judge(
@@ -101,7 +114,7 @@ class _Judging:
             for at, path in enumerate(files)
         )
         connection.execute(f"create view e as {parts}")
-        connection.execute("create temp table out (part utinyint, n bigint)")
+        connection.execute("create temp table out (part utinyint, n bigint, verdict utinyint)")
 
     def judgement(self, profiles: Profiles, known: Known) -> Judgement:
         clashes, repeats = self._clashes()
@@ -112,7 +125,7 @@ class _Judging:
         already = sum(int((part == Verdict.KNOWN).sum()) for part in self.verdicts)
         return Judgement(
             self.verdicts,
-            frozenset(clashes),
+            clashes,
             sum(metric.events for metric in metrics),
             already,
             repeats,
@@ -125,75 +138,60 @@ class _Judging:
 
     # each fact -----------------------------------------------------------------------------------
 
-    def _clashes(self) -> tuple[set[Order], int]:
+    def _clashes(self) -> tuple[Codes, int]:
         """Marks the events of orders that clash, and events that stand in the plan twice."""
-        self.connection.execute(
-            "create temp table twice as select key from e group by key having count(*) > 1"
+        run = self.connection.execute
+        run(
+            "create temp table twice as select key, count(distinct content) > 1 as differ from e "
+            "group by key having count(*) > 1"
         )
-        rows = self._rows(
-            "select file, row, key, content, part, n from e semi join twice using (key) "
-            "order by file, row, part, n"
+        run(
+            "create temp table risky as select distinct file, row from e semi join "
+            "(from twice where differ) using (key)"
+        )
+        run(
+            "create temp table contested as select distinct key from e semi join risky "
+            "using (file, row) semi join twice using (key)"
+        )
+        run(f"insert into out {_PLAIN_REPEATS}")
+        rows = self._stream(
+            f"select {_ORDER} as order_code, key, content, part, n from e "
+            "semi join contested using (key) order by file, row, part, n"
         )
         rejected, repeats = _first_come(rows)
-        for part, n in repeats:
-            self.verdicts[part][n] = Verdict.REPEAT
-        self._out(repeats)
-        if rejected:
-            self._reject(rejected)
-        return rejected, len(repeats)
-
-    def _reject(self, orders: set[Order]) -> None:
-        table = pa.table(
-            {
-                "file": pa.array([file for file, _ in orders], pa.int32()),
-                "row": pa.array([row for _, row in orders], pa.int64()),
-            }
+        self.connection.register("repeats", repeats)
+        run(f"insert into out select part, n, {Verdict.REPEAT:d} from repeats")
+        self.connection.register("rejected", pa.table({"order_code": pa.array(rejected)}))
+        run(
+            f"insert into out select part, n, {Verdict.REJECTED:d} from "
+            f"(select part, n, {_ORDER} as order_code from e) semi join rejected using (order_code)"
         )
-        self.connection.register("rejected", table)
-        query = "select part, n from e semi join rejected using (file, row)"
-        marks = self.connection.sql(query).to_arrow_table()
-        self._mark(marks, Verdict.REJECTED)
-        self.connection.execute("insert into out select part, n from marks")
-
-    def _out(self, places: Sequence[tuple[int, int]]) -> None:
-        if places:
-            table = pa.table(
-                {
-                    "part": pa.array([part for part, _ in places], pa.uint8()),
-                    "n": pa.array([n for _, n in places], pa.int64()),
-                }
-            )
-            self.connection.register("repeats", table)
-            self.connection.execute("insert into out select part, n from repeats")
-
-    @property
-    def _in(self) -> str:
-        """The events that stand: neither rejected nor a repeat."""
-        empty = not self._rows_count("out")
-        return "e" if empty else "(select * from e anti join out using (part, n))"
+        counted = self._rows(f"select count(*) from out where verdict = {Verdict.REPEAT:d}")
+        for verdict in (Verdict.REPEAT, Verdict.REJECTED):
+            for batch in self._batches(f"select part, n from out where verdict = {verdict:d}"):
+                self._mark(batch, verdict)
+        return rejected, int(counted[0][0])
 
     def _known(self, delivered: Iterable[pa.RecordBatch]) -> int:
         schema = pa.schema([("key", pa.binary(16)), ("content", pa.binary(8))])
         reader = pa.RecordBatchReader.from_batches(schema, delivered)
         self.connection.register("ledger", reader)
         self.connection.execute(
-            "create temp table delivered as select key, last(content) as content from ledger "
-            "group by key"
+            "create temp table delivered as select key, list(distinct content) as contents "
+            "from ledger group by key"
         )
-        if not self._rows_count("delivered"):
+        if not self._count("delivered"):
             return 0
         query = (
-            "select part, n, file, row, e.content <> d.content as changed "
-            f"from {self._in} e join delivered d using (key)"
+            f"select part, n, {_ORDER} as order_code, "
+            f"not list_contains(contents, e.content) as changed from {self._in} e "
+            "join delivered d using (key)"
         )
-        changed: set[Order] = set()
-        for batch in self.connection.sql(query).to_arrow_reader():
-            self._mark(pa.Table.from_batches([batch]), Verdict.KNOWN)
-            differing = batch.filter(batch["changed"])
-            changed.update(
-                zip(differing["file"].to_pylist(), differing["row"].to_pylist(), strict=True)
-            )
-        return len(changed)
+        changed = [np.zeros(0, np.int64)]
+        for batch in self._batches(query):
+            self._mark(batch, Verdict.KNOWN)
+            changed.append(batch.filter(batch["changed"])["order_code"].to_numpy())
+        return len(np.unique(np.concatenate(changed)))
 
     def _carry(self, profiles: Profiles, carried: Iterable[pa.RecordBatch]) -> None:
         if profiles == "every":
@@ -218,8 +216,8 @@ class _Judging:
             f"select place[3] as part, place[4] as n from ({newest}) p left join latest l "
             "using (person) where l.top is null or p.top > l.top"
         )
-        for batch in self.connection.sql(query).to_arrow_reader():
-            self._mark(pa.Table.from_batches([batch]), Verdict.CARRY, only=Verdict.SEND)
+        for batch in self._batches(query):
+            self._mark(batch, Verdict.CARRY, only=Verdict.SEND)
 
     def _mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
         part = places["part"].to_numpy()
@@ -247,10 +245,7 @@ class _Judging:
 
     def _size(self) -> int:
         size = 0
-        reader = self.connection.sql(
-            "select part, n, size, attributes_size from e"
-        ).to_arrow_reader()
-        for batch in reader:
+        for batch in self._batches("select part, n, size, attributes_size from e"):
             part, n = batch["part"].to_numpy(), batch["n"].to_numpy()
             sizes, extra = batch["size"].to_numpy(), batch["attributes_size"].to_numpy()
             for at, verdicts in enumerate(self.verdicts):
@@ -275,33 +270,51 @@ class _Judging:
         [(digest,)] = self._rows(f"select sha256('{whole}')")
         return str(digest)[:16]
 
+    @property
+    def _in(self) -> str:
+        """The events that stand: neither rejected nor a repeat."""
+        return "(select * from e anti join out using (part, n))" if self._count("out") else "e"
+
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()
 
-    def _rows_count(self, table: str) -> int:
+    def _batches(self, query: str) -> Iterator[pa.Table]:
+        """The result, a piece at a time; no other query may begin before the last one."""
+        for batch in self.connection.sql(query).to_arrow_reader():
+            yield pa.Table.from_batches([batch])
+
+    def _stream(self, query: str) -> Iterator[tuple[Any, ...]]:
+        for batch in self._batches(query):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def _count(self, table: str) -> int:
         [(rows,)] = self._rows(f"select count(*) from {table}")
         return int(rows)
 
 
-def _first_come(
-    rows: Iterable[tuple[int, int, bytes, bytes, int, int]],
-) -> tuple[set[Order], list[tuple[int, int]]]:
+def order_code(file: Codes, row: Codes) -> Codes:
+    """Orders as one number each: their first row's file and row."""
+    return file << _ROW_BITS | row
+
+
+def order_of(code: int) -> tuple[int, int]:
+    return code >> _ROW_BITS, code & ((1 << _ROW_BITS) - 1)
+
+
+def _first_come(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tuple[Codes, pa.Table]:
     """Which orders lose a clash, and which events are repeats; rows in the order of the export.
 
     An order keeps its ids when no order before it that keeps its own has one of them with other
     content. So an order that loses takes no id from those behind it.
     """
     held: dict[bytes, bytes] = {}
-    rejected: set[Order] = set()
-    repeats: list[tuple[int, int]] = []
-    orders: Mapping[Order, list[tuple[bytes, bytes, int, int]]] = defaultdict(list)
-    for file, row, key, content, part, n in rows:
-        orders[file, row].append((key, content, part, n))
-    for order, events in orders.items():
+    rejected = array("q")
+    parts, places = array("B"), array("q")
+    for code, events in itertools.groupby(rows, key=operator.itemgetter(0)):
         own: dict[bytes, bytes] = {}
         again: list[tuple[int, int]] = []
         clash = False
-        for key, content, part, n in events:
+        for _, key, content, part, n in events:
             first = held.get(key, own.get(key))
             if first is None:
                 own[key] = content
@@ -310,11 +323,13 @@ def _first_come(
             else:
                 clash = True
         if clash:
-            rejected.add(order)
+            rejected.append(code)
         else:
             held |= own
-            repeats += again
-    return rejected, repeats
+            parts.extend(part for part, _ in again)
+            places.extend(n for _, n in again)
+    repeats = {"part": np.array(parts, np.uint8), "n": np.array(places, np.int64)}
+    return np.array(rejected, np.int64), pa.table(repeats)
 
 
 def _short(number: str) -> str:

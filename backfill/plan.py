@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from backfill.event import EVENTS
-from backfill.judge import Judgement, Known, Order, Profiles, Verdict, judge
+from backfill.event import EVENTS, SEPARATOR
+from backfill.judge import Judgement, Known, Profiles, Verdict, judge, order_code, order_of
 from backfill.mapping.compile import Bounds, compile_schema
 from backfill.mapping.slices import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.schema.bind import BoundSchema
@@ -38,10 +39,23 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row of a rejected order."""
+    """Why an order is rejected."""
 
     reason: str
     column: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRows:
+    """Rows of one file, ascending, and for each the place of its reason in ``reasons``."""
+
+    rows: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    reasons: tuple[Reject, ...]
+
+    def __iter__(self) -> Iterator[tuple[int, Reject]]:
+        for row, code in zip(self.rows.tolist(), self.codes.tolist(), strict=True):
+            yield row, self.reasons[code]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +89,44 @@ class Plan:
                 if wanted.num_rows:
                     yield wanted
 
-    def rejected_rows(self) -> dict[int, dict[int, Reject]]:
-        """For each file, for each row of a rejected order, why."""
-        found: dict[int, dict[int, Reject]] = {}
-        for path in sorted(self.folder.glob("rejects-*.parquet")):
-            for batch in pq.ParquetFile(path).iter_batches():
-                for row in batch.to_pylist():
-                    why = Reject(row["reason"], row["column"])
-                    found.setdefault(row["file"], {})[row["row"]] = why
-        clash = Reject("id_clash", "$event_id")
-        for file, row in self._rows_of(self.judgement.clashes):
-            found.setdefault(file, {})[row] = clash
+    def rejected_rows(self) -> dict[int, RejectedRows]:
+        """For each file, the rows of rejected orders."""
+        tables = [
+            pq.read_table(path, columns=["file", "row", "reason", "column"])
+            for path in sorted(self.folder.glob("rejects-*.parquet"))
+        ]
+        rows = pa.concat_tables([*tables, self._clashing_rows()])
+        why = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
+        coded = why.combine_chunks().dictionary_encode()
+        reasons = tuple(Reject(*text.split(SEPARATOR)) for text in coded.dictionary.to_pylist())
+        files, places = rows["file"].to_numpy(), rows["row"].to_numpy()
+        codes = coded.indices.to_numpy()
+        found = {}
+        for file in np.unique(files).tolist():
+            here = np.flatnonzero(files == file)
+            here = here[np.argsort(places[here])]
+            found[file] = RejectedRows(places[here], codes[here], reasons)
         return found
 
-    def _rows_of(self, orders: frozenset[Order]) -> Iterator[Order]:
-        yield from orders
-        if not orders:
-            return
-        for path in sorted(self.folder.glob("members-*.parquet")):
+    def _clashing_rows(self) -> pa.Table:
+        """All rows of the orders that lost a clash of ids."""
+        clashes = self.judgement.clashes
+        orders = [order_of(code) for code in clashes.tolist()]
+        pairs = [np.array(orders, np.int64).reshape(-1, 2)]
+        for path in sorted(self.folder.glob("members-*.parquet")) if len(clashes) else ():
             for batch in pq.ParquetFile(path).iter_batches():
-                columns = [batch[name].to_pylist() for name in MEMBERS.names]
-                for file, row, order_file, order_row in zip(*columns, strict=True):
-                    if (order_file, order_row) in orders:
-                        yield file, row
+                file, row, order_file, order_row = (column.to_numpy() for column in batch.columns)
+                lost = np.isin(order_code(order_file.astype(np.int64), order_row), clashes)
+                pairs.append(np.stack([file[lost].astype(np.int64), row[lost]], axis=1))
+        rows = np.concatenate(pairs)
+        return pa.table(
+            {
+                "file": pa.array(rows[:, 0].astype(np.int32)),
+                "row": pa.array(rows[:, 1]),
+                "reason": pa.repeat("id_clash", len(rows)),
+                "column": pa.repeat("$event_id", len(rows)),
+            }
+        )
 
 
 def make_plan(
@@ -126,7 +155,7 @@ def make_plan(
     clashes = len(judgement.clashes)
     plan = Plan(folder, counts, judgement, reasons)
     if clashes:
-        rows = sum(1 for _ in plan._rows_of(judgement.clashes))  # noqa: SLF001
+        rows = plan._clashing_rows().num_rows  # noqa: SLF001
         plan = replace(
             plan,
             counts=_rejecting(counts, clashes, rows),

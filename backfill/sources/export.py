@@ -1,9 +1,10 @@
 """The files or the frame that one run reads, with their columns matched by name."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -110,16 +111,18 @@ class Export:
             for rows in part.rows([own[column] for column in there]):
                 yield _batch(rows, [_place(there, column) for column in columns], file)
 
-    def rows(self, wanted: Mapping[int, Collection[int]]) -> Iterator[tuple[int, int, list[str]]]:
+    def rows(
+        self, wanted: Mapping[int, Sequence[int] | npt.NDArray[np.int64]]
+    ) -> Iterator[tuple[int, int, list[str]]]:
         """All cells of the wanted rows (by file), with file and row, in order: a second look.
 
         The cells stand as ``columns`` do; behind them what a ragged row has beyond its header.
         """
         for file in sorted(wanted):
-            if wanted[file]:
+            if len(wanted[file]):
                 own = self._own_places(file)
                 there = [own.get(column) for column in range(len(self.columns))]
-                for row, cells in self._cells(file, np.sort(np.array(list(wanted[file])))):
+                for row, cells in self._cells(file, np.unique(np.fromiter(wanted[file], np.int64))):
                     aligned = ["" if place is None else cells[place] for place in there]
                     yield file, row, aligned + cells[len(own) :]
 
@@ -132,7 +135,10 @@ class Export:
             numbers = rows.numbers.to_numpy()
             if len(numbers) and numbers[0] > wanted[-1]:
                 return
-            found = np.flatnonzero(np.isin(numbers, wanted))
+            if not len(numbers):
+                continue
+            first, last = np.searchsorted(wanted, [numbers[0], numbers[-1] + 1])
+            found = np.flatnonzero(np.isin(numbers, wanted[first:last]))
             columns = [column.to_pylist() for column in rows.cells.take(found).columns]
             for at, number in enumerate(numbers[found].tolist()):
                 cells = [column[at] or "" for column in columns]

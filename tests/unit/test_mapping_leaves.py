@@ -404,6 +404,25 @@ def test_sql_is_refused_with_the_schema_or_stops_no_run(sql, options, kind):
         mapped({"sql": sql, **options}, {"A": ["x" if options else cell]}, {"A": kind})
 
 
+@pytest.mark.parametrize("sql", ["[A / B]", "{'a': A / B}", "[0 / 0, A]"])
+def test_a_number_that_json_does_not_know_is_never_sent(sql):
+    text = text_of({"sql": sql}, {"A": ["1"], "B": ["0"]}, {"A": "number", "B": "number"})
+    assert "Infinity" not in str(text)
+    assert "NaN" not in str(text)
+
+
+def test_a_default_stands_in_for_sql_without_a_value():
+    leaf = {"sql": "A / B", "default": "7"}
+    numbers = {"A": "number", "B": "number"}
+    assert text_of(leaf, {"A": ["1"], "B": ["0"]}, numbers) == "7"
+
+
+@pytest.mark.parametrize("kind", ["sql", "sum"])
+def test_half_a_number_from_sql_is_no_integer(kind):
+    text = text_of({kind: "L", "as": "integer"}, {"L": ["1.5"]}, {"L": "number"}, line=("M",))
+    assert str(text).startswith("reject: not_an_integer")
+
+
 def test_a_constant_country_is_sent_as_its_code():
     assert text_of({"value": "Denmark", "as": "country"}, {"A": ["x"]}) == '"DK"'
 

@@ -262,6 +262,11 @@ def test_a_time_far_out_of_range_is_a_reject_where_it_is_also_a_property(cell):
     assert found.rejects["reason"].to_pylist() == ["time_out_of_range"]
 
 
+def test_a_time_that_no_calendar_has_is_a_reject_also_where_it_is_only_a_property():
+    cell = "1700000000000000"
+    assert outcomes({"epoch": "s"}, [cell])[cell].startswith("reject: ")
+
+
 def test_json_with_half_a_surrogate_pair_is_a_reject():
     assert outcomes("json", ['"\\ud800"']) == {'"\\ud800"': "reject: not_json Cell"}
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.event import EVENTS
-from backfill.judge import Judgement, Known, Verdict, judge
+from backfill.judge import Judgement, Known, Verdict, judge, order_of
 
 SETTINGS = settings(max_examples=60, deadline=None)
 
@@ -72,16 +72,20 @@ def carried(*rows):
 # clashes -----------------------------------------------------------------------------------------
 
 
+def clashes(found):
+    return {order_of(code) for code in found.clashes.tolist()}
+
+
 def test_one_event_of_overlapping_exports_is_sent_once():
     found = judged([event("a")], [event("a", order=(1, 1))])
     assert verdicts(found) == [["CARRY"], ["REPEAT"]]
-    assert (found.events, found.repeats, found.clashes) == (1, 1, frozenset())
+    assert (found.events, found.repeats, clashes(found)) == (1, 1, set())
 
 
 def test_of_two_orders_under_one_key_the_first_in_the_export_is_kept():
     found = judged([event("a", content="y", order=(1, 1))], [event("a", content="x", order=(0, 9))])
     assert verdicts(found) == [["REJECTED"], ["CARRY"]]
-    assert found.clashes == {(1, 1)}
+    assert clashes(found) == {(1, 1)}
 
 
 def test_an_order_that_clashes_is_rejected_with_all_its_events():
@@ -135,7 +139,7 @@ def test_clashes_are_those_of_a_loop_over_all_orders(orders, workers):
         parts[workers[at]] += [event(key, content=text, order=order) for key, text in events]
     rejected, repeats, held = first_come(orders)
     found = judged(*parts)
-    assert (found.clashes, found.repeats, found.events) == (rejected, repeats, len(held))
+    assert (clashes(found), found.repeats, found.events) == (rejected, repeats, len(held))
 
 
 # newest ------------------------------------------------------------------------------------------

@@ -195,7 +195,8 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             edited("order: Number", "order: Number\n  timezone: Amerika/Los_Angeles"),
-            '4: "Amerika/Los_Angeles" is no time zone of the IANA list; did you mean "America/Los_Angeles"?',
+            '4: "Amerika/Los_Angeles" is no time zone of the IANA list; '
+            'did you mean "America/Los_Angeles"?',
             id="a time zone",
         ),
         pytest.param(
