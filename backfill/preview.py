@@ -20,6 +20,8 @@ from backfill.wire import track
 class PreviewedOrder:
     """One order: where it begins, its payloads as JSON texts, or why it is a reject."""
 
+    at: tuple[int, int]
+    """The place of its file in the export, and its first row."""
     file: str
     row: int
     payloads: tuple[str, ...]
@@ -44,7 +46,7 @@ def preview_orders(
         mapped = mapper.map(rows)
     finally:
         mapper.close()
-    return sorted(_orders(mapped, export, profiles), key=lambda order: (order.file, order.row))
+    return sorted(_orders(mapped, export, profiles), key=lambda order: order.at)
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
@@ -87,11 +89,12 @@ def _orders(mapped: Mapped, export: Export, profiles: Profiles) -> Iterator[Prev
     for file, row, payload in places:
         by_order.setdefault((file, row), []).append(payload)
     for (file, row), texts in by_order.items():
-        yield PreviewedOrder(export.files[file], row, tuple(texts))
+        yield PreviewedOrder((file, row), export.files[file], row, tuple(texts))
     for reject in mapped.rejects.to_pylist():
-        if (reject["file"], reject["row"]) == (reject["order_file"], reject["order_row"]):
+        at = (reject["file"], reject["row"])
+        if at == (reject["order_file"], reject["order_row"]):
             yield PreviewedOrder(
-                export.files[reject["file"]], reject["row"], (), reject["reason"], reject["column"]
+                at, export.files[at[0]], at[1], (), reject["reason"], reject["column"]
             )
 
 

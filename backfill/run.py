@@ -23,7 +23,7 @@ from backfill.delivery.lock import hold
 from backfill.delivery.pace import Window
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
-from backfill.errors import BackfillError, GateError, StoppedError, UsageError
+from backfill.errors import AgainError, BackfillError, GateError, StoppedError, UsageError
 from backfill.judge import Known, Profiles
 from backfill.mapping.compile import Bounds
 from backfill.plan import Limits, Plan, make_plan
@@ -198,7 +198,10 @@ class Backfill:
             try:
                 ended = self._run(folder, ledger)
             except BaseException as error:
-                self._note_end(folder, ledger, "failed", {"error": type(error).__name__})
+                again = isinstance(error, AgainError | KeyboardInterrupt)
+                state: SummaryState = "stopped" if again else "failed"
+                folder.log(state, why=type(error).__name__)
+                self._note_end(folder, ledger, state, {})
                 raise
             self._note_end(folder, ledger, ended.summary.state, ended.summary.as_dict())
             folder.write_summary(ended.summary.as_dict())

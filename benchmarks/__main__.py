@@ -193,8 +193,8 @@ def _told(found: Found) -> str:
         ]
     if found["delivery"]:
         lines += ["", "Track delivery to a sink (medians; ratios of one turn)"]
-        head = ("way", "events", "events/s", "CPU µs/event", "of httpx", "of transport", "spread")
-        lines += _table(head, [_delivery_row(one) for one in found["delivery"]])
+        posted = ("way", "events", "events/s", "CPU µs/event", "of httpx", "of transport", "spread")
+        lines += _table(posted, [_delivery_row(one) for one in found["delivery"]])
     return "\n".join(lines)
 
 

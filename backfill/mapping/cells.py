@@ -55,6 +55,8 @@ REASONS: Final = {
 
 _INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
 _NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"
+_LAST_S: Final = 9_000_000_000_000
+"""Unix seconds that a timestamp can hold, in the year 287,000."""
 _SIGN: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei)"
 _BLANK: Final = r"[ \x{00A0}\x{202F}]"
 # RFC 5321 and 5322, the dot-atom form, with letters beyond ASCII as RFC 6531 allows them, and at
@@ -186,8 +188,8 @@ def as_sql(value: str, kind: Type) -> str:
 
 
 def _moment(seconds: str) -> str:
-    """Unix seconds as a timestamp in UTC, NULL outside of the years 1 to 9999."""
-    fits = f"{seconds} between -62135596800 and 253402300799"
+    """Unix seconds as a timestamp in UTC."""
+    fits = f"{seconds} between -{_LAST_S} and {_LAST_S}"
     return f"case when {fits} then make_timestamp({seconds} * 1000000) end"
 
 
@@ -234,7 +236,10 @@ def _amount(cell: str, decimal: str) -> str:
     fits = f"{_full(cell, amount)} and not regexp_matches({cell}, '{two_signs}')"
     dotless = f"ltrim({bare}, '.')"  # "kr. 5" and "R$." leave a dot behind
     plain = _full(cell, _NUMBER) if decimal == "." else _full(cell, r"[+-]?[0-9]{1,26}")
-    return f"case when {plain} then {cell} when {fits} then {dotless} end"
+    amount = f"case when {plain} then {cell} when {fits} then {dotless} end"
+    # Cut, not rounded, at the places that are computed with: a second rounding would find 1.0049995
+    # at 1.005.
+    return f"left({amount}, coalesce(nullif(instr({amount}, '.'), 0) + 6, 99))"
 
 
 def _date(cell: str, form: str | None, *, typed: bool) -> str:
@@ -301,7 +306,9 @@ def _instant(cell: str, local: str, offset: str, zone: str | None) -> CellSql:
 def _since_1970(cell: str, unit: str) -> str:
     divisor = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
     whole = f"try_cast(split_part({cell}, '.', 1) as bigint)"
-    return f"case when {_full(cell, _INTEGER)} then {whole} // {divisor} end"
+    seconds = f"{whole} // {divisor}"
+    fits = f"{_full(cell, _INTEGER)} and abs({seconds}) <= {_LAST_S}"
+    return f"case when {fits} then {seconds} end"
 
 
 def _iso(cell: str) -> str:

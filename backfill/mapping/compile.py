@@ -122,14 +122,21 @@ class _Compiler:
         columns = [column for name, column in self.names.items() if self._is_order(name)]
         values = [f"arg_min({column}, pos) as {column}" for column in columns]
         differ = [
-            f"coalesce(min({column}) <> max({column}), false) as d{column[1:]}"
-            for _, column in self._order_columns()
+            f"coalesce(min({cell}) <> max({cell}), false) as d{column[1:]}"
+            for name, column in self._order_columns()
+            for cell in [f"lower({column})" if name in self._addresses() else column]
         ]
         return (
             "select o, min(pos) as pos, arg_min(_file, pos) as _file, arg_min(_row, pos) as _row, "
             "bool_or(_ragged) as _ragged, bool_or(_orderless) as _orderless, "
             f"bool_or(_differs) as _differs, {', '.join([*values, *differ])} from slice group by o"
         )
+
+    def _addresses(self) -> set[str]:
+        """Columns of e-mail addresses: their case is no disagreement."""
+        declared = {name for name, kind in self.schema.columns.items() if kind.kind == "email"}
+        email = self.schema.customer_properties.get("$email")
+        return declared | set(leaf_columns(email) if email is not None else ())
 
     def _is_order(self, name: str) -> bool:
         return not is_line_column(self.schema, name)
@@ -240,8 +247,7 @@ class _Compiler:
         wanted += [
             name
             for event in self.schema.events
-            if event.event_id is not None
-            for name in leaf_columns(event.event_id)
+            for name in leaf_columns(event.event_id or event.time)
         ]
         flags = dict(self._order_columns())
         return [

@@ -10,7 +10,7 @@ from backfill.mapping.engine import connect
 from backfill.schema.document import Place
 from backfill.schema.load import LoadedSchema
 from backfill.schema.types import Type
-from backfill.schema.uses import Use, leaf_type, uses
+from backfill.schema.uses import Use, default_type, leaf_type, uses
 
 
 def check_constants(loaded: LoadedSchema) -> None:
@@ -28,12 +28,10 @@ def check_constants(loaded: LoadedSchema) -> None:
 
 def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[Place, str, Type]]:
     leaf = use.leaf
-    kind = leaf_type(loaded.schema, leaf, use.field)
-    if leaf.kind in ("sql", "sum"):
-        kind = leaf.as_ or (Type("number") if leaf.kind == "sum" else Type("text"))
     if leaf.value is not None:
-        yield use.path, leaf.value, kind
+        yield use.path, leaf.value, leaf_type(loaded.schema, leaf, use.field)
     if leaf.default is not None:
+        kind = default_type(loaded.schema, leaf, use.field)
         yield (*use.path, "default"), leaf.default, kind
 
 

@@ -26,6 +26,7 @@ from backfill.schema.uses import (
     SQL_TYPES,
     Level,
     column_type,
+    default_type,
     is_line_column,
     leaf_expression,
     leaf_type,
@@ -197,7 +198,7 @@ class LeafCompiler:
         made = replace(made, faults=(*faults, *unmapped, *made.faults))
         return self._with_default(made, leaf, kind)
 
-    def _expression(self, leaf: Leaf) -> "_Computed | None":
+    def _expression(self, leaf: Leaf, level: Level) -> "_Computed | None":
         expression = leaf_expression(leaf)
         if expression is None or not self._has(expression.columns):
             return None
@@ -205,17 +206,20 @@ class LeafCompiler:
         names = {name: self._stage(name).name(column.value) for name, column in columns.items()}
         texts = {name: self._stage(name).name(column.text) for name, column in columns.items()}
         types = {name: column_type(self.bound.schema, name) for name in columns}
+        sql = expression.sql(names.__getitem__, texts.__getitem__)
+        # try() makes NULL of an overflow or a failed cast, as it does of a value that is not there
+        failed = Fault(f"(try({sql} is null) is null)", "sql_failed", expression.text, level)
         return _Computed(
-            sql=f"try({expression.sql(names.__getitem__, texts.__getitem__)})",
+            sql=f"try({sql})",
             kind=result_type(expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}),
             money=tuple(t for t in types.values() if t.kind == "money"),
-            faults=tuple(fault for column in columns.values() for fault in column.faults),
+            faults=(*(fault for column in columns.values() for fault in column.faults), failed),
         )
 
     def _sql(self, leaf: Leaf, level: Level, key: str | None) -> LeafSql | None:
-        found = self._expression(leaf)
+        found = self._expression(leaf, level)
         if found is None:
-            return self._without_columns(leaf)
+            return self._without_columns(leaf, key)
         sql = found.sql
         if key == "where":
             return LeafSql(sql, sql, f"coalesce({sql}, false)", found.faults)
@@ -226,22 +230,21 @@ class LeafCompiler:
             cell = self._cell(f"nullif(trim({sql}), '')", leaf.as_, level, leaf.sql or "")
             cell = replace(cell, faults=(*found.faults, *cell.faults))
             return self._with_default(cell, leaf, leaf.as_)
-        if leaf.default is not None:
-            sql = f"coalesce({sql}, try_cast({quote(leaf.default)} as {found.kind}))"
         made = _result(sql, found, leaf.as_, in_value=key == "$value")
-        whole = leaf.as_ is not None and leaf.as_.kind == "integer"
-        fault = Fault(f"({sql} <> trunc({sql}))", REASONS["integer"], leaf.sql or "", level)
-        return replace(made, faults=(*found.faults, fault)) if whole else made
+        made = replace(made, faults=(*made.faults, *_unwhole(sql, leaf, level)))
+        return (
+            made if leaf.default is None else self._with_default(made, leaf, kind)
+        )
 
-    def _without_columns(self, leaf: Leaf) -> LeafSql | None:
+    def _without_columns(self, leaf: Leaf, key: str | None) -> LeafSql | None:
         if leaf.default is None:
             return None
-        return self._constant(leaf.default, leaf.as_ or Type("number"))
+        return self._constant(leaf.default, default_type(self.bound.schema, leaf, key))
 
     def _sum(self, leaf: Leaf, key: str | None) -> LeafSql | None:
-        found = self._expression(leaf)
+        found = self._expression(leaf, "line")
         if found is None:
-            return self._without_columns(leaf)
+            return self._without_columns(leaf, key)
         sql = found.sql
         if not found.kind.startswith("DECIMAL"):
             sql = f"try_cast({sql} as decimal(38,6))"
@@ -255,7 +258,7 @@ class LeafCompiler:
         summed = replace(found, kind="DECIMAL(38,6)", faults=self.gather_faults(found.faults))
         made = _result(total, summed, leaf.as_, in_value=key == "$value")
         absent = Fault(missing, "no_value_in_sum", leaf.sum or "", "order")
-        return replace(made, faults=(*summed.faults, absent))
+        return replace(made, faults=(*summed.faults, absent, *_unwhole(total, leaf, "order")))
 
     def _each(self, leaf: Leaf) -> LeafSql | None:
         assert leaf.each is not None  # noqa: S101
@@ -326,6 +329,14 @@ def _mapped(cell: str, leaf: Leaf, column: str, level: Level) -> tuple[str, tupl
     known = ", ".join(quote(old) for old in leaf.map)
     fault = Fault(f"({cell} not in ({known}))", "not_in_map", column, level)
     return f"nullif(case {cell} {cases} end, '')", (fault,)
+
+
+def _unwhole(value: str, leaf: Leaf, level: Level) -> tuple[Fault, ...]:
+    """An integer has no fraction."""
+    if leaf.as_ is None or leaf.as_.kind != "integer":
+        return ()
+    text = leaf.sql or leaf.sum or ""
+    return (Fault(f"({value} <> trunc({value}))", REASONS["integer"], text, level),)
 
 
 @dataclass(frozen=True, slots=True)

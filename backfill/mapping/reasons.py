@@ -20,6 +20,7 @@ REASONS: Final = {
     "too_large": "the event is larger than a request may be",
     "not_in_map": "the cell is none of the values in map",
     "no_value_in_sum": "a line has no value to add up",
+    "sql_failed": "the SQL has no result for this row: an overflow, or a text that is no number",
     "not_an_integer": "the cell is no integer",
     "not_a_number": "the cell is no number (digits and one point; no exponent)",
     "not_money": "the cell is no amount of money",

@@ -95,8 +95,11 @@ def _json(cell: str) -> str | None:
 
 
 def _built(text: str) -> str | None:
-    """Without nulls, lists and objects that hold nothing, and places that say nothing."""
-    value = _without_nulls(json.loads(text, parse_float=_shortened, parse_int=_Verbatim))
+    """Without nulls and infinities, what holds nothing, and places that say nothing."""
+    read = json.loads(
+        text, parse_float=_shortened, parse_int=_Verbatim, parse_constant=lambda _: None
+    )
+    value = _without_nulls(read)
     return None if value is None else _write(value)
 
 

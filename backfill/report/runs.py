@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backfill.delivery.ledger import Ledger, Target
-from backfill.errors import UsageError
+from backfill.delivery.ledger import Ledger, RunState, Target
+from backfill.delivery.lock import hold
+from backfill.errors import BusyError, UsageError
 
 
 def known_runs(state: Path) -> list[dict[str, Any]]:
@@ -16,19 +17,33 @@ def known_runs(state: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise UsageError(f"{state}: no runs yet (no ledger there); is --state right?")
     with Ledger.open(path, Target("http://localhost", "")) as ledger:
-        return [
+        found = ledger.runs()
+    alive = _is_held(state)
+    known = []
+    for run in found:
+        now: RunState = "killed" if run.state == "running" and not alive else run.state
+        known.append(
             {
                 "run": run.id,
                 "schema": run.schema_name,
-                "state": run.state,
+                "state": now,
                 "started": _iso(run.started),
                 "ended": _iso(run.ended) if run.ended is not None else None,
                 "command": run.command,
-                "next": run.command if run.state in ("stopped", "killed") else "",
+                "next": run.command if now in ("stopped", "killed") else "",
                 "summary": json.loads(run.summary),
             }
-            for run in ledger.runs()
-        ]
+        )
+    return known
+
+
+def _is_held(state: Path) -> bool:
+    """Whether a process is at work there: a run that says so without one was killed."""
+    try:
+        with hold(state):
+            return False
+    except BusyError:
+        return True
 
 
 def run_lines(runs: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -37,7 +37,7 @@ def bind(
     missing: set[str] = set()
     problems: dict[str, Problem] = {}
     for path, name, optional in _wanted(loaded.schema):
-        if header.count(name) == 1:
+        if header.count(name) == 1 and path[0] != "columns":
             found[name] = header.index(name)
         elif optional and name not in header:
             missing.add(name)

@@ -12,6 +12,9 @@ from backfill.errors import Problem, SchemaError
 MAX_NODES: Final = 50_000
 """Aliases of aliases can make a small file a huge one."""
 
+MAX_DEPTH: Final = 50
+TOO_DEEP: Final = f"more than {MAX_DEPTH} levels, or an alias inside itself"
+
 Place = tuple[str | int, ...]
 Plain = str | None | list["Plain"] | dict[str, "Plain"]
 
@@ -38,6 +41,8 @@ def read_document(text: str, file: str) -> Document:
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text)
+    except RecursionError as error:
+        raise SchemaError([Problem(f"{file}:1", TOO_DEEP)]) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -66,6 +71,8 @@ class _Reading:
         if self.nodes > MAX_NODES:
             problem = Problem(f"{self.file}:1", f"over {MAX_NODES:,} values once aliases are read")
             raise SchemaError([problem])
+        if len(path) > MAX_DEPTH:
+            raise SchemaError([Problem(f"{self.file}:1", TOO_DEEP)])
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         if node.tag and not str(node.tag).startswith("tag:yaml.org,2002:"):

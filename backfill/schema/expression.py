@@ -45,6 +45,10 @@ _REFUSED_FUNCTIONS: Final = frozenset(
         # may change with DuckDB's version
         "create_sort_key",
         "hash",
+        "version",
+        "can_cast_implicitly",
+        "parse_duckdb_log_message",
+        "is_histogram_other_bin",
         # run or show SQL
         "invoke",
         "json_deserialize_sql",
@@ -85,7 +89,10 @@ def parse_expression(text: str) -> Expression:
     """Raises ExpressionError."""
     reply = _ask_whole(text)
     if reply["error"]:
-        raise ExpressionError(f"no valid SQL expression: {reply['error_message']}")
+        raise ExpressionError(
+            f"no valid SQL expression: {reply['error_message']} (a column that is named as a word "
+            'of SQL, such as "Order" or "At", stands in double quotes)'
+        )
     [statement] = reply["statements"] if len(reply["statements"]) == 1 else [None]
     node = statement["node"] if statement else {}
     bare = (
@@ -114,6 +121,8 @@ def _check(node: dict[str, Any]) -> None:
     if kind not in _CLASSES:
         what = _REFUSED_CLASSES.get(kind, f"a {kind.lower().replace('_', ' ')}")
         raise ExpressionError(f"{what} cannot stand in a schema's SQL")
+    if kind == "LAMBDA" and node["syntax_type"] == "SINGLE_ARROW":
+        raise ExpressionError("-> is read as a function's arrow; write json_extract(column, '$.x')")
     if kind == "COLUMN_REF" and len(node["column_names"]) != 1:
         whole = ".".join(node["column_names"])
         raise ExpressionError(f'"{whole}": a name with a dot stands in double quotes')

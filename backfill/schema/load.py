@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -72,8 +72,8 @@ def _rest(document: Document, error: ValidationError) -> tuple[Schema | None, di
             for path, problem in found.items()
             if not any(_related(path, other) for other in known)
         }
-        pruned = [_prune(values, path) for path in found]
-        if not all(pruned):
+        mended = [_prune(values, path) or _fill(values, path) for path in found]
+        if not all(mended):
             return None, broken
         try:
             return Schema.model_validate(values), broken
@@ -94,6 +94,29 @@ def _prune(values: Plain, path: Place) -> bool:
     if parent is None:
         return False
     del parent[last]
+    return True
+
+
+PLACEHOLDERS: Final[dict[str | int, Plain]] = {
+    "name": "-",
+    "customer_properties": {"$id": {"value": "-"}},
+    "event": "-",
+    "time": {"value": "2000-01-01T00:00:00Z"},
+}
+"""What stands for a required key that is missing, so that the rest is checked."""
+
+
+def _fill(values: Plain, path: Place) -> bool:
+    """Put something where a required key is missing; False where nothing is known for it."""
+    node = values
+    for part in path[:-1]:
+        if isinstance(node, dict):
+            node = node.get(str(part))
+        elif isinstance(node, list) and isinstance(part, int):
+            node = node[part]
+    if not isinstance(node, dict) or path[-1] not in PLACEHOLDERS:
+        return False
+    node[str(path[-1])] = PLACEHOLDERS[path[-1]]
     return True
 
 
@@ -134,6 +157,12 @@ def _sentence(found: Any, path: Place) -> str:
             return f'"{name}" is {kind}, and nothing such stands here'
         case "too_short" | "string_too_short":
             return f'"{name}" is empty'
+        case "string_too_long":
+            return f'"{name}" is a single character'
+        case "bool_parsing" | "bool_type":
+            return f'"{name}" is true or false'
+        case "int_parsing" | "int_type" | "greater_than_equal":
+            return f'"{name}" is a whole number, 0 or more'
         case _:
             return str(found["msg"]).removeprefix("Value error, ")
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from backfill.schema.document import Place
-from backfill.schema.expression import Expression, parse_expression
+from backfill.schema.expression import Expression, is_numeric, parse_expression, result_type
 from backfill.schema.model import Event, Leaf, Schema
 from backfill.schema.template import parse_template
 from backfill.schema.types import TEXT, Kind, Type
@@ -109,6 +109,16 @@ def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
     if declared is not None and leaf.take is None:
         return declared
     return Type(IMPLIED[field]) if field in IMPLIED else TEXT
+
+
+def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
+    """What a leaf's default is read as. Raises ExpressionError."""
+    expression = leaf_expression(leaf)
+    if leaf.as_ is not None or expression is None:
+        return leaf_type(schema, leaf, field)
+    types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
+    found = result_type(expression, types)
+    return Type("number" if is_numeric(found) else "boolean" if found == "BOOLEAN" else "text")
 
 
 def is_line_column(schema: Schema, name: str) -> bool:

@@ -121,3 +121,17 @@ def test_a_second_process_on_the_same_state_is_told_who_holds_it(tool: Tool):
         first.send_signal(signal.SIGTERM)
         first.communicate()
         assert first.returncode == 3
+
+
+def test_status_knows_a_killed_run_and_how_to_go_on(tool: Tool):
+    (tool.folder / "s.yaml").write_text(SCHEMA)
+    write_export(tool.folder / "e.csv")
+    with Sandbox() as sandbox:
+        process = tool.start("run", "s.yaml", "e.csv", "--url", sandbox.url, "--rate", "100/s")
+        while sandbox.stats()["received"] < 1:
+            assert process.poll() is None, process.communicate()
+        assert tool("status", "--json").summary["runs"][0]["state"] == "running"
+        process.kill()
+        process.communicate()
+        [run] = tool("status", "--json").summary["runs"]
+        assert (run["state"], run["next"].split(" --")[0]) == ("killed", "backfill run s.yaml e.csv")
