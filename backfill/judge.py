@@ -22,7 +22,7 @@ from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 
 Profiles = Literal["newest", "none", "every"]
 
-MEMORY: Final = "256MB"
+MEMORY: Final = "160MB"
 
 Verdicts = list[npt.NDArray[np.uint8]]
 """For each file of the plan, for each of its events, what becomes of it."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from backfill.event import EVENTS, SEPARATOR
+from backfill.event import EVENTS, PROFILE_FIELDS, SEPARATOR
 from backfill.judge import Judgement, Known, Profiles, Verdict, judge, order_code, order_of
 from backfill.mapping.compile import Bounds, compile_schema
 from backfill.mapping.slices import MEMBERS, REJECTS, Counts, Mapped, Mapper
@@ -26,6 +26,9 @@ WORKERS: Final = 2
 """DuckDB and Arrow work outside Python's lock; two threads keep two cores busy."""
 
 ROW_GROUP: Final = 131_072
+
+_REPEATED: Final = ("metric", "currency", *PROFILE_FIELDS, "file")
+"""Columns of few values; a dictionary of what is never the same twice is built for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,11 @@ class _Outcome:
     reasons: Counter[str]
     events: int
 
+    def __add__(self, other: "_Outcome") -> "_Outcome":
+        return _Outcome(
+            self.counts + other.counts, self.reasons + other.reasons, self.events + other.events
+        )
+
 
 class _Making:
     def __init__(
@@ -252,19 +260,20 @@ class _Making:
         try:
             with _Writer(self.folder, at) as writer:
                 while (rows := self._next(slices)) is not None:
-                    mapped, sized = self._within_limits(mapper.map(rows))
-                    writer.write(sized, mapped)
-                    outcome = _Outcome(
-                        outcome.counts + mapped.counts,
-                        outcome.reasons + _orders_by_reason(mapped.rejects),
-                        outcome.events + sized.num_rows,
-                    )
+                    outcome += self._written(mapper.map(rows), writer)
+                    del rows  # else it stays while the next slice is read
         except BaseException:
             self._stopped = True
             raise
         finally:
             mapper.close()
         return outcome
+
+    def _written(self, mapped: Mapped, writer: "_Writer") -> _Outcome:
+        """One slice brought into the plan; its events are let go before the next is mapped."""
+        mapped, events = self._within_limits(mapped)
+        writer.write(events, mapped)
+        return _Outcome(mapped.counts, _orders_by_reason(mapped.rejects), events.num_rows)
 
     def _within_limits(self, mapped: Mapped) -> tuple[Mapped, pa.Table]:
         """The events with their sizes; orders with one that is too large are rejects."""
@@ -328,7 +337,13 @@ class _Writer:
     """One worker's files of the plan."""
 
     def __init__(self, folder: Path, at: int) -> None:
-        self._events = pq.ParquetWriter(folder / f"events-{at}.parquet", EVENTS, compression="lz4")
+        self._events = pq.ParquetWriter(
+            folder / f"events-{at}.parquet",
+            EVENTS,
+            compression="lz4",
+            use_dictionary=list(_REPEATED),
+            write_statistics=False,
+        )
         self._rejects = pq.ParquetWriter(folder / f"rejects-{at}.parquet", REJECTS)
         self._members = pq.ParquetWriter(folder / f"members-{at}.parquet", MEMBERS)
 

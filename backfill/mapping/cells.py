@@ -4,6 +4,7 @@ DuckDB's own casts are kinder than a grammar may be (3.7 becomes the integer 4, 
 a cell is first matched by a pattern and only then cast.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,8 +65,11 @@ _BLANK: Final = r"[ \x{00A0}\x{202F}]"
 # whose address it was is still told apart.
 _MAX_LOCAL: Final = 64
 _ATOM: Final = r"(?:[a-z0-9!#$%&''*+/=?^_`{|}~-]|[^\x00-\x7F\p{Z}\p{C}])+"
-_LABEL: Final = r"[a-z0-9\p{L}](?:[a-z0-9\p{L}\p{M}\p{N}-]{0,61}[a-z0-9\p{L}\p{M}\p{N}])?"
-_TOP: Final = r"[a-z\p{L}](?:[a-z0-9\p{L}\p{M}\p{N}-]{0,61}[a-z0-9\p{L}\p{M}\p{N}])?"
+# A label's 63 characters are counted by a pattern of their own: with {0,61} in this one, RE2 takes
+# 75 ms to compile it, once for each statement that reads an address.
+_LABEL: Final = r"[a-z0-9\p{L}](?:[a-z0-9\p{L}\p{M}\p{N}-]*[a-z0-9\p{L}\p{M}\p{N}])?"
+_TOP: Final = r"[a-z\p{L}](?:[a-z0-9\p{L}\p{M}\p{N}-]*[a-z0-9\p{L}\p{M}\p{N}])?"
+_LONG_LABEL: Final = "@.*[^.@]{64}"
 _EMAIL: Final = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_TOP}"
 _ASCII_EMAIL: Final = "[a-z0-9_+-]+(?:[.][a-z0-9_+-]+)*@[a-z0-9]+(?:[.-][a-z0-9]+)*[.][a-z]{2,24}"
 """Most addresses, ten times as fast as the whole rule."""
@@ -86,7 +90,13 @@ class CellSql:
     """Of a time: true where the cell has no offset and the schema names no zone."""
 
 
-def read_cell(cell: str, kind: Type, zone: str | None, *, typed: bool) -> CellSql:
+Name = Callable[[str], str]
+"""Gives an expression that stands in several places a name, so that it is computed once."""
+
+
+def read_cell(
+    cell: str, kind: Type, zone: str | None, name: Name = lambda sql: sql, *, typed: bool
+) -> CellSql:
     """SQL that reads ``cell``, an SQL name of trimmed text, NULL where empty.
 
     ``typed`` says that the export's column holds dates or times itself, so that its text is ISO
@@ -94,30 +104,30 @@ def read_cell(cell: str, kind: Type, zone: str | None, *, typed: bool) -> CellSq
     """
     match kind.kind:
         case "time":
-            return _time(cell, kind, zone, typed=typed)
+            return _time(cell, kind, zone, name, typed=typed)
         case "list":
             split = f"string_split({cell}, {quote(kind.separator)})"
             parts = f"list_transform({split}, lambda p: trim(p))"
             return CellSql(f"nullif(list_filter({parts}, lambda p: p <> ''), [])")
         case "json":
-            text = f"backfill_json({cell})"
+            text = name(f"backfill_json({cell})")
             return CellSql(f"nullif({text}, 'null')", f"({cell} is not null and {text} is null)")
         case "text":
             return CellSql(cell)
-    value = _value(cell, kind, typed=typed)
+    value = name(_value(cell, kind, name, typed=typed))
     return CellSql(value, f"({cell} is not null and {value} is null)")
 
 
-def _value(cell: str, kind: Type, *, typed: bool) -> str:
+def _value(cell: str, kind: Type, name: Name, *, typed: bool) -> str:
     """SQL that is NULL for a cell that does not fit."""
     match kind.kind:
         case "integer":
             whole = f"try_cast(split_part({cell}, '.', 1) as bigint)"
             return f"case when {_full(cell, _INTEGER)} then {whole} end"
         case "number":
-            return _number(cell)
+            return _number(cell, name)
         case "money":
-            return f"try_cast({_amount(cell, kind.decimal)} as decimal(38,6))"
+            return f"try_cast({_amount(cell, kind.decimal, name)} as decimal(38,6))"
         case "boolean":
             return (
                 f"case when lower({cell}) in ('true','yes','y','t','1') then true "
@@ -126,17 +136,20 @@ def _value(cell: str, kind: Type, *, typed: bool) -> str:
         case "date":
             return _date(cell, kind.format, typed=typed)
         case "email":
-            return _email(cell)
+            return _email(cell, name)
         case "phone":
             return f"backfill_phone({cell}, {quote(kind.region or '')})"
         case _:
             return f"backfill_country({cell})"
 
 
-def _email(cell: str) -> str:
-    lower = f"lower({cell})"
+def _email(cell: str, name: Name) -> str:
+    lower = name(f"lower({cell})")
     fits = f"case when {_full(lower, _ASCII_EMAIL)} then true else {_full(lower, _EMAIL)} end"
-    short = f"length({cell}) <= {MAX_EMAIL_CHARS} and instr({cell}, '@') <= {_MAX_LOCAL + 1}"
+    short = (
+        f"length({cell}) <= {MAX_EMAIL_CHARS} and instr({cell}, '@') <= {_MAX_LOCAL + 1} "
+        f"and (length({cell}) <= 65 or not regexp_matches({cell}, '{_LONG_LABEL}'))"
+    )
     return f"case when {short} and {fits} then {lower} end"
 
 
@@ -148,7 +161,7 @@ def as_json(value: str, kind: Type) -> str:
         case "number":
             return value
         case "money":
-            return decimal_text(rounded(value, kind.currency))
+            return decimal_text(rounded(value, kind.currency), places(kind.currency))
         case "time" | "date":
             return f"('\"' || {as_text(value, kind)} || '\"')"
         case "json":
@@ -169,7 +182,7 @@ def as_text(value: str, kind: Type) -> str:
         case "integer" | "boolean":
             return f"({value})::varchar"
         case "money":
-            return decimal_text(rounded(value, kind.currency))
+            return decimal_text(rounded(value, kind.currency), places(kind.currency))
         case _:
             return value
 
@@ -195,14 +208,17 @@ def _moment(seconds: str) -> str:
 
 def rounded(value: str, currency: str | None) -> str:
     """Half away from zero to the places that the currency is written with."""
-    return f"({value})::decimal(38,{PLACES.get(currency or '', 2)})"
+    return f"({value})::decimal(38,{places(currency)})"
 
 
-def decimal_text(value: str) -> str:
-    """Shortest exact form: 32.6, 100, -0.5."""
+def places(currency: str | None) -> int:
+    return PLACES.get(currency or "", 2)
+
+
+def decimal_text(value: str, scale: int) -> str:
+    """Shortest exact form of a decimal or an integer: 32.6, 100, -0.5."""
     text = f"({value})::varchar"
-    short = f"case when contains({text}, '.') then rtrim(rtrim({text}, '0'), '.') else {text} end"
-    return f"(case when ({value}) = 0 then '0' else {short} end)"
+    return f"rtrim(rtrim({text}, '0'), '.')" if scale else text
 
 
 def quote(text: str) -> str:
@@ -214,16 +230,17 @@ def _full(cell: str, pattern: str) -> str:
     return f"regexp_full_match({cell}, '{pattern}')"
 
 
-def _number(cell: str) -> str:
-    bare = f"regexp_replace({cell}, '^[+]?(-?)0*([0-9])', '\\1\\2')"
+def _number(cell: str, name: Name) -> str:
+    bare = name(f"regexp_replace({cell}, '^[+]?(-?)0*([0-9])', '\\1\\2')")
     short = f"case when contains({bare}, '.') then rtrim(rtrim({bare}, '0'), '.') else {bare} end"
+    short = name(short)
     return (
         f"case when {_full(cell, _NUMBER)} then "
         f"case when {short} = '-0' then '0' else {short} end end"
     )
 
 
-def _amount(cell: str, decimal: str) -> str:
+def _amount(cell: str, decimal: str, name: Name) -> str:
     """The plain number inside money: signs, currency and thousands marks taken off."""
     point, mark = ("[.]", "[,'']") if decimal == "." else ("[,]", "[.'']")
     whole = f"(?:[0-9]{{1,26}}|[0-9]{{1,3}}(?:(?:{mark}|{_BLANK})[0-9]{{3}}){{1,8}})"
@@ -236,7 +253,7 @@ def _amount(cell: str, decimal: str) -> str:
     fits = f"{_full(cell, amount)} and not regexp_matches({cell}, '{two_signs}')"
     dotless = f"ltrim({bare}, '.')"  # "kr. 5" and "R$." leave a dot behind
     plain = _full(cell, _NUMBER) if decimal == "." else _full(cell, r"[+-]?[0-9]{1,26}")
-    amount = f"case when {plain} then {cell} when {fits} then {dotless} end"
+    amount = name(f"case when {plain} then {cell} when {fits} then {dotless} end")
     # Cut, not rounded, at the places that are computed with: a second rounding would find 1.0049995
     # at 1.005.
     return f"left({amount}, coalesce(nullif(instr({amount}, '.'), 0) + 6, 99))"
@@ -250,55 +267,56 @@ def _date(cell: str, form: str | None, *, typed: bool) -> str:
     return f"coalesce({read}, {iso})" if typed else read
 
 
-def _time(cell: str, kind: Type, zone: str | None, *, typed: bool) -> CellSql:
-    """Unix seconds. A local time goes through the zone's rules; see _local."""
+def _time(cell: str, kind: Type, zone: str | None, name: Name, *, typed: bool) -> CellSql:
+    """Unix seconds. A local time goes through the zone's rules; see _instant."""
     if kind.unit is not None and not typed:
-        value = _since_1970(cell, kind.unit)
+        value = name(_since_1970(cell, kind.unit))
         return CellSql(value, f"({cell} is not null and {value} is null)")
     iso = (
         f"coalesce({_iso(cell)}, {_date(cell, None, typed=False)}::timestamp)"
         if typed
         else _iso(cell)
     )
-    offset = _iso_offset(cell)
     if kind.format is None or kind.unit is not None:
-        local, known = iso, offset
+        local, known = iso, _iso_offset(cell, name)
     elif "%z" in kind.format:
-        instant = f"try_strptime({cell}, {quote(kind.format)})"
+        instant = name(f"try_strptime({cell}, {quote(kind.format)})")
         local, known = f"timezone('UTC', {instant})", f"case when {instant} is not null then 0 end"
         if typed:
-            local, known = f"coalesce({local}, {iso})", f"coalesce({known}, {offset})"
+            local = f"coalesce({local}, {iso})"
+            known = f"coalesce({known}, {_iso_offset(cell, name)})"
     else:
         read = f"try_strptime({cell}, {quote(kind.format)})"
         local = f"coalesce({read}, {iso})" if typed else read
-        known = offset if typed else "null::bigint"
-    return _instant(cell, local, known, zone)
+        known = _iso_offset(cell, name) if typed else "null::bigint"
+    return _instant(cell, name(f"({local})"), name(f"({known})"), zone, name)
 
 
-def _instant(cell: str, local: str, offset: str, zone: str | None) -> CellSql:
+def _instant(cell: str, local: str, offset: str, zone: str | None, name: Name) -> CellSql:
     """A time from its wall clock and its offset; where there is none, from the zone's rules."""
-    wall = f"(epoch_us({local}) // 1000000)"
-    bad = f"({cell} is not null and ({local}) is null)"
+    wall = name(f"(epoch_us({local}) // 1000000)")
+    bad = f"({cell} is not null and {local} is null)"
     if zone is None:
-        missing = f"(({local}) is not null and ({offset}) is null)"
-        return CellSql(f"{wall} - ({offset})", bad, zoneless=missing)
+        missing = f"({local} is not null and {offset} is null)"
+        return CellSql(name(f"({wall} - {offset})"), bad, zoneless=missing)
     # A clock that skips an hour: the offset from before moves the time forward. A clock that
     # shows an hour twice: the offset from before gives the first. DuckDB's timezone() gives the
     # second, so it only tells which of the two cases this is.
-    name = quote(zone)
-    late = f"(epoch_us(timezone({name}, {local})) // 1000000)"
+    in_zone = f"timezone({quote(zone)}, "
+    unknown = name(f"(case when {offset} is null then {local} end)")
+    late = name(f"(epoch_us({in_zone}{unknown})) // 1000000)")
     day_before = f"make_timestamptz(({late} - 86400) * 1000000)"
-    before = f"(epoch_us(timezone({name}, {day_before})) // 1000000 - ({late} - 86400))"
-    early = f"({wall} - {before})"
-    shown = f"(epoch_us(timezone({name}, make_timestamptz({early} * 1000000))) // 1000000)"
-    skipped = f"(epoch_us(timezone({name}, make_timestamptz({late} * 1000000))) // 1000000)"
-    clock = (
-        f"case when ({offset}) is not null then 0 when {skipped} <> {wall} then 1 "
-        f"when {early} < {late} and {shown} = {wall} then 2 else 0 end"
+    before = f"(epoch_us({in_zone}{day_before})) // 1000000 - ({late} - 86400))"
+    early = name(f"({wall} - {before})")
+    shown = f"(epoch_us({in_zone}make_timestamptz({early} * 1000000))) // 1000000)"
+    skipped = f"(epoch_us({in_zone}make_timestamptz({late} * 1000000))) // 1000000)"
+    clock = name(
+        f"(case when {offset} is not null then 0 when {skipped} <> {wall} then 1 "
+        f"when {early} < {late} and {shown} = {wall} then 2 else 0 end)"
     )
-    value = (
-        f"case when ({offset}) is not null then {wall} - ({offset}) "
-        f"when {clock} = 0 then {late} else {early} end"
+    value = name(
+        f"(case when {offset} is not null then {wall} - {offset} "
+        f"when {clock} = 0 then {late} else {early} end)"
     )
     return CellSql(value, bad, clock=clock)
 
@@ -320,14 +338,13 @@ def _iso(cell: str) -> str:
     )
 
 
-def _iso_offset(cell: str) -> str:
+def _iso_offset(cell: str, name: Name) -> str:
     """Seconds east of Greenwich, NULL where the cell has no offset."""
-    tail = f"regexp_extract({cell}, '({_OFFSET})$')"
+    tail = name(f"regexp_extract(substr({cell}, 17), '({_OFFSET})$')")
     digits = f"replace(substr({tail}, 2), ':', '')"
     seconds = (
         f"(case when {tail}[1] = '-' then -1 else 1 end) * "
         f"(try_cast({digits}[1:2] as bigint) * 3600 "
         f"+ coalesce(try_cast(nullif({digits}[3:4], '') as bigint), 0) * 60)"
     )
-    present = f"length({cell}) > 16 and {tail} <> ''"
-    return f"case when {present} then case when {tail} = 'Z' then 0 else {seconds} end end"
+    return f"case when {tail} <> '' then case when {tail} = 'Z' then 0 else {seconds} end end"

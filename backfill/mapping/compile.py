@@ -20,12 +20,14 @@ from backfill.mapping.leaves import (
     LeafSql,
     first_fault,
     json_object,
+    layered,
 )
 from backfill.schema.bind import BoundSchema
 from backfill.schema.model import Event, Leaf
 from backfill.schema.uses import Level, is_line_column, leaf_columns
 
 _GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
+_COMPUTED: Final = re.compile(r"\b(?:ov|ga)[0-9]+\b")
 _SPECIAL: Final = ("$event_id", "$value")
 
 
@@ -92,12 +94,12 @@ class _Compiler:
             columns=self.positions,
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
             tables=(
-                f"create or replace temp table f as {self._first()}",
+                f"create temp {'view' if self.flat else 'table'} f as {self._first()}",
                 *self._line_table(blocks),
-                f"create or replace temp table x as {x}",
+                f"create temp table x as {x}",
             ),
             events=" union all ".join(
-                self._event_rows(at, event) for at, event in enumerate(self.schema.events)
+                self._event_rows(at, event, people) for at, event in enumerate(self.schema.events)
             ),
             disagreements=tuple((name, f"d{column[1:]}") for name, column in self._order_columns()),
             skipped=self._clocks("skipped"),
@@ -141,12 +143,6 @@ class _Compiler:
     def _is_order(self, name: str) -> bool:
         return not is_line_column(self.schema, name)
 
-    def _typed(self, source: str, level: Level) -> str:
-        """``source`` with the cells of a level read by their types."""
-        cells = self.leaves.order_cells if level == "order" else self.leaves.line_cells
-        columns = ", ".join(["s.*", *cells.select()])
-        return f"select {columns} from {source} s"
-
     # lines -------------------------------------------------------------------------------------
 
     def _has_lines(self, blocks: Sequence["_Block"]) -> bool:
@@ -154,8 +150,10 @@ class _Compiler:
         return per_line or bool(self.leaves.line_values.columns)
 
     def _line_table(self, blocks: Sequence["_Block"]) -> list[str]:
-        typed = f"create or replace temp table t as {self._typed('f', 'order')}"
-        if not self._has_lines(blocks):
+        lines = self._has_lines(blocks)
+        kept = "table" if lines else "view"  # what is read once need not be kept
+        typed = f"create temp {kept} t as select * from {self.leaves.order_cells.over('f')}"
+        if not lines:
             return [typed]
         own = ", ".join(
             f"s.{column}" for name, column in self.names.items() if not self._is_order(name)
@@ -168,14 +166,11 @@ class _Compiler:
                 "row_number() over (partition by s.o order by s.pos) as line"
                 f"{', ' + own if own else ''} from slice s join t on s.o = t.o"
             )
-        values = self.leaves.line_values.select()
-        events = [column for block in blocks if block.level == "line" for column in block.columns]
-        columns = ", ".join(["o", "lpos", *values, *events])
-        return [
-            typed,
-            f"create or replace temp table l as select {columns} "
-            f"from ({self._typed(f'({rows})', 'line')})",
-        ]
+        values = [(sql, name) for sql, name in self.leaves.line_values.columns.items()]
+        values += [column for block in blocks if block.level == "line" for column in block.columns]
+        lined = layered(self.leaves.line_cells.over(f"({rows})"), values)
+        kept = ", ".join(["o", "lpos", *(name for _, name in values)])
+        return [typed, f"create temp table l as select {kept} from {lined}"]
 
     def _gathered(self, blocks: Sequence["_Block"]) -> str:
         """A query of o and what is gathered from an order's lines."""
@@ -281,13 +276,13 @@ class _Compiler:
             Fault(f"i{at} is null", "no_event_id", "", level),
         ]
         columns = [
-            f"{when} as t{at}",
-            f"{event_id} as i{at}",
-            f"({value})::decimal(38,6) as v{at}",
-            f"{json_object(members)} as p{at}",
-            f"{unsure} as q{at}",
-            f"coalesce({wanted}, false) and q{at} is null as w{at}",
-            f"case when w{at} then {first_fault(faults)} end as r{at}",
+            (when, f"t{at}"),
+            (event_id, f"i{at}"),
+            (f"({value})::decimal(38,6)", f"v{at}"),
+            (json_object(members), f"p{at}"),
+            (unsure, f"q{at}"),
+            (f"coalesce({wanted}, false) and q{at} is null", f"w{at}"),
+            (f"case when w{at} then {first_fault(faults)} end", f"r{at}"),
         ]
         gathered = [(f"w{at}", f"any_of(w{at})"), (f"q{at}", f"first_of(q{at})")]
         gathered.append((f"r{at}", f"first_of(r{at})"))
@@ -326,7 +321,7 @@ class _Compiler:
         # what is written, so that the amount is rounded once
         return f"try_cast({made.text} as decimal(38,6))"
 
-    def _event_rows(self, at: int, event: Event) -> str:
+    def _event_rows(self, at: int, event: Event, people: "_People") -> str:
         per_line = event.per == "line"
         k = "l." if per_line else "x."
         source = "l join x on l.o = x.o" if per_line else "x"
@@ -343,7 +338,10 @@ class _Compiler:
             "time": f"{k}t{at}",
             "value": f"{k}v{at}",
             "currency": "null::varchar",
-            **{name: f"x.{name}" for name in (*IDENTIFIERS, *PROFILE_FIELDS, "profile")},
+            **{
+                name: f"x.{name}" if name in people.columns else "null::varchar"
+                for name in (*IDENTIFIERS, *PROFILE_FIELDS, "profile")
+            },
             "properties": f"{k}p{at}",
             "content": f"unhex(left(sha256({content}), 16))",
             "file": "x._file",
@@ -359,39 +357,41 @@ class _Compiler:
         lines = self._has_lines(blocks)
         joined = f"t join ({self._gathered(blocks)}) g on t.o = g.o" if lines else "t"
         rows = "select t.*, g.* exclude (o) from " if lines else "select t.* from "
-        person = self._person_columns(people)
-        events = [column for block in blocks if block.level == "order" for column in block.columns]
-        reason = self._reason(people, blocks)
         wanted = " or ".join(f"w{at}" for at in range(len(blocks)))
         columns = [
-            "*",
-            *person,
-            *events,
-            f"{reason} as reason",
-            f"reason is null and ({wanted}) as accepted",
-            f"reason is null and not ({wanted}) as left_out",
+            *self._person_columns(people),
+            *(column for block in blocks if block.level == "order" for column in block.columns),
+            (self._reason(people, blocks), "reason"),
+            (f"reason is null and ({wanted})", "accepted"),
+            (f"reason is null and not ({wanted})", "left_out"),
         ]
-        return f"select {', '.join(columns)} from ({rows}{joined})"
+        kept = ", ".join(self._kept(people, blocks))
+        return f"select {kept} from {layered(f'({rows}{joined})', columns)}"
 
-    def _person_columns(self, people: "_People") -> list[str]:
-        nothing = "null::varchar"
-        columns = []
-        for name in IDENTIFIERS:
-            made = people.identifiers.get(name)
-            columns.append(f"{made.text if made else nothing} as {name}")
-        for name in PROFILE_FIELDS:
-            found = people.fields.get(name)
-            text = nothing if found is None else found.json if name == "consent" else found.text
-            columns.append(f"{text} as {name}")
-        own = json_object([(name, made.json) for name, made in people.own])
-        whose = " ".join(f"when {name} is not null then {quote(name)}" for name in IDENTIFIERS)
+    def _kept(self, people: "_People", blocks: Sequence["_Block"]) -> list[str]:
+        """What of x is asked for later; the cells are most of its memory."""
+        events = [
+            f"{column}{at}"
+            for at, block in enumerate(blocks)
+            if block.level == "order"
+            for column in "tivpw"
+        ]
+        clocks = [name for sql in self.leaves.clocks for name in _COMPUTED.findall(sql)]
+        flags = [f"d{column[1:]}" for _, column in self._order_columns()]
+        person = [*people.columns, "who", "whose", "person"]
+        ends = ["reason", "accepted", "left_out"]
+        return ["o", "_file", "_row", *flags, *dict.fromkeys(clocks), *person, *events, *ends]
+
+    def _person_columns(self, people: "_People") -> list[tuple[str, str]]:
+        columns = [(sql, name) for name, sql in people.columns.items()]
+        there = [name for name in IDENTIFIERS if name in people.identifiers]
+        whose = " ".join(f"when {name} is not null then {quote(name)}" for name in there)
         hashed = f"{quote(KEY_VERSION)}, chr(31), whose, chr(31), who"
         return [
             *columns,
-            f"{own} as profile",
-            f"coalesce({', '.join(IDENTIFIERS)}) as who",
-            f"case {whose} end as whose",
-            f"unhex(left(sha256(concat({hashed})), 32)) as person",
+            (f"coalesce({', '.join([*there, 'null::varchar'])})", "who"),
+            (f"case {whose or 'when false then null'} end", "whose"),
+            (f"unhex(left(sha256(concat({hashed})), 32))", "person"),
         ]
 
     def _reason(self, people: "_People", blocks: Sequence["_Block"]) -> str:
@@ -426,6 +426,16 @@ class _People:
     own: list[tuple[str, LeafSql]]
 
     @property
+    def columns(self) -> dict[str, str]:
+        """Of an event's columns, those that this schema fills."""
+        found = {name: made.text for name, made in self.identifiers.items()}
+        for name, made in self.fields.items():
+            found[name] = made.json if name == "consent" else made.text
+        if self.own:
+            found["profile"] = json_object([(name, made.json) for name, made in self.own])
+        return found
+
+    @property
     def all(self) -> list[LeafSql]:
         own = [made for _, made in self.own]
         return [*self.identifiers.values(), *self.fields.values(), *own]
@@ -436,5 +446,6 @@ class _Block:
     """The SQL columns of one event: where they are computed, and how x learns of them."""
 
     level: Level
-    columns: list[str]
+    columns: list[tuple[str, str]]
+    """SQL and name."""
     gathered: list[tuple[str, str]]

@@ -1,6 +1,7 @@
 """A leaf of a schema as SQL: its JSON, its text, and what makes its order a reject."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -13,6 +14,7 @@ from backfill.mapping.cells import (
     as_sql,
     as_text,
     decimal_text,
+    places,
     quote,
     read_cell,
     rounded,
@@ -61,7 +63,7 @@ class LeafSql:
 
 @dataclass(slots=True)
 class Stage:
-    """The columns that one SELECT computes, each once, under a name of its own."""
+    """The columns that one step computes, each once, under a name of its own."""
 
     prefix: str
     columns: dict[str, str] = field(default_factory=dict)
@@ -70,8 +72,30 @@ class Stage:
     def name(self, sql: str) -> str:
         return self.columns.setdefault(sql, f"{self.prefix}{len(self.columns)}")
 
-    def select(self) -> list[str]:
-        return [f"{sql} as {name}" for sql, name in self.columns.items()]
+    def over(self, source: str) -> str:
+        """``source`` with these columns behind its own."""
+        return layered(source, [(sql, name) for sql, name in self.columns.items()])
+
+
+def layered(source: str, columns: Sequence[tuple[str, str]]) -> str:
+    """``source`` with columns, each SQL and name, behind its own; one may name those before it.
+
+    One that names another stands in a SELECT around it: within one SELECT, DuckDB puts the whole
+    expression in place of its name, and computes it again.
+    """
+    depths: dict[str, int] = {}
+    layers: list[list[str]] = []
+    for sql, name in columns:
+        inner = [depths[word] for word in _WORD.findall(sql) if word in depths]
+        depth = depths[name] = max(inner, default=-1) + 1
+        layers.extend([] for _ in range(depth + 1 - len(layers)))
+        layers[depth].append(f"{sql} as {name}")
+    for layer in layers:
+        source = f"(select *, {', '.join(layer)} from {source})"
+    return source
+
+
+_WORD: Final = re.compile(r"\w+")
 
 
 @dataclass(slots=True)
@@ -124,14 +148,14 @@ class LeafCompiler:
         """``cell`` read as ``kind``; computed once, in the stage of its level."""
         stage = self.order_cells if level == "order" else self.line_cells
         zone = self.bound.schema.source.timezone
-        read = read_cell(cell, kind, zone, typed=self.typed(column))
+        read = read_cell(cell, kind, zone, stage.name, typed=self.typed(column))
         value = read.value if read.value == cell else stage.name(read.value)
         faults = _faults(stage, read, kind, column, level)
         if read.clock is not None:
             self._clock(stage.name(read.clock), level)
-        return LeafSql(
-            as_json(value, kind), as_text(value, kind), as_sql(value, kind), faults, value
-        )
+        # What nobody asks for by its name is not computed.
+        json, text = stage.name(as_json(value, kind)), stage.name(as_text(value, kind))
+        return LeafSql(json, text, as_sql(value, kind), faults, value)
 
     def _clock(self, name: str, level: Level) -> None:
         for state, case in (("skipped", 1), ("doubled", 2)):
@@ -208,9 +232,11 @@ class LeafCompiler:
         types = {name: column_type(self.bound.schema, name) for name in columns}
         sql = expression.sql(names.__getitem__, texts.__getitem__)
         # try() makes NULL of an overflow or a failed cast, as it does of a value that is not there
-        failed = Fault(f"(try({sql} is null) is null)", "sql_failed", expression.text, level)
+        stage = self.line_cells if level == "line" else self.order_cells
+        unsure = stage.name(f"(try({sql} is null) is null)")
+        failed = Fault(unsure, "sql_failed", expression.text, level)
         return _Computed(
-            sql=f"try({sql})",
+            sql=stage.name(f"try({sql})"),
             kind=result_type(expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}),
             money=tuple(t for t in types.values() if t.kind == "money"),
             faults=(*(fault for column in columns.values() for fault in column.faults), failed),
@@ -232,9 +258,9 @@ class LeafCompiler:
             return self._with_default(cell, leaf, leaf.as_)
         made = _result(sql, found, leaf.as_, in_value=key == "$value")
         made = replace(made, faults=(*made.faults, *_unwhole(sql, leaf, level)))
-        return (
-            made if leaf.default is None else self._with_default(made, leaf, kind)
-        )
+        if leaf.default is None:
+            return made
+        return self._with_default(made, leaf, default_type(self.bound.schema, leaf, key))
 
     def _without_columns(self, leaf: Leaf, key: str | None) -> LeafSql | None:
         if leaf.default is None:
@@ -248,14 +274,17 @@ class LeafCompiler:
         sql = found.sql
         if not found.kind.startswith("DECIMAL"):
             sql = f"try_cast({sql} as decimal(38,6))"
-        elif int(found.kind.rstrip(")").rpartition(",")[2]) > SUM_SCALE:
+        elif found.scale > SUM_SCALE:
             sql = f"try_cast({sql} as decimal(38,{SUM_SCALE}))"
         if leaf.default is not None:
             sql = f"coalesce({sql}, try_cast({quote(leaf.default)} as decimal(38,6)))"
         part = self.line_values.name(f"case when abs({sql}::double) < {SUM_BOUND} then {sql} end")
         missing = self.gathered.name(f"any_of({self.line_values.name(f'({part} is null)')})")
         total = self.gathered.name(f"sum_of({part})")
-        summed = replace(found, kind="DECIMAL(38,6)", faults=self.gather_faults(found.faults))
+        scale = min(found.scale, SUM_SCALE) if found.kind.startswith("DECIMAL") else 6
+        summed = replace(
+            found, kind=f"DECIMAL(38,{scale})", faults=self.gather_faults(found.faults)
+        )
         made = _result(total, summed, leaf.as_, in_value=key == "$value")
         absent = Fault(missing, "no_value_in_sum", leaf.sum or "", "order")
         return replace(made, faults=(*summed.faults, absent, *_unwhole(total, leaf, "order")))
@@ -349,6 +378,11 @@ class _Computed:
     faults: tuple[Fault, ...]
 
     @property
+    def scale(self) -> int:
+        """Its decimal places, 0 for an integer."""
+        return int(self.kind.rstrip(")").rpartition(",")[2]) if "(" in self.kind else 0
+
+    @property
     def currency(self) -> str | None:
         """The one currency of all its amounts, None where there are several."""
         codes = {amount.currency for amount in self.money}
@@ -359,12 +393,13 @@ def _result(value: str, found: _Computed, wanted: Type | None, *, in_value: bool
     """The result of SQL as JSON, by its SQL type or by ``as``."""
     kind, faults = found.kind, found.faults
     if is_numeric(kind) and (wanted is None or wanted.kind not in ("text", "boolean")):
-        exact = _number_of(value, found, wanted, in_value=in_value)
-        text = decimal_text(exact)
+        exact, scale = _number_of(value, found, wanted, in_value=in_value)
+        text = decimal_text(exact, scale)
         return LeafSql(text, text, exact, faults, exact)
     if wanted is not None and wanted.kind == "text":
-        short = decimal_text(_number_of(value, found, None, in_value=False))
-        text = short if is_numeric(kind) else f"nullif(trim(({value})::varchar), '')"
+        text = f"nullif(trim(({value})::varchar), '')"
+        if is_numeric(kind):
+            text = decimal_text(*_number_of(value, found, None, in_value=False))
         return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
     if wanted is not None and wanted.kind == "boolean":
         value = f"try_cast({value} as boolean)"
@@ -386,16 +421,20 @@ def _result(value: str, found: _Computed, wanted: Type | None, *, in_value: bool
             return LeafSql(text, text, value, faults, value)
 
 
-def _number_of(value: str, found: _Computed, wanted: Type | None, *, in_value: bool) -> str:
-    """A number of SQL as a decimal: money is rounded, a number stays as it is."""
-    exact = f"try_cast({value} as decimal(38,6))" if found.kind in ("FLOAT", "DOUBLE") else value
-    if wanted is None and (found.money or in_value):
-        return rounded(exact, found.currency)
-    if wanted is not None and wanted.kind == "money":
-        return rounded(exact, wanted.currency or found.currency)
+def _number_of(
+    value: str, found: _Computed, wanted: Type | None, *, in_value: bool
+) -> tuple[str, int]:
+    """A number of SQL and its places: money is rounded, a number stays as it is."""
+    exact, scale = value, found.scale
+    if found.kind in ("FLOAT", "DOUBLE"):
+        exact, scale = f"try_cast({value} as decimal(38,6))", 6
+    money = found.money or in_value if wanted is None else wanted.kind == "money"
+    if money:
+        currency = (wanted and wanted.currency) or found.currency
+        return rounded(exact, currency), places(currency)
     if wanted is not None and wanted.kind == "integer":
-        return f"try_cast({exact} as decimal(38,0))"
-    return exact
+        return f"try_cast({exact} as decimal(38,0))", 0
+    return exact, scale
 
 
 def json_object(members: Sequence[tuple[str, str]]) -> str:

@@ -86,13 +86,19 @@ class Mapper:
         whole, blank = _prepared(rows, self._program.order)
         kept = settle_overlap(whole, len(self._program.columns), self._across_files)
         with self._registered("slice_all", whole), self._registered("slice", kept):
-            self._run()
-            return Mapped(
-                self._events(),
-                _renamed(self._ask(_REJECTS), REJECTS),
-                _renamed(self._ask(_MEMBERS), MEMBERS),
-                self._counts(rows.num_rows, blank),
-            )
+            self._connection.execute("begin")
+            try:
+                for statement in self._program.tables:
+                    self._connection.execute(statement)
+                return Mapped(
+                    self._events(),
+                    _renamed(self._ask(_REJECTS), REJECTS),
+                    _renamed(self._ask(_MEMBERS), MEMBERS),
+                    self._counts(rows.num_rows, blank),
+                )
+            finally:
+                # The tables go at once; one replaced by its successor stays until that is there.
+                self._connection.execute("rollback")
 
     @contextmanager
     def _registered(self, name: str, table: pa.Table) -> Iterator[None]:
@@ -101,10 +107,6 @@ class Mapper:
             yield
         finally:
             self._connection.unregister(name)
-
-    def _run(self) -> None:
-        for statement in self._program.tables:
-            self._connection.execute(statement)
 
     def _ask(self, query: str) -> pa.Table:
         return self._connection.sql(query).to_arrow_table()

@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.errors import UsageError
-from backfill.sources.part import BATCH_BYTES
 
-BUCKETS_MAX: Final = 512
+BUCKET_BYTES: Final = 2_500_000
+"""Less than a batch: an order's rows pass through more tables than a row that is an order."""
+
+BUCKETS_MAX: Final = 1_024
 
 HELD_BYTES: Final = 16_000_000
 """Held in memory until it is written, so that what each bucket gets at a time is worth a write."""
@@ -26,8 +28,8 @@ _Section = tuple[int, int, int]
 
 
 def buckets_for(text_bytes: int) -> int:
-    """How many buckets make each about ``BATCH_BYTES``."""
-    return max(1, min(BUCKETS_MAX, -(-text_bytes // BATCH_BYTES)))
+    """How many buckets make each about ``BUCKET_BYTES``."""
+    return max(1, min(BUCKETS_MAX, -(-text_bytes // BUCKET_BYTES)))
 
 
 def spill(

@@ -134,4 +134,7 @@ def test_status_knows_a_killed_run_and_how_to_go_on(tool: Tool):
         process.kill()
         process.communicate()
         [run] = tool("status", "--json").summary["runs"]
-        assert (run["state"], run["next"].split(" --")[0]) == ("killed", "backfill run s.yaml e.csv")
+        assert (run["state"], run["next"].split(" --")[0]) == (
+            "killed",
+            "backfill run s.yaml e.csv",
+        )

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import UsageError
-from backfill.sources.spill import buckets_for, spill
+from backfill.sources.spill import BUCKET_BYTES, BUCKETS_MAX, buckets_for, spill
 
 KEYS = st.sampled_from(["1", " 1", "1\u00a0", "2", "3", "x" * 50, "", " ", None])
 
@@ -93,11 +93,11 @@ def test_rows_without_a_key_do_not_meet_in_one_bucket(tmp_path):
 @pytest.mark.parametrize(
     ("text_bytes", "buckets"),
     [
-        pytest.param(0, 1, id="at least one"),
-        pytest.param(8_000_000, 1, id="eight megabytes are one"),
-        pytest.param(8_000_001, 2, id="one byte more are two"),
-        pytest.param(10**12, 512, id="at most 512"),
+        pytest.param(0, 1, id="nothing is one"),
+        pytest.param(BUCKET_BYTES, 1, id="a bucket's bytes are one"),
+        pytest.param(BUCKET_BYTES + 1, 2, id="a byte more is two"),
+        pytest.param(BUCKETS_MAX * BUCKET_BYTES * 9, BUCKETS_MAX, id="there is a most"),
     ],
 )
-def test_buckets_are_about_eight_megabytes(text_bytes, buckets):
+def test_buckets_are_of_a_size_up_to_a_number(text_bytes, buckets):
     assert buckets_for(text_bytes) == buckets
