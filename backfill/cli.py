@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from backfill import limits
-from backfill.errors import BackfillError, DeniedError, StoppedError, UsageError
+from backfill.errors import BackfillError, DeniedError, GateError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from backfill.report.summary import Summary
@@ -57,7 +57,7 @@ ExportFiles = Annotated[
     typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
 ApiOption = Annotated[
-    Api | None, typer.Option("--api", help="The API to post to; the kind of key tells which.")
+    Api, typer.Option("--api", help="The API to post to; Track is the only one so far.")
 ]
 UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
 ProfilesOption = Annotated[
@@ -177,7 +177,7 @@ def _show_order(order: Any) -> None:
 def plan(
     schema: SchemaFile,
     exports: ExportFiles,
-    api: ApiOption = None,
+    api: ApiOption = Api.track,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
     state: StateOption = STATE,
@@ -210,7 +210,7 @@ def plan(
 def run(
     schema: SchemaFile,
     exports: ExportFiles,
-    api: ApiOption = None,
+    api: ApiOption = Api.track,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
     state: StateOption = STATE,
@@ -305,20 +305,21 @@ def _share(text: str | None) -> "Share | None":
     return Share(percent=float(found[1])) if found[2] else Share(orders=int(found[1]))
 
 
-def _account(api: Api | None, url: str, *, needed: bool) -> "Account":
+def _account(api: Api, url: str, *, needed: bool) -> "Account":
     """The account to post to; the environment is read here alone."""
     from backfill.run import Account
 
-    del api  # one API so far: a public key and a private one both end here
     key = os.environ.get("KLAVIYO_PUBLIC_KEY", "").strip()
-    if not key and (not needed or Account(url, LOCAL_KEY).is_local):
+    if not key and Account(url, LOCAL_KEY).is_local:
         return Account(url, LOCAL_KEY)
+    if not key and not needed:
+        return Account(url, "")
     if not key:
         raise UsageError("KLAVIYO_PUBLIC_KEY is not set: the account's public key, six characters")
     if len(key) != limits.PUBLIC_KEY_CHARS or not (key.isascii() and key.isalnum()):
         raise UsageError(
             "KLAVIYO_PUBLIC_KEY is no public key: six letters and digits "
-            "(a private key pk_… is not for the Track API)"
+            f"(a private key pk_… is not for --api {api.value})"
         )
     return Account(url, key)
 
@@ -380,8 +381,22 @@ def _confirmed(summary: "Summary", account: "Account", *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError(f"{account.url} is a live account: say --yes to send without being asked")
-    return typer.confirm(f"Send {summary.left:,} events to {account.url}?", err=True)
+        raise GateError(
+            f"{account.url} is a live account and nobody is here to say yes: say --yes; nothing "
+            "was sent"
+        )
+    return _says_yes(f"Send {summary.left:,} events to {account.url}?")
+
+
+def _says_yes(question: str) -> bool:
+    """Ctrl-C and the end of input are a no here, not a wish to stop what is in flight."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return typer.confirm(question, err=True)
+    except (typer.Abort, KeyboardInterrupt):
+        return False
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command()

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from backfill.event import IDENTIFIERS, PROFILE_FIELDS
+from backfill.errors import BackfillError
+from backfill.event import IDENTIFIERS, KEY_VERSION, PROFILE_FIELDS
 
 Profiles = Literal["newest", "none", "every"]
 
@@ -83,6 +84,12 @@ class Judgement:
     """Of all keys and payloads of the plan, whatever the ledger knows."""
 
 
+def _person_sql(identifier: str) -> str:
+    """``event.person`` in SQL."""
+    text = f"concat('{KEY_VERSION}', chr(31), '{identifier}', chr(31), {identifier})"
+    return f"unhex(left(sha256({text}), 32))"
+
+
 _PLAIN_REPEATS: Final = f"""
     select part, n, {Verdict.REPEAT:d} from e semi join
     (select key from twice anti join contested using (key)) using (key)
@@ -142,7 +149,8 @@ class _Judging:
         """Marks the events of orders that clash, and events that stand in the plan twice."""
         run = self.connection.execute
         run(
-            "create temp table twice as select key, count(distinct content) > 1 as differ from e "
+            "create temp table twice as select key, count(distinct content) > 1 "
+            f"or count(distinct {_ORDER}) < count(*) as differ from e "
             "group by key having count(*) > 1"
         )
         run(
@@ -174,11 +182,12 @@ class _Judging:
 
     def _known(self, delivered: Iterable[pa.RecordBatch]) -> int:
         schema = pa.schema([("key", pa.binary(16)), ("content", pa.binary(8))])
-        reader = pa.RecordBatchReader.from_batches(schema, delivered)
-        self.connection.register("ledger", reader)
-        self.connection.execute(
+        self._take(
+            "ledger",
+            schema,
+            delivered,
             "create temp table delivered as select key, list(distinct content) as contents "
-            "from ledger group by key"
+            "from ledger group by key",
         )
         if not self._count("delivered"):
             return 0
@@ -201,23 +210,67 @@ class _Judging:
         schema = pa.schema(
             [("person", pa.binary(16)), ("time", pa.int64()), ("key", pa.binary(16))]
         )
-        reader = pa.RecordBatchReader.from_batches(schema, carried)
-        self.connection.register("carried", reader)
-        self.connection.execute(
+        self._take(
+            "carried",
+            schema,
+            carried,
             "create temp table latest as select person, max(row(time, key)) as top from carried "
-            "group by person"
+            "group by person",
         )
+        self._link_people()
         newest = (
             "select person, max(row(time, key)) as top, "
             "max(row(time, key, part, n)) as place from "
-            f"{self._in} group by person"
+            f"{self._in} anti join (select alias as person from aliases) using (person) "
+            "group by person"
+        )
+        known = (
+            "select person, max(top) as top from (select person, top from latest union all "
+            "select a.person, l.top from aliases a join latest l on a.alias = l.person) "
+            "group by person"
         )
         query = (
-            f"select place[3] as part, place[4] as n from ({newest}) p left join latest l "
+            f"select place[3] as part, place[4] as n from ({newest}) p left join ({known}) l "
             "using (person) where l.top is null or p.top > l.top"
         )
         for batch in self._batches(query):
             self._mark(batch, Verdict.CARRY, only=Verdict.SEND)
+
+    def _link_people(self) -> None:
+        """A table of who is known under which other identifier too.
+
+        An order that has just a phone number may be an old one of a person whose e-mail address a
+        newer order has. Klaviyo finds one profile for both, so events under the other identifier
+        carry nothing.
+        """
+        found = [
+            f"select person, {_person_sql(weaker)} as alias from {self._in} "
+            f"where {weaker} is not null and coalesce({', '.join(IDENTIFIERS[:at])}) is not null"
+            for at, weaker in enumerate(IDENTIFIERS)
+            if at
+        ]
+        self.connection.execute(
+            f"create temp table aliases as select distinct * from ({' union all '.join(found)})"
+        )
+
+    def _take(
+        self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], statement: str
+    ) -> None:
+        """Run a statement over what a ledger gives; its error is raised, not DuckDB's about it."""
+        failed: list[BackfillError] = []
+
+        def watched() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches
+            except BackfillError as error:
+                failed.append(error)
+                raise
+
+        self.connection.register(name, pa.RecordBatchReader.from_batches(schema, watched()))
+        try:
+            self.connection.execute(statement)
+        except duckdb.Error as error:
+            raise (failed[0] if failed else error) from None
 
     def _mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
         part = places["part"].to_numpy()
@@ -305,7 +358,7 @@ def _first_come(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tuple[Cod
     """Which orders lose a clash, and which events are repeats; rows in the order of the export.
 
     An order keeps its ids when no order before it that keeps its own has one of them with other
-    content. So an order that loses takes no id from those behind it.
+    content, and none stands twice in itself. So an order that loses takes no id from those behind.
     """
     held: dict[bytes, bytes] = {}
     rejected = array("q")
@@ -315,13 +368,11 @@ def _first_come(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tuple[Cod
         again: list[tuple[int, int]] = []
         clash = False
         for _, key, content, part, n in events:
-            first = held.get(key, own.get(key))
-            if first is None:
-                own[key] = content
-            elif first == content:
+            # two lines of one order under one id: Klaviyo would keep one of them
+            clash |= key in own or held.get(key, content) != content
+            own[key] = content
+            if key in held:
                 again.append((part, n))
-            else:
-                clash = True
         if clash:
             rejected.append(code)
         else:

@@ -68,6 +68,7 @@ class Plan:
     folder: Path
     counts: Counts
     judgement: Judgement
+    profiles: Profiles
     reasons: Mapping[str, int]
     """Rejected orders by reason."""
 
@@ -76,7 +77,11 @@ class Plan:
         return self.judgement.events - self.judgement.already
 
     def pending(self, limit: int | None = None) -> Iterator[pa.RecordBatch]:
-        """The events to send, at most ``limit``, as ``event.EVENTS`` with a bool ``carries``."""
+        """The events to send, at most ``limit``, as ``event.EVENTS`` with two bools.
+
+        ``carries``: with the person's attributes. ``noted``: the ledger keeps the person's time;
+        where nobody's attributes may be written, all, so that no later run thinks them new.
+        """
         left = self.to_send if limit is None else min(limit, self.to_send)
         for path, verdicts in zip(_parts(self.folder), self.judgement.verdicts, strict=True):
             start = 0
@@ -85,7 +90,11 @@ class Plan:
                     return
                 here = verdicts[start : start + batch.num_rows]
                 start += batch.num_rows
-                batch = batch.append_column("carries", pa.array(here == Verdict.CARRY))  # noqa: PLW2901
+                carries = here == Verdict.CARRY
+                noted = carries | (self.profiles == "none")
+                flags = {"carries": pa.array(carries), "noted": pa.array(noted)}
+                for name, flag in flags.items():
+                    batch = batch.append_column(name, flag)  # noqa: PLW2901
                 wanted = batch.filter(pa.array(here <= Verdict.CARRY))
                 wanted = wanted.slice(0, min(left, wanted.num_rows))
                 left -= wanted.num_rows
@@ -156,7 +165,7 @@ def make_plan(
         _parts(folder), [outcome.events for outcome in outcomes], folder / "spill", profiles, known
     )
     clashes = len(judgement.clashes)
-    plan = Plan(folder, counts, judgement, reasons)
+    plan = Plan(folder, counts, judgement, profiles, reasons)
     if clashes:
         rows = plan._clashing_rows().num_rows  # noqa: SLF001
         plan = replace(

@@ -1,11 +1,12 @@
 """One run from export to summary: plan, gates, deliver, record."""
 
 import json
+import os
 import shlex
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,13 @@ from backfill.delivery.lock import hold
 from backfill.delivery.pace import Window
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
-from backfill.errors import AgainError, BackfillError, GateError, StoppedError, UsageError
+from backfill.errors import (
+    AgainError,
+    BackfillError,
+    GateError,
+    StoppedError,
+    UsageError,
+)
 from backfill.judge import Known, Profiles
 from backfill.mapping.compile import Bounds
 from backfill.plan import Limits, Plan, make_plan
@@ -121,7 +128,10 @@ def prepare(loaded: LoadedSchema, exports: Exports) -> tuple[Export, BoundSchema
         pad_ragged=source.ragged == "pad",
     )
     export = open_export(exports, reading)
-    return export, bind(loaded, export.columns, export.lacking)
+    more = f" and {len(export.files) - 1} more" if len(export.files) > 1 else ""
+    dialect = export.notes[0].rpartition(": ")[2] if export.notes else "an export"
+    where = f"{export.files[0]}{more} ({dialect})"
+    return export, bind(loaded, export.columns, export.lacking, where)
 
 
 def chosen_profiles(schema: Schema, asked: Profiles | None) -> Profiles:
@@ -140,7 +150,8 @@ def chosen_profiles(schema: Schema, asked: Profiles | None) -> Profiles:
 
 def bounds_of(schema: Schema, until: str | None, now: datetime) -> Bounds:
     latest = int(now.timestamp()) + limits.MAX_FUTURE_S
-    return Bounds(limits.TRACK_MIN_TIME_S, latest, _until_s(schema, until) if until else None)
+    until_s = None if until is None else _until_s(schema, until)
+    return Bounds(limits.TRACK_MIN_TIME_S, latest, until_s)
 
 
 def _until_s(schema: Schema, until: str) -> int:
@@ -173,7 +184,8 @@ class Backfill:
         self.hooks = hooks
         self.account = account
         self.state = State(state)
-        self.command = shlex.join(command)
+        # a name that is no UTF-8 text comes from the system in surrogates
+        self.command = os.fsencode(shlex.join(command)).decode("utf-8", "backslashreplace")
         self.profiles = chosen_profiles(loaded.schema, options.profiles)
         self.bounds = bounds_of(loaded.schema, options.until, datetime.now(UTC))
         self.export, self.bound = prepare(loaded, exports)
@@ -181,30 +193,28 @@ class Backfill:
 
     def plan(self) -> Ended:
         """Reads all, sends nothing; leaves summary and rejects in a run's folder."""
-        with ExitStack() as stack:
-            folder, ledger = self._enter(stack)
-            plan = self._plan(folder, ledger)
-            summary = self._planned(folder, plan)
-            folder.write_summary(summary.as_dict())
-            ledger.end_run(
-                folder.id, state="planned", ended=_now(), summary=json.dumps(summary.as_dict())
-            )
-            return Ended(summary)
+        return self._noted(
+            lambda folder, ledger: Ended(self._planned(folder, self._plan(folder, ledger)))
+        )
 
     def run(self) -> Ended:
         """Plans, asks the gates, delivers. Raises what stops it before its plan is made."""
+        return self._noted(self._run)
+
+    def _noted(self, work: Callable[[RunFolder, Ledger], Ended]) -> Ended:
+        """Do it as a run of the state folder: locked, written down, its plan taken away."""
         with ExitStack() as stack:
             folder, ledger = self._enter(stack)
             try:
-                ended = self._run(folder, ledger)
+                with _disk_of(folder.path):
+                    ended = work(folder, ledger)
             except BaseException as error:
                 again = isinstance(error, AgainError | KeyboardInterrupt)
-                state: SummaryState = "stopped" if again else "failed"
-                folder.log(state, why=type(error).__name__)
-                self._note_end(folder, ledger, state, {})
+                self._note_end(folder, ledger, "stopped" if again else "failed", {})
                 raise
-            self._note_end(folder, ledger, ended.summary.state, ended.summary.as_dict())
-            folder.write_summary(ended.summary.as_dict())
+            with _disk_of(folder.path):
+                folder.write_summary(ended.summary.as_dict())
+                self._note_end(folder, ledger, ended.summary.state, ended.summary.as_dict())
             return ended
 
     # steps ---------------------------------------------------------------------------------------
@@ -233,7 +243,7 @@ class Backfill:
             profiles=self.profiles,
             bounds=self.bounds,
             limits=TRACK_LIMITS,
-            known=Known(ledger.delivered(), ledger.carried()),
+            known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             on_rows=self._on_rows,
         )
         if plan.counts.orders_rejected:
@@ -254,7 +264,8 @@ class Backfill:
             rules = self._gates(plan, planned, ledger)
         except GateError as error:
             folder.log("gated", why=str(error))
-            return Ended(replace(planned, state="gated"), error)
+            return Ended(replace(planned, state="gated", requests=0, bytes=0), error)
+        self.export.assert_unchanged()
         for metric, rule in rules.items():
             ledger.add_rule(metric, rule)
         delivery = self._deliver(folder, plan, ledger)
@@ -288,11 +299,11 @@ class Backfill:
 
     def _rules(self, plan: Plan, ledger: Ledger) -> dict[str, str]:
         planned = {metric.metric for metric in plan.judgement.metrics}
-        rules = {
-            event.event: id_rule(self.schema, event)
-            for event in self.schema.events
-            if event.event in planned
-        }
+        made: dict[str, set[str]] = {metric: set() for metric in planned}
+        for event in self.schema.events:
+            if event.event in planned:
+                made[event.event].add(id_rule(self.schema, event))
+        rules = {metric: "\n".join(sorted(found)) for metric, found in made.items()}
         known = ledger.metrics()
         for metric, rule in rules.items():
             if metric in known and rule not in ledger.rules(metric) and not self.options.new_ids:
@@ -323,9 +334,23 @@ class Backfill:
     def _note_end(
         self, folder: RunFolder, ledger: Ledger, state: SummaryState, summary: dict[str, object]
     ) -> None:
+        folder.log(state)
         ledger.end_run(folder.id, state=state, ended=_now(), summary=json.dumps(summary))
 
     # summaries -----------------------------------------------------------------------------------
+
+    def _notes(self) -> Iterator[str]:
+        yield from self.export.notes
+        yield from self.bound.notes
+        if any("{line}" in str(event.event_id) for event in self.schema.events):
+            yield (
+                "an $event_id counts {line}: the rows of an order must keep their places in later "
+                "exports, or its events get other ids; a column that names the line is safer"
+            )
+        if self.profiles == "every" and self.schema.maps_attributes:
+            yield "profiles every: of a person's events, the one that arrives last stays"
+        if not self.account.key:
+            yield "KLAVIYO_PUBLIC_KEY is not set: what was delivered before is not looked at"
 
     def _planned(self, folder: RunFolder, plan: Plan) -> Summary:
         sending = Delivery(requests=plan.to_send, body_bytes=plan.judgement.size)
@@ -366,9 +391,21 @@ class Backfill:
             clock_skipped=counts.clock_skipped,
             clock_doubled=counts.clock_doubled,
             disagreements=dict(counts.disagreements),
-            notes=(*self.export.notes, *self.bound.notes),
+            notes=tuple(self._notes()),
             next=self.command if state == "stopped" else "",
         )
+
+
+@contextmanager
+def _disk_of(path: Path) -> Iterator[None]:
+    """A disk that is full or fails, as one sentence; what Klaviyo took is in the ledger."""
+    try:
+        yield
+    except OSError as error:
+        raise StoppedError(
+            f"{path}: {error.strerror or error}; make room or mend the folder, then run the same "
+            "command to go on"
+        ) from error
 
 
 def _now() -> int:

@@ -1,6 +1,6 @@
 """Pending events become batches: what is posted, and what the ledger keeps of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.delivery.ledger import CARRIER, KEY_BYTES, Landed
+from backfill.event import IDENTIFIERS, person
 from backfill.wire.batches import cut
 from backfill.wire.interface import Wire
 
@@ -66,24 +67,38 @@ def _bytes(events: pa.RecordBatch) -> int:
 
 
 def encode(events: pa.RecordBatch, wire: Wire) -> list[Batch]:
-    """Encode rows of ``event.EVENTS`` with ``carries`` into batches, every event in one."""
-    keys, contents, metrics, times, people, carries = (
-        events[name].to_pylist()
-        for name in ("key", "content", "metric", "time", "person", "carries")
-    )
+    """Encode rows of ``event.EVENTS`` with ``carries`` into batches, every event in one.
+
+    The ledger notes the people of events that carry, and of those in a column ``noted``: those
+    whose newest attributes no later run may overwrite.
+    """
+    noted = events["noted" if "noted" in events.schema.names else "carries"].to_pylist()
+    keys, contents, metrics = (events[name].to_pylist() for name in ("key", "content", "metric"))
+    people = _people(events)
     return [
         Batch(
             request.body,
             b"".join(keys[rows.start : rows.stop]),
             b"".join(contents[rows.start : rows.stop]),
-            b"".join(
-                CARRIER.pack(people[row], times[row], keys[row]) for row in rows if carries[row]
-            ),
+            b"".join(people(row) for row in rows if noted[row]),
             tuple(metrics[rows.start : rows.stop]),
         )
         for request in wire.requests(events)
         for rows in [request.rows]
     ]
+
+
+def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
+    """For a row, what the ledger keeps of its person, under each identifier that it has."""
+    people, times, keys = (events[name].to_pylist() for name in ("person", "time", "key"))
+    identifiers = [(name, events[name].to_pylist()) for name in IDENTIFIERS]
+
+    def of(row: int) -> bytes:
+        found = [(name, values[row]) for name, values in identifiers if values[row] is not None]
+        others = [person(name, value) for name, value in found[1:]]
+        return b"".join(CARRIER.pack(who, times[row], keys[row]) for who in (people[row], *others))
+
+    return of
 
 
 def landed(batches: Iterable[Batch]) -> Landed:

@@ -144,7 +144,7 @@ def _value(cell: str, kind: Type, name: Name, *, typed: bool) -> str:
 
 
 def _email(cell: str, name: Name) -> str:
-    lower = name(f"lower({cell})")
+    lower = name(f"lower(ltrim({cell}, chr(39)))")  # Excel marks texts with an apostrophe
     fits = f"case when {_full(lower, _ASCII_EMAIL)} then true else {_full(lower, _EMAIL)} end"
     short = (
         f"length({cell}) <= {MAX_EMAIL_CHARS} and instr({cell}, '@') <= {_MAX_LOCAL + 1} "
@@ -251,7 +251,7 @@ def _amount(cell: str, decimal: str, name: Name) -> str:
     if decimal == ",":
         bare = f"replace({bare}, ',', '.')"
     fits = f"{_full(cell, amount)} and not regexp_matches({cell}, '{two_signs}')"
-    dotless = f"ltrim({bare}, '.')"  # "kr. 5" and "R$." leave a dot behind
+    dotless = f"regexp_replace({bare}, '^(-?)[.]+', '\\1')"  # "-kr. 5" leaves a dot behind
     plain = _full(cell, _NUMBER) if decimal == "." else _full(cell, r"[+-]?[0-9]{1,26}")
     amount = name(f"case when {plain} then {cell} when {fits} then {dotless} end")
     # Cut, not rounded, at the places that are computed with: a second rounding would find 1.0049995
@@ -264,7 +264,7 @@ def _date(cell: str, form: str | None, *, typed: bool) -> str:
     if form is None:
         return iso
     read = f"try_strptime({cell}, {quote(form)})::date"
-    return f"coalesce({read}, {iso})" if typed else read
+    return f"coalesce({iso}, {read})" if typed else read
 
 
 def _time(cell: str, kind: Type, zone: str | None, name: Name, *, typed: bool) -> CellSql:
@@ -283,11 +283,11 @@ def _time(cell: str, kind: Type, zone: str | None, name: Name, *, typed: bool) -
         instant = name(f"try_strptime({cell}, {quote(kind.format)})")
         local, known = f"timezone('UTC', {instant})", f"case when {instant} is not null then 0 end"
         if typed:
-            local = f"coalesce({local}, {iso})"
-            known = f"coalesce({known}, {_iso_offset(cell, name)})"
+            local = f"coalesce({iso}, {local})"
+            known = f"coalesce({_iso_offset(cell, name)}, {known})"
     else:
         read = f"try_strptime({cell}, {quote(kind.format)})"
-        local = f"coalesce({read}, {iso})" if typed else read
+        local = f"coalesce({iso}, {read})" if typed else read
         known = _iso_offset(cell, name) if typed else "null::bigint"
     return _instant(cell, name(f"({local})"), name(f"({known})"), zone, name)
 

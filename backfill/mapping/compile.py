@@ -28,6 +28,8 @@ from backfill.schema.uses import Level, is_line_column, leaf_columns
 
 _GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
 _COMPUTED: Final = re.compile(r"\b(?:ov|ga)[0-9]+\b")
+_RUINED: Final = "[0-9][.,][0-9]+[eE][+][0-9]+"
+"""What Excel makes of a long number."""
 _SPECIAL: Final = ("$event_id", "$value")
 
 
@@ -47,6 +49,12 @@ class Program:
 
     columns: tuple[int, ...]
     """Positions in the export of the slice's c0, c1 …"""
+    cells: tuple[str, ...]
+    """The slice's columns that the schema uses."""
+    lines: tuple[str, ...]
+    """Of these, the ones that belong to a row."""
+    origin: str | None
+    """The slice's column that names the file a row came from, where the export has one."""
     order: tuple[str, ...]
     """The slice's columns that tell orders apart; () where each row is an order."""
     tables: tuple[str, ...]
@@ -79,6 +87,7 @@ class _Compiler:
         self.attributes = attributes
         self.names = {name: f"c{at}" for at, name in enumerate(bound.columns)}
         self.positions = tuple(bound.columns.values())
+        self.origin = bound.origin
         self.flat = self.schema.source.order is None
         self.leaves = LeafCompiler(
             bound,
@@ -91,7 +100,10 @@ class _Compiler:
         blocks = [self._event(at, event) for at, event in enumerate(self.schema.events)]
         x = self._orders(people, blocks)
         return Program(
-            columns=self.positions,
+            columns=self.positions if self.origin is None else (*self.positions, self.origin),
+            cells=tuple(self.names.values()),
+            lines=tuple(at for name, at in self.names.items() if not self._is_order(name)),
+            origin=None if self.origin is None else f"c{len(self.positions)}",
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
             tables=(
                 f"create temp {'view' if self.flat else 'table'} f as {self._first()}",
@@ -245,7 +257,18 @@ class _Compiler:
             for name in leaf_columns(event.event_id or event.time)
         ]
         flags = dict(self._order_columns())
-        return [
+        ids = [*(self.schema.source.order or ()), *wanted]
+        ruined = [
+            Fault(
+                f"regexp_full_match({self.names[name]}, '{_RUINED}')",
+                "ruined_by_excel",
+                name,
+                "order",
+            )
+            for name in dict.fromkeys(ids)
+            if name in self.names and self._is_order(name)
+        ]
+        return ruined + [
             Fault(f"d{flags[name][1:]}", "differs_in_order", name, "order")
             for name in dict.fromkeys(wanted)
             if name in flags

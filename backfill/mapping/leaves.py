@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -239,8 +239,19 @@ class LeafCompiler:
             sql=stage.name(f"try({sql})"),
             kind=result_type(expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}),
             money=tuple(t for t in types.values() if t.kind == "money"),
-            faults=(*(fault for column in columns.values() for fault in column.faults), failed),
+            faults=(*self._column_faults(columns, types), failed),
         )
+
+    def _column_faults(
+        self, columns: dict[str, LeafSql], types: dict[str, Type]
+    ) -> Iterator[Fault]:
+        """Those of the cells; and SQL computes with six places, so a number has no more."""
+        for name, column in columns.items():
+            yield from column.faults
+            if types[name].kind == "number":
+                level = self.level_of(name)
+                long = self._stage(name).name(f"regexp_matches({column.raw}, '[.][0-9]{{7}}')")
+                yield Fault(long, "too_many_places", name, level)
 
     def _sql(self, leaf: Leaf, level: Level, key: str | None) -> LeafSql | None:
         found = self._expression(leaf, level)

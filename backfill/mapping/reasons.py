@@ -21,6 +21,8 @@ REASONS: Final = {
     "not_in_map": "the cell is none of the values in map",
     "no_value_in_sum": "a line has no value to add up",
     "sql_failed": "the SQL has no result for this row: an overflow, or a text that is no number",
+    "too_many_places": "SQL computes with six decimal places, and the number has more",
+    "ruined_by_excel": "an id such as 5.27763E+12 no longer tells orders apart; export it as text",
     "not_an_integer": "the cell is no integer",
     "not_a_number": "the cell is no number (digits and one point; no exponent)",
     "not_money": "the cell is no amount of money",

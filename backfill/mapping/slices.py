@@ -83,8 +83,9 @@ class Mapper:
 
     def map(self, rows: pa.Table) -> Mapped:
         """``rows`` as an export gives them: text columns c0 …, then _file, _row, _ragged."""
-        whole, blank = _prepared(rows, self._program.order)
-        kept = settle_overlap(whole, len(self._program.columns), self._across_files)
+        program = self._program
+        whole, blank = _prepared(rows, program.order, program.origin)
+        kept = settle_overlap(whole, program.cells, program.lines, self._across_files)
         with self._registered("slice_all", whole), self._registered("slice", kept):
             self._connection.execute("begin")
             try:
@@ -174,18 +175,23 @@ def _renamed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.rename_columns(schema.names).cast(schema)
 
 
-def _prepared(rows: pa.Table, order: tuple[str, ...]) -> tuple[pa.Table, int]:
+def _prepared(rows: pa.Table, order: tuple[str, ...], origin: str | None) -> tuple[pa.Table, int]:
     """Cells trimmed, empty ones NULL, orders numbered; and how many rows held nothing at all.
 
-    Adds ``o``, the number of the row's order, ``pos``, its place, and the flags ``_orderless``
-    (cells, but none of the order's) and ``_differs`` (rows in several files that disagree).
+    Adds ``o``, the number of the row's order, ``pos``, its place, ``_origin``, the file that it
+    comes from (the column ``origin`` says so for rejects that are fed in again), and the flags
+    ``_orderless`` (cells, but none of the order's) and ``_differs`` (files that disagree).
     """
-    names = [name for name in rows.column_names if not name.startswith("_")]
+    names = [name for name in rows.column_names if not name.startswith("_") and name != origin]
     cells = {name: _trimmed(rows[name]) for name in names}
     empty = _all_null(list(cells.values()), rows.num_rows)
     blank = pc.and_(empty, pc.invert(rows["_ragged"]))
     table = pa.table(
-        {**cells, **{name: rows[name] for name in ("_file", "_row", "_ragged")}}
+        {
+            **cells,
+            **{name: rows[name] for name in ("_file", "_row", "_ragged")},
+            "_origin": _origins(rows, origin),
+        }
     ).filter(pc.invert(blank))
     places = pa.array(range(table.num_rows), pa.int64())
     orderless, numbers = _numbered(table, order, places)
@@ -196,6 +202,13 @@ def _prepared(rows: pa.Table, order: tuple[str, ...]) -> tuple[pa.Table, int]:
         .append_column("pos", places)
     )
     return table, rows.num_rows - table.num_rows
+
+
+def _origins(rows: pa.Table, origin: str | None) -> pa.Array | pa.ChunkedArray:
+    if origin is None:
+        return rows["_file"]
+    named = pc.fill_null(rows[origin], "").combine_chunks()
+    return pc.cast(named.dictionary_encode().indices, pa.int32())
 
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ import phonenumbers
 import pyarrow as pa
 import pycountry
 
+_NO_NUMBER: Final = re.compile(r"[^\W\d_]")
+"""Letters: phonenumbers would dial 1-800-FLOWERS, and find a number in any sentence."""
 CACHE: Final = 65_536
 """Distinct cells that are remembered: an export repeats them."""
 
@@ -59,6 +62,8 @@ def _each(read: Callable[[str], str | None]) -> Callable[[pa.ChunkedArray], pa.A
 
 def _phone(cell: str, region: str) -> str | None:
     """E.164. Source: Klaviyo's OpenAPI file 2026-07-15, ``phone_number``."""
+    if _NO_NUMBER.search(cell):
+        return None
     try:
         number = phonenumbers.parse(cell.lstrip("'"), region or None)
     except phonenumbers.NumberParseException:
@@ -78,7 +83,7 @@ def _country(cell: str) -> str | None:
 
 
 def _json(cell: str) -> str | None:
-    """The same JSON, compact; numbers as they stand."""
+    """The same JSON, compact, without nulls and what is empty; numbers as they stand."""
     try:
         value = json.loads(
             cell,
@@ -87,7 +92,8 @@ def _json(cell: str) -> str | None:
             parse_constant=_refuse,
             object_pairs_hook=_once,
         )
-        text = _write(value)
+        kept = _without_nulls(value)
+        text = "null" if kept is None else _write(kept)
         text.encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
@@ -111,6 +117,8 @@ def _without_nulls(value: Any) -> Any:
         case list():
             members = [_without_nulls(member) for member in value]
             return [member for member in members if member is not None] or None
+        case "":
+            return None
         case _:
             return value
 

@@ -3,19 +3,17 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from backfill.plan import RejectedRows
+from backfill.schema.bind import MARKS
 from backfill.sources.export import Export
 from backfill.state import private_file
-
-MARKS: Final = ("_reason", "_column", "_file", "_row")
-"""Stand in front of the export's own columns; a file that has them is read without them."""
 
 
 def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRows]) -> None:
     """A second look at the export for the cells of rejected rows; the file is the owner's alone."""
-    own = [place for place, name in enumerate(export.columns) if name not in MARKS]
+    again = export.columns[: len(MARKS)] == MARKS
+    own = range(len(MARKS) if again else 0, len(export.columns))
     with private_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*MARKS, *(export.columns[place] for place in own)])
@@ -24,4 +22,6 @@ def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRow
         for (at, row, cells), why in zip(cells_of, reasons, strict=True):
             surplus = cells[len(export.columns) :]
             kept = [cells[place] for place in own]
-            writer.writerow([why.reason, why.column, export.files[at], row, *kept, *surplus])
+            # a reject that is fed in again keeps the place where it stood at first
+            place = cells[2:4] if again and cells[2] else [export.files[at], row]
+            writer.writerow([why.reason, why.column, *place, *kept, *surplus])

@@ -45,8 +45,9 @@ def _remarks(summary: Summary) -> Iterator[str]:
         yield f"note: {summary.repeats:,} events stand more than once and are sent once"
     if summary.changed_orders:
         yield (
-            f"note: {summary.changed_orders:,} orders changed since they were delivered; what "
-            "Klaviyo has of them stays as it was"
+            f"note: {summary.changed_orders:,} orders changed since they were delivered; events "
+            "that Klaviyo has of them stay as they are (if these are another shop's orders, their "
+            "numbers clash: put the shop into $event_id)"
         )
     if summary.clock_skipped:
         yield (

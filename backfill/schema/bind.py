@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from backfill.errors import Problem, SchemaError
 from backfill.schema.document import Place
@@ -11,6 +12,9 @@ from backfill.schema.model import Schema
 from backfill.schema.nearest import did_you_mean
 from backfill.schema.uses import uses
 
+MARKS: Final = ("_reason", "_column", "_file", "_row")
+"""What stands in front of the columns of rejects.csv."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoundSchema:
@@ -18,6 +22,8 @@ class BoundSchema:
     columns: Mapping[str, int]
     """For each column that the schema uses and the export has: its position in the export."""
     notes: tuple[str, ...] = ()
+    origin: int | None = None
+    """The position of ``_file`` in rejects that are fed in again."""
 
     @property
     def schema(self) -> Schema:
@@ -28,10 +34,12 @@ def bind(
     loaded: LoadedSchema,
     header: Sequence[str],
     lacking: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    where: str = "the export",
 ) -> BoundSchema:
     """Raises SchemaError with every column that is missing or stands twice, each once.
 
-    ``lacking`` names, for a position of ``header``, the files that do not have that column.
+    ``lacking`` names, for a position of ``header``, the files that do not have that column;
+    ``where`` is the export in a person's words.
     """
     found: dict[str, int] = {}
     missing: set[str] = set()
@@ -43,7 +51,7 @@ def bind(
             missing.add(name)
             continue
         files = lacking.get(found[name], ()) if name in found and not optional else ()
-        why = _why(name, header, files)
+        why = _why(name, header, files, where)
         if why:
             problems.setdefault(name, loaded.problem(path, why))
     if problems:
@@ -51,15 +59,17 @@ def bind(
     used = loaded.schema.columns.keys() - found.keys() - missing
     notes = [f'column "{name}" has a type and no use' for name in sorted(used) if name in header]
     notes += [f'optional column "{name}" is not in the export' for name in sorted(missing)]
-    return BoundSchema(loaded, found, tuple(notes))
+    fed_in_again = tuple(header[: len(MARKS)]) == MARKS
+    origin = MARKS.index("_file") if fed_in_again else None
+    return BoundSchema(loaded, found, tuple(notes), origin)
 
 
-def _why(name: str, header: Sequence[str], lacking: Sequence[str]) -> str:
+def _why(name: str, header: Sequence[str], lacking: Sequence[str], where: str) -> str:
     """What is wrong with a column that must be there; nothing where it is there once."""
     if header.count(name) > 1:
-        return f'"{name}" stands {header.count(name)} times in the export'
+        return f'"{name}" stands {header.count(name)} times in {where}'
     if name not in header:
-        return f'column "{name}" is not in the export{did_you_mean(name, header)}'
+        return f'column "{name}" is not in {where}{did_you_mean(name, header)}'
     if lacking:
         return f'column "{name}" is not in {lacking[0]}, and the schema needs it in every file'
     return ""

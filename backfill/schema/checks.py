@@ -91,6 +91,11 @@ def _fields(schema: Schema) -> Found:
             "nothing says who the person is: map $email, $phone_number or $id",
         )
     for name in schema.customer_properties:
+        if f"${name}" in PROFILE_KEYS[:3]:
+            yield (
+                ("customer_properties", name),
+                f'Klaviyo takes "{name}" for an identifier too; did you mean "${name}"?',
+            )
         if name.startswith("$") and name not in PROFILE_KEYS:
             yield (
                 ("customer_properties", name),
@@ -162,6 +167,12 @@ def _expression(schema: Schema, use: Use) -> Found:
         yield use.path, f"$value is a number; this gives {found}"
     if use.field == "time" and found not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
         yield use.path, f"time is a time; this gives {found}"
+    elif use.field == "time" and "VARCHAR" in types.values():
+        yield (
+            use.path,
+            "SQL knows no zone of the shop: put the texts together in a template and say "
+            'as: {time: FORMAT}, for instance {template: "{Date} {Time}", as: {time: …}}',
+        )
 
 
 def _type(schema: Schema, use: Use) -> Found:

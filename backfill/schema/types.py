@@ -118,6 +118,8 @@ def _format(text: str) -> str:
             raise PydanticCustomError(
                 "type", 'a time format cannot hold "%{sign}"', {"sign": directive}
             )
+    if "%I" in text and "%p" not in text:
+        raise PydanticCustomError("type", "%I counts twelve hours and needs %p; %H counts 24", {})
     if "%" not in text:
         raise PydanticCustomError("type", "a time format has signs such as %Y-%m-%d %H:%M:%S", {})
     return text

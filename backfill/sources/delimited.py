@@ -1,6 +1,7 @@
 """A CSV file, read as a stream of text columns with a number on every row."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -11,25 +12,30 @@ import pyarrow as pa
 from pyarrow import csv
 
 from backfill.errors import ExportError
-from backfill.sources.dialect import DELIMITERS, delimiter_of
-from backfill.sources.encoding import FOUND_LATER, Place, encoding_of, utf8
+from backfill.sources.dialect import DELIMITERS, delimiter_of, delimiter_of_rejects
+from backfill.sources.encoding import FOUND_LATER, WAY_OUT, Place, encoding_of, utf8
 from backfill.sources.packing import (
     CHUNK_BYTES,
     Packing,
     refuse_strangers,
     text_estimate,
     unpacked,
-    version_of,
 )
 from backfill.sources.part import BATCH_BYTES, Reading, Rows, positional
 from backfill.sources.quotes import guarded
 from backfill.sources.record import cells_of
+from backfill.sources.version import Version
 
 HEAD_BYTES: Final = 1 << 16
 """What is looked at to find the dialect, and where the header must end."""
 
 RECORD_MAX_BYTES: Final = 64_000_000
 """One record is held in memory as a whole; a real one has some kilobytes."""
+
+_MARKS_BYTES: Final = 1_000
+"""Where the marks of a rejects file must end, whatever its encoding."""
+
+_BLANKS: Final = " \t\r\n"
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r(?=[^\n])")  # a CR at the end may be half of a CRLF
 
@@ -55,12 +61,15 @@ class DelimitedFile:
         self.name = name
         self._path = path
         self._packing = packing
-        self._reading = reading
         self._chunk_bytes = chunk_bytes
         self._block_bytes = block_bytes
-        self._version = version_of(path, name)
+        self._version = Version(path, name)
+        self.assert_unchanged = self._version.assert_unchanged
         self.text_bytes = text_estimate(path, name, packing)
-        self._encoding = self._encoding_of_head()
+        head = self._head()
+        self._reading, self._way_out = _reading_of(head, reading, name)
+        self._told_encoding = encoding_of(head, self._reading.encoding, name)
+        self._encoding = self._told_encoding
         if self._encoding.startswith("utf-16"):
             self.text_bytes //= 2
         self.columns, self._header_bytes, self._delimiter = self._header()
@@ -75,22 +84,23 @@ class DelimitedFile:
     def rows(self, columns: Sequence[int], *, lenient: bool = False) -> Iterator[Rows]:
         del lenient  # a CSV's bytes are text, or it is refused as a whole
         first = self._reading.skip + 2
-        for block in self._blocks():
-            rows = self._parsed(block, columns, first)
-            first += len(rows.numbers)
-            yield rows
+        with self._version.held():
+            for block in self._blocks():
+                rows = self._parsed(block, columns, first)
+                first += len(rows.numbers)
+                yield rows
 
-    def _encoding_of_head(self) -> str:
+    def _head(self) -> bytes:
         chunks = unpacked(self._path, self.name, self._packing, self._chunk_bytes)
         head = _at_least(chunks, HEAD_BYTES)
         if not head:
             raise ExportError(f"{self.name}: is empty (0 bytes); export it again")
         refuse_strangers(head, self.name, self._packing)
-        return encoding_of(head, self._reading.encoding, self.name)
+        return head
 
     def _header(self) -> tuple[tuple[str, ...], int, str]:
         """The names, the bytes up to the first record, the delimiter."""
-        place = Place(self.name, self._encoding)
+        place = self._start()
         chunks = self._text(place)
         head = _at_least(chunks, HEAD_BYTES)
         at_head = Place(self.name)
@@ -99,7 +109,8 @@ class DelimitedFile:
         self._encoding = place.encoding or ("ascii" if whole else FOUND_LATER)
         if not head:
             raise ExportError(
-                f"{self.name}: has no header behind the {self._reading.skip} lines to skip"
+                f"{self.name}: has no header behind the lines to skip; "
+                f"it is shorter than `source: {{skip_lines: {self._reading.skip}}}` says"
             )
         text = head.decode("utf-8", "ignore")
         delimiter = delimiter_of(text, self._reading.delimiter, self.name)
@@ -116,10 +127,14 @@ class DelimitedFile:
             line = self._reading.skip + 1
             raise ExportError(
                 f"{self.name}:{line}: is no header; "
-                f"if it stands in the next line, say `source: {{skip: {line}}}`"
+                f"if it stands in the next line, say `source: {{skip_lines: {line}}}`"
             )
         end += 2 if text.startswith("\r\n", end) else 1
         return names, len(text[:end].encode()), delimiter
+
+    def _start(self) -> Place:
+        # A guess is made anew in every pass, and doubted in every pass.
+        return Place(self.name, self._told_encoding, self._way_out)
 
     def _text(self, place: Place) -> Iterator[bytes]:
         chunks = unpacked(self._path, self.name, self._packing, self._chunk_bytes)
@@ -127,9 +142,7 @@ class DelimitedFile:
 
     def _blocks(self) -> Iterator[bytes]:
         """Whole records without the header, about ``block_bytes`` at a time."""
-        if version_of(self._path, self.name) != self._version:
-            raise ExportError(f"{self.name}: was changed while it was read; start again")
-        place = Place(self.name, self._encoding)
+        place = self._start()
         pieces = guarded(self._text(place), self._delimiter, place)
         ahead = self._header_bytes
         for block in _whole_records(pieces, max(self._block_bytes, ahead), self.name):
@@ -143,9 +156,13 @@ class DelimitedFile:
         refused: list[tuple[int, list[str]]] = []
 
         def turn_away(row: csv.InvalidRow) -> str:
-            refused.append((first + row.number - 1, cells_of(row.text, self._delimiter)[0]))
+            blank = not row.text.strip(_BLANKS)
+            cells = [] if blank else cells_of(row.text, self._delimiter)[0]
+            refused.append((first + row.number - 1, cells))
             return "skip"
 
+        if block.startswith(BOM_UTF8):
+            block = BOM_UTF8 + block  # pyarrow drops one where it begins, though here it is text
         quoted = b'"' in block
         try:
             table = csv.read_csv(
@@ -180,7 +197,10 @@ class DelimitedFile:
         first: int,
         refused: list[tuple[int, list[str]]],
     ) -> Rows:
-        """The rows with those that pyarrow turned away put back where they stand."""
+        """The rows with those that pyarrow turned away put back where they stand.
+
+        One without cells is a line of blanks: as good as an empty one, and not ragged.
+        """
         numbers = np.arange(first, first + cells.num_rows + len(refused), dtype=np.int64)
         ragged = np.zeros(len(numbers), dtype=np.bool_)
         surplus = {}
@@ -188,11 +208,24 @@ class DelimitedFile:
             width = len(self.columns)
             back = np.array([number - first for number, _ in refused])
             for at, (number, row) in zip(back, refused, strict=True):
-                ragged[at] = len(row) > width or not self._reading.pad_ragged
+                short = 0 < len(row) < width and not self._reading.pad_ragged
+                ragged[at] = len(row) > width or short
                 if len(row) > width:
                     surplus[number] = row[width:]
             cells = _merged(cells, _as_columns([row for _, row in refused], columns), back)
         return Rows(cells, pa.array(numbers), pa.array(ragged), surplus)
+
+
+def _reading_of(head: bytes, reading: Reading, name: str) -> tuple[Reading, str]:
+    """How to read this file, and the way out of a wrong encoding.
+
+    What is told of the original export does not hold for the rejects that came of it.
+    """
+    start = head[:_MARKS_BYTES].decode(encoding_of(head, None, name) or "latin-1", "ignore")
+    delimiter = delimiter_of_rejects(start.removeprefix("\ufeff"))
+    if delimiter is None:
+        return reading, WAY_OUT
+    return Reading(delimiter=delimiter, pad_ragged=reading.pad_ragged), "save it as UTF-8"
 
 
 def _as_columns(rows: list[list[str]], columns: Sequence[int]) -> pa.Table:

@@ -5,6 +5,8 @@ import io
 from typing import Final
 
 from backfill.errors import ExportError
+from backfill.sources.part import MARKS
+from backfill.sources.record import cells_of
 
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -24,6 +26,15 @@ def delimiter_of(head: str, given: str | None, name: str) -> str:
     if len(given) != 1 or not given.isascii() or given in '"\r\n\0':
         raise ExportError(f"{name}: a delimiter is one ASCII character, no quote and no line end")
     return given
+
+
+def delimiter_of_rejects(head: str) -> str | None:
+    """What stands between ``MARKS``, where the head begins with them; also once re-saved."""
+    for delimiter in DELIMITERS:
+        cells, _ = cells_of(head, delimiter)
+        if tuple(cell.strip() for cell in cells[: len(MARKS)]) == MARKS:
+            return delimiter
+    return None
 
 
 def _evenness(head: str, delimiter: str) -> float:

@@ -1,6 +1,7 @@
 """Bytes of any encoding, as checked UTF-8."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Final
@@ -14,6 +15,9 @@ FOUND_LATER: Final = ""
 
 _LF: Final = ord("\n")
 _CR: Final = ord("\r")
+
+_LEAD: Final = 0xC2
+_CONTINUATION: Final = 0x80  # of its two highest bits
 
 _UTF8_MARK: Final = codecs.BOM_UTF8
 
@@ -30,23 +34,35 @@ _UNORDERED: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 _ASCII_BELOW: Final = frozenset({"ascii", "cp1252", "iso8859-1", "iso8859-15"})
 
-_WAY_OUT: Final = "say which encoding it is, for example `source: {encoding: cp1252}`"
+WAY_OUT: Final = "say which encoding it is, for example `source: {encoding: cp1252}`"
+
+_UTF8_FOR_SURE: Final = re.compile(
+    "[^\0-\x7f\u0240-\u0258\u025a-\u027f\u0590-\u05bf\u0700-\u073f\u07c0-\u07ff]"
+)
+"""A character that two bytes of cp1252 do not make by chance. What is left out are phonetic
+signs, Hebrew points, Syriac and N'Ko: no export holds them without other UTF-8 letters, while a
+German one holds ``ß“`` and a French one ``É®``, which are the same bytes."""
 
 
 class Place:
     """Where a stream stands, for messages: the line at the end of the last chunk."""
 
-    __slots__ = ("_after_cr", "encoding", "line", "name")
+    __slots__ = ("_after_cr", "encoding", "line", "name", "way_out")
 
-    def __init__(self, name: str, encoding: str = FOUND_LATER) -> None:
+    def __init__(self, name: str, encoding: str = FOUND_LATER, way_out: str = WAY_OUT) -> None:
         self.name = name
         self.line = 1
         self.encoding = encoding
+        self.way_out = way_out
         self._after_cr = False
 
     def passed(self, text: bytes) -> None:
-        self.line += line_ends(text) - (self._after_cr and text.startswith(b"\n"))
+        self.line = self.line_behind(text)
         self._after_cr = text.endswith(b"\r")
+
+    def line_behind(self, text: bytes) -> int:
+        """The line at the end of the chunk that comes next."""
+        return self.line + line_ends(text) - (self._after_cr and text.startswith(b"\n"))
 
     def fault(self, reason: str, *, before: bytes = b"") -> ExportError:
         """An error at this place, or where ``before``, the last chunk's end, begins."""
@@ -72,7 +88,7 @@ def encoding_of(head: bytes, given: str | None, name: str) -> str:
         found = codecs.lookup(given)
         "".encode(given)  # what is no text encoding (base64, rot13) fails here
     except LookupError as error:
-        raise ExportError(f'{name}: the encoding "{given}" is not known; {_WAY_OUT}') from error
+        raise ExportError(f'{name}: the encoding "{given}" is not known; {WAY_OUT}') from error
     if found.name in _UNORDERED:
         return marked if marked.startswith(found.name) else _UNORDERED[found.name]
     return "utf-8" if found.name == "utf-8-sig" else found.name
@@ -125,7 +141,10 @@ def _found(chunks: Iterator[bytes], place: Place) -> Iterator[bytes]:
             yield both[:good]
             continue
         place.encoding = _utf8_or_cp1252(both, good, place)
-        yield from _decoded(chain([both], chunks), place)
+        settled: Iterator[bytes] = chain([both], chunks)
+        if place.encoding == "cp1252":
+            settled = _doubted(settled, place, place.line_behind(both[:good]))
+        yield from _decoded(settled, place)
         return
     if held:
         place.encoding = "cp1252"
@@ -135,12 +154,35 @@ def _found(chunks: Iterator[bytes], place: Place) -> Iterator[bytes]:
 def _utf8_or_cp1252(text: bytes, good: int, place: Place) -> str:
     if len(text) == good or _may_begin(text[good:]):
         return "utf-8"
-    if text.decode("utf-8", "ignore").isascii():
+    if not _UTF8_FOR_SURE.search(text[:good].decode()):
         return "cp1252"
-    # Some of it is UTF-8 and some is not. Read as cp1252, every accent of a UTF-8 file with one
-    # bad byte would be garbled, and stay so in Klaviyo.
     place.passed(text[:good])
-    raise place.fault(f"bytes that are no UTF-8 among others that are; {_WAY_OUT}")
+    raise place.fault(f"bytes that are no UTF-8 among others that are; {place.way_out}")
+
+
+def _doubted(chunks: Iterator[bytes], place: Place, guessed_line: int) -> Iterator[bytes]:
+    """What was guessed to be cp1252 for a byte in ``guessed_line``, unless UTF-8 follows.
+
+    Read as cp1252, every accent of a UTF-8 file with one bad byte would be garbled, and stay so
+    in Klaviyo.
+    """
+    held = b""  # what may be the beginning of one character
+    for chunk in chunks:
+        both = held + chunk
+        text = both.decode("utf-8", "ignore") if _has_pairs(both) else ""
+        if found := _UTF8_FOR_SURE.search(text):
+            place.passed(text[: found.start()].encode())
+            raise place.fault(
+                f"UTF-8 in a file that was cp1252 so far (line {guessed_line}); {place.way_out}"
+            )
+        held = next((tail for n in (3, 2, 1) if _may_begin(tail := both[-n:])), b"")
+        yield chunk
+
+
+def _has_pairs(text: bytes) -> bool:
+    """Whether a byte that may begin a character of UTF-8 stands before one that may go on."""
+    letters = np.frombuffer(text, dtype=np.uint8)  # decoding all would take twice the whole reading
+    return bool(np.any((letters[:-1] >= _LEAD) & (letters[1:] & 0xC0 == _CONTINUATION)))
 
 
 def _utf8_bytes(text: bytes) -> int:
@@ -154,7 +196,7 @@ def _utf8_bytes(text: bytes) -> int:
 def _may_begin(tail: bytes) -> bool:
     """Whether the tail is the beginning of one character whose rest is yet to come."""
     try:
-        return codecs.utf_8_decode(tail, "strict", False)[1] < len(tail)
+        return len(tail) > 0 and codecs.utf_8_decode(tail, "strict", False)[1] == 0
     except UnicodeDecodeError:
         return False
 
@@ -167,7 +209,7 @@ def _valid_utf8(chunks: Iterator[bytes], place: Place) -> Iterator[bytes]:
         held = both[good:]
         yield both[:good]
         if held and not _may_begin(held):
-            raise place.fault(f"bytes that are no UTF-8; {_WAY_OUT}")
+            raise place.fault(f"bytes that are no UTF-8; {place.way_out}")
     if held:
         raise place.fault("the file ends within a character of UTF-8; copy it again")
 
@@ -184,4 +226,4 @@ def _translated(chunks: Iterator[bytes], place: Place) -> Iterator[bytes]:
         except UnicodeError as error:
             if isinstance(error, UnicodeDecodeError):
                 yield error.object[: error.start].decode(place.encoding, "ignore").encode()
-            raise place.fault(f"bytes that are no {place.encoding}; {_WAY_OUT}") from error
+            raise place.fault(f"bytes that are no {place.encoding}; {place.way_out}") from error

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from backfill.errors import ExportError
 from backfill.sources.delimited import DelimitedFile
-from backfill.sources.files import files_of
+from backfill.sources.files import files_of, shown
 from backfill.sources.frame import Frame
 from backfill.sources.packing import CHUNK_BYTES, packing_of
 from backfill.sources.parquet import ParquetFile
@@ -46,11 +46,11 @@ def opened(
     if isinstance(exports, pd.DataFrame | pa.Table):
         return Export([Frame(exports, block_bytes=block_bytes)])
     names = [exports] if isinstance(exports, str | Path) else exports
-    return Export([_part(name, reading, chunk_bytes, block_bytes) for name in files_of(names)])
+    return Export([_part(file, reading, chunk_bytes, block_bytes) for file in files_of(names)])
 
 
-def _part(name: str, reading: Reading, chunk_bytes: int, block_bytes: int) -> Part:
-    path = Path(name)
+def _part(file: str, reading: Reading, chunk_bytes: int, block_bytes: int) -> Part:
+    path, name = Path(file), shown(file)
     packing = packing_of(path, name)
     if packing == "parquet":
         return ParquetFile(path, name, block_bytes=block_bytes)
@@ -94,6 +94,11 @@ class Export:
         """Lines for people; an encoding that shows late is in them once the file was read."""
         return (*self._dialects(), *self._differences())
 
+    def assert_unchanged(self) -> None:
+        """Raises ExportError if any file differs from when it was opened, or is gone."""
+        for part in self._parts:
+            part.assert_unchanged()
+
     def batches(self, columns: Sequence[int]) -> Iterator[pa.Table]:
         """The rows in file order, then row order, a few megabytes at a time.
 
@@ -103,7 +108,7 @@ class Export:
         ``_ragged``, whether the row has other than the header's number of cells.
 
         Raises:
-            ExportError: a file that cannot be read to its end.
+            ExportError: a file that cannot be read to its end, or that changed on the way there.
         """
         for file, part in enumerate(self._parts):
             own = self._own_places(file)

@@ -44,6 +44,9 @@ class Frame:
             texts = self._texts(columns, start, self._rows_at_once, lenient=lenient)
             yield whole_rows(texts, start + 1)
 
+    def assert_unchanged(self) -> None:
+        """A frame is ours for the length of a run."""
+
     def _texts(self, columns: Sequence[int], start: int, rows: int, *, lenient: bool) -> pa.Table:
         stop = min(start + rows, self._count)
         labels = [self.columns[place] for place in columns]

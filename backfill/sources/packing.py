@@ -122,10 +122,3 @@ def _damage(packing: str, error: Exception) -> str:
     cut = isinstance(error, EOFError) or "Truncated" in str(error)
     what = "ends too early" if cut else "is damaged"
     return f"the {packing} data {what}; download or copy the file again"
-
-
-def version_of(path: Path, name: str) -> tuple[int, int]:
-    """Tells whether a file is still the one that was opened first."""
-    with faults_of(name):
-        found = path.stat()
-    return found.st_size, found.st_mtime_ns

@@ -8,9 +8,10 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from backfill.errors import ExportError
-from backfill.sources.packing import faults_of, version_of
+from backfill.sources.packing import faults_of
 from backfill.sources.part import BATCH_BYTES, Rows, whole_rows
 from backfill.sources.typed import SAMPLE_ROWS, is_temporal, rows_at_once, text_bytes, texts_of
+from backfill.sources.version import Version
 
 
 class ParquetFile:
@@ -21,7 +22,8 @@ class ParquetFile:
     def __init__(self, path: Path, name: str, *, block_bytes: int = BATCH_BYTES) -> None:
         self.name = name
         self._path = path
-        self._version = version_of(path, name)
+        self._version = Version(path, name)
+        self.assert_unchanged = self._version.assert_unchanged
         with self._opened() as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
             self._raw_names: tuple[str, ...] = tuple(schema.names)
@@ -63,9 +65,7 @@ class ParquetFile:
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
-        with faults_of(self.name), self._path.open("rb") as raw:
-            if version_of(self._path, self.name) != self._version:
-                raise ExportError(f"{self.name}: was changed while it was read; start again")
+        with self._version.held(), faults_of(self.name), self._path.open("rb") as raw:
             try:
                 file = pq.ParquetFile(raw, page_checksum_verification=True)
             except (pa.ArrowException, OSError) as error:

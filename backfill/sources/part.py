@@ -10,10 +10,16 @@ import pyarrow as pa
 BATCH_BYTES: Final = 8_000_000
 """Text in one batch: large enough that a batch's fixed cost vanishes, small enough to hold ten."""
 
+MARKS: Final = ("_reason", "_column", "_file", "_row")
+"""The first header cells of our own rejects.csv, in front of the export's columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How exports are to be read; what is None is found out, file by file."""
+    """How exports are to be read; what is None is found out, file by file.
+
+    A file that begins with ``MARKS`` is no original export: its dialect is found out always.
+    """
 
     delimiter: str | None = None
     encoding: str | None = None
@@ -54,8 +60,11 @@ class Part(Protocol):
             lenient: bytes that are no text come as hexadecimal digits, not as an error.
 
         Raises:
-            ExportError: the part cannot be read to its end.
+            ExportError: the part cannot be read to its end, or changed on the way there.
         """
+
+    def assert_unchanged(self) -> None:
+        """Raises ExportError where the part differs from what was opened."""
 
 
 def whole_rows(cells: pa.Table, first: int) -> Rows:

@@ -155,7 +155,8 @@ def test_december_of_online_retail(tool: Tool, sandbox: Sandbox):
     assert said.summary["reasons"] == {"no_identity": 317}
     assert sandbox.stats()["metrics"] == {"Placed Order": 1_400, "Cancelled Order": 308}
     [rejects] = tool.folder.glob(".backfill/runs/*/rejects.csv")
-    assert sum(1 for _ in csv.reader(rejects.open(encoding="utf-8"))) - 1 == 15_631
+    with rejects.open(encoding="utf-8", newline="") as file:
+        assert sum(1 for _ in csv.reader(file)) - 1 == 15_631
     people = {profile["external_id"] for profile in sandbox.profiles()}
     assert "17850" in people
     assert not any("." in person for person in people)

@@ -16,6 +16,9 @@ EVENTS = pa.record_batch(
         "metric": ["Placed Order", "Placed Order", "Ordered Product"],
         "time": [1_500_000_000, 1_500_000_001, 1_500_000_002],
         "carries": [True, False, True],
+        "email": pa.array(["a@x.example", "b@x.example", None], pa.string()),
+        "phone_number": pa.array([None, None, None], pa.string()),
+        "id": pa.array([None, None, "7"], pa.string()),
         "size": pa.array([3_000_000, 4_000_000, 1_500_000], pa.int32()),
         "attributes_size": pa.array([500_000, 500_000, 0], pa.int32()),
     }

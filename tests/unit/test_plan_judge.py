@@ -101,8 +101,9 @@ def test_an_order_that_loses_takes_no_id_from_those_behind_it():
     assert verdicts(found) == [["SEND", "REJECTED", "REJECTED", "CARRY"]]
 
 
-def test_an_order_that_clashes_with_itself_is_rejected():
-    found = judged([event("a"), event("a", content="z")])
+@pytest.mark.parametrize("content", ["x", "z"])
+def test_an_order_with_one_id_twice_is_rejected_whatever_its_lines_say(content):
+    found = judged([event("a", content="x"), event("a", content=content)])
     assert verdicts(found) == [["REJECTED", "REJECTED"]]
 
 
@@ -112,8 +113,8 @@ def first_come(orders):
     for place in sorted(orders):
         own, again, clash = {}, 0, False
         for key, content in orders[place]:
-            known = held.get(key, own.get(key))
-            clash |= known is not None and known != content
+            known = held.get(key)
+            clash |= key in own or known not in (None, content)
             again += known == content
             own.setdefault(key, content)
         if clash:

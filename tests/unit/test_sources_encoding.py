@@ -74,5 +74,59 @@ def test_what_is_not_in_the_encoding_is_refused(content, given, message, chunk_b
 
 
 def test_one_bad_byte_does_not_turn_a_utf8_file_into_cp1252():
-    with pytest.raises(ExportError, match=r"orders\.csv:2: .* no UTF-8 among others that are"):
+    with pytest.raises(ExportError, match=r"orders\.csv:3: UTF-8 .* cp1252 so far \(line 2\)"):
         through("\xe9\n".encode("cp1252").join([b"a\n", "é\n".encode()]))
+
+
+FILL = b"a,b\n" * 1_000
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param("Zürich", id="an umlaut"),
+        pytest.param("Łódź", id="Polish"),
+        pytest.param("Москва", id="Cyrillic"),
+        pytest.param("e\u0301", id="an accent of its own"),
+        pytest.param("5 €", id="three bytes"),
+        pytest.param("日本", id="Japanese"),
+        pytest.param("🎁", id="four bytes"),
+    ],
+)
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 512])
+def test_utf8_behind_what_was_taken_for_cp1252_is_refused(late, chunk_bytes):
+    content = b"caf\xe9\n" + FILL + f"{late}\n".encode()
+    with pytest.raises(
+        ExportError,
+        match=r"orders\.csv:1002: UTF-8 in a file that was cp1252 so far \(line 1\).*: cp1252}`",
+    ):
+        through(content, chunk_bytes=chunk_bytes)
+
+
+def test_cp1252_that_is_given_is_not_doubted():
+    content = b"caf\xe9\n" + FILL + "Zürich\n".encode()
+    text, _ = through(content, "cp1252", chunk_bytes=512)
+    assert text == content.decode("cp1252")
+
+
+@SIZES
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param("„Spaß“", id="sharp s before a quote"),
+        pytest.param("«Spaß»", id="sharp s before a guillemet"),
+        pytest.param("weiß\u2013blau", id="sharp s before a dash"),
+        pytest.param("CAFÉ®", id="an accent before a mark"),
+        pytest.param("MENÜ”", id="an umlaut before a quote"),
+        pytest.param("É, é™, ÀÈ", id="accents"),
+    ],
+)
+def test_cp1252_that_happens_to_be_utf8_of_no_living_script_stays_cp1252(cell, chunk_bytes):
+    text = f"é\n{cell}\n"
+    assert through(text.encode("cp1252"), chunk_bytes=chunk_bytes) == (text, "cp1252")
+
+
+def test_any_text_in_utf8_is_doubted_where_its_chunk_is_cut():
+    for cut in range(1, 12):
+        with pytest.raises(ExportError, match=r"orders\.csv:2: "):
+            through(b"\xe9 \n" + "aü€".encode(), chunk_bytes=cut)

@@ -12,6 +12,7 @@ import pytest
 
 from backfill.errors import ExportError
 from backfill.sources import Reading, open_export
+from backfill.sources.export import opened
 
 
 def columns_of(export, places):
@@ -90,6 +91,82 @@ def test_an_encoding_that_shows_late_is_told_once_the_file_was_read(tmp_path):
     assert columns_of(export, [0])["c0"][-1] == "é"
     assert "cp1252" in export.notes[0]
     assert list(export.rows({0: [200_002]})) == [(0, 200_002, ["é", "3"])]
+
+
+def test_utf8_late_in_a_file_that_began_in_cp1252_is_refused_in_every_pass(tmp_path):
+    path = tmp_path / "1.csv"
+    path.write_bytes(b"a,b\ncaf\xe9,1\n" + b"1,2\n" * 300_000 + "Zürich,3\n".encode())
+    export = open_export([path])
+    for _ in range(2):
+        with pytest.raises(ExportError, match=r"1\.csv:300003: UTF-8 in a file that was cp1252"):
+            list(export.batches([0]))
+    given = open_export([path], Reading(encoding="cp1252"))
+    assert columns_of(given, [0])["c0"][-1] == "ZÃ¼rich"
+
+
+@pytest.mark.parametrize("touch", [Path.unlink, lambda path: path.write_bytes(b"a\n1\n2\n")])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_export_tells_whether_its_files_are_as_they_were(tmp_path, kind, touch):
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    path = tmp_path / f"b.{kind}"
+    if kind == "csv":
+        path.write_text("a\n1\n")
+    else:
+        pq.write_table(pa.table({"a": [1]}), path)
+    export = open_export([tmp_path / "a.csv", path])
+    list(export.batches([0]))
+    export.assert_unchanged()
+    touch(path)
+    with pytest.raises(ExportError, match=rf"b\.{kind}: (was changed|there is no such file)"):
+        export.assert_unchanged()
+
+
+def test_a_parquet_file_that_is_replaced_while_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": range(20)}), path, row_group_size=5)
+    batches = opened([path], Reading(), block_bytes=10).batches([0])
+    next(batches)
+    pq.write_table(pa.table({"a": range(30)}), tmp_path / "new")
+    (tmp_path / "new").rename(path)
+    with pytest.raises(
+        ExportError, match=r"a\.parquet: was changed while it was read; start again"
+    ):
+        list(batches)
+
+
+def test_a_frame_does_not_change():
+    open_export(pd.DataFrame({"a": [1]})).assert_unchanged()
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_file_under_two_names_is_one_file(tmp_path, link):
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    link(tmp_path / "a.csv", tmp_path / "b.csv")
+    with pytest.raises(ExportError, match=r"b\.csv: is the same file as .*a\.csv; its rows would"):
+        open_export([f"{tmp_path}/*.csv"])
+
+
+def test_a_name_that_is_no_utf8_is_shown_as_text(tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")
+    shown = f"{tmp_path}/caf\\xe9.csv"
+    with pytest.raises(ExportError, match=re.escape(f"{shown}: there is no such file")):
+        open_export([name])
+    Path(name).write_text("a\n1\n")
+    for named in ([name], [Path(name)], [f"{tmp_path}/*.csv"]):
+        export = open_export(named)
+        assert export.files == (shown,)
+        assert export.notes == (f"{shown}: comma between cells, ascii",)
+        assert columns_of(export, [0])["c0"] == ["1"]
+    with pytest.raises(ExportError, match=re.escape(f"{shown}: is named twice")):
+        open_export([name, name])
+    Path(name).write_text('a\n"1\n')
+    with pytest.raises(ExportError, match=re.escape(f"{shown}:2: a quoted cell")):
+        open_export([name])
+    Path(name).unlink()
+    Path(name).mkdir()
+    with pytest.raises(ExportError, match=re.escape(f"{shown}: is a folder; name its files")) as e:
+        open_export([name])
+    str(e.value).encode()
 
 
 @pytest.mark.parametrize(
