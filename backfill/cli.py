@@ -23,8 +23,9 @@ from backfill import limits
 from backfill.errors import BackfillError, DeniedError, GateError, StoppedError, UsageError
 
 if TYPE_CHECKING:
+    from backfill.options import Account, Ended, Options, Share
     from backfill.report.summary import Summary
-    from backfill.run import Account, Backfill, Ended, Options, Share
+    from backfill.run import Backfill
 
 app = typer.Typer(
     name="backfill",
@@ -123,7 +124,7 @@ def check(
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
     from backfill.mapping.constants import check_constants
-    from backfill.run import prepare
+    from backfill.options import prepare
     from backfill.schema.load import load_schema
 
     loaded = load_schema(schema)
@@ -148,8 +149,8 @@ def preview(
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from datetime import UTC, datetime
 
+    from backfill.options import bounds_of, chosen_profiles, prepare
     from backfill.preview import preview_orders
-    from backfill.run import bounds_of, chosen_profiles, prepare
     from backfill.schema.load import load_schema
 
     loaded = load_schema(schema)
@@ -191,7 +192,7 @@ def plan(
     json_: JsonOption = False,
 ) -> None:
     """Read all, send nothing: what a run would do, in counts, with its digest."""
-    from backfill.run import Options
+    from backfill.options import Options
 
     options = Options(
         profiles=profiles.value if profiles else None,
@@ -243,7 +244,7 @@ def run(
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
     from backfill.delivery.pace import parse_rate
-    from backfill.run import Options
+    from backfill.options import Options
 
     options = Options(
         profiles=profiles.value if profiles else None,
@@ -295,7 +296,7 @@ def _report(ended: "Ended", state: Path, *, json_: bool) -> None:
 
 
 def _share(text: str | None) -> "Share | None":
-    from backfill.run import Share
+    from backfill.options import Share
 
     if text is None:
         return None
@@ -307,7 +308,7 @@ def _share(text: str | None) -> "Share | None":
 
 def _account(api: Api, url: str, *, needed: bool) -> "Account":
     """The account to post to; the environment is read here alone."""
-    from backfill.run import Account
+    from backfill.options import Account
 
     key = os.environ.get("KLAVIYO_PUBLIC_KEY", "").strip()
     if not key and Account(url, LOCAL_KEY).is_local:

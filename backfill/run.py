@@ -3,167 +3,42 @@
 import json
 import os
 import shlex
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeAlias
-from zoneinfo import ZoneInfo
 
-import httpx
-import pandas as pd
-import pyarrow as pa
-
-from backfill import limits
-from backfill.delivery.endpoint import base_url, is_loopback
-from backfill.delivery.ledger import Ledger, Run, Target
+from backfill.delivery.ledger import Ledger, Run
 from backfill.delivery.lock import hold
-from backfill.delivery.pace import Window
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
 from backfill.errors import (
     AgainError,
-    BackfillError,
     GateError,
     StoppedError,
-    UsageError,
 )
-from backfill.judge import Known, Profiles
-from backfill.mapping.compile import Bounds
-from backfill.plan import Limits, Plan, make_plan
+from backfill.judge import Known
+from backfill.options import (
+    TRACK_LIMITS,
+    Account,
+    Ended,
+    Exports,
+    Hooks,
+    Options,
+    bounds_of,
+    chosen_profiles,
+    prepare,
+)
+from backfill.plan import Plan, make_plan
 from backfill.report.rejects import write_rejects
 from backfill.report.summary import Metric, Summary, iso
 from backfill.report.summary import State as SummaryState
-from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import LoadedSchema
-from backfill.schema.model import Schema
-from backfill.sources.export import Export, open_export
-from backfill.sources.part import Reading
 from backfill.state import RunFolder, State
 from backfill.wire import track
-
-Exports: TypeAlias = Sequence[str | Path] | pd.DataFrame | pa.Table
-
-TRACK_LIMITS: Final = Limits(track.sizes, limits.TRACK_MAX_BODY_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many rejects are too many: a number of orders, or a share of them."""
-
-    orders: int | None = None
-    percent: float | None = None
-
-    def exceeded(self, rejected: int, orders: int) -> bool:
-        if self.orders is not None:
-            return rejected > self.orders
-        return self.percent is not None and rejected * 100 > self.percent * orders
-
-    def __str__(self) -> str:
-        return f"{self.percent:g}%" if self.percent is not None else str(self.orders)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Where events go, and with which key; a key is shown nowhere."""
-
-    url: str
-    key: str = field(repr=False)
-
-    @property
-    def target(self) -> Target:
-        return Target(self.url, self.key)
-
-    @property
-    def is_local(self) -> bool:
-        return is_loopback(httpx.URL(base_url(self.url)).host)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a person can ask of a run beside schema and export."""
-
-    profiles: Profiles | None = None
-    limit: int | None = None
-    until: str | None = None
-    max_rejects: Share | None = None
-    expect: str | None = None
-    new_ids: bool = False
-    keep_plan: bool = False
-    concurrency: int = 16
-    windows: tuple[Window, ...] | None = None
-    """None is what the API documents."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What a run tells while it works, and what it asks."""
-
-    on_rows: Callable[[int], None] = lambda _: None
-    on_plan: Callable[[Summary], None] = lambda _: None
-    on_progress: Callable[[Delivery], None] = lambda _: None
-    confirm: Callable[[Summary], bool] = lambda _: True
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A run that came as far as its summary; ``error`` says why it did not come further."""
-
-    summary: Summary
-    error: BackfillError | None = None
-
-
-def prepare(loaded: LoadedSchema, exports: Exports) -> tuple[Export, BoundSchema]:
-    """Raises ExportError, SchemaError."""
-    source = loaded.schema.source
-    reading = Reading(
-        delimiter=source.delimiter,
-        encoding=source.encoding,
-        skip=source.skip_lines,
-        pad_ragged=source.ragged == "pad",
-    )
-    export = open_export(exports, reading)
-    more = f" and {len(export.files) - 1} more" if len(export.files) > 1 else ""
-    dialect = export.notes[0].rpartition(": ")[2] if export.notes else "an export"
-    where = f"{export.files[0]}{more} ({dialect})"
-    return export, bind(loaded, export.columns, export.lacking, where)
-
-
-def chosen_profiles(schema: Schema, asked: Profiles | None) -> Profiles:
-    """Raises UsageError where nobody chose and it matters."""
-    profiles = asked or schema.profiles
-    if profiles is not None:
-        return profiles
-    if not schema.maps_attributes:
-        return "none"
-    raise UsageError(
-        f"the schema {schema.name} maps more of a person than one identifier, and Klaviyo lets old "
-        "orders overwrite what it knows: say --profiles newest (a new account), none (an account "
-        "in use) or every"
-    )
-
-
-def bounds_of(schema: Schema, until: str | None, now: datetime) -> Bounds:
-    latest = int(now.timestamp()) + limits.MAX_FUTURE_S
-    until_s = None if until is None else _until_s(schema, until)
-    return Bounds(limits.TRACK_MIN_TIME_S, latest, until_s)
-
-
-def _until_s(schema: Schema, until: str) -> int:
-    try:
-        time = datetime.fromisoformat(until)
-    except ValueError as error:
-        raise UsageError(
-            f'--until "{until}" is no date; write 2026-11-01 or 2026-11-01T12:00:00+01:00'
-        ) from error
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=ZoneInfo(schema.source.timezone or "UTC"))
-    return int(time.timestamp())
 
 
 class Backfill:

@@ -8,8 +8,8 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from backfill.delivery.run import Delivery
+from backfill.options import Hooks
 from backfill.report.summary import Summary
-from backfill.run import Hooks
 
 
 class Bars:

@@ -11,8 +11,8 @@ from pathlib import Path
 from backfill import limits
 from backfill.judge import Known
 from backfill.mapping.compile import Bounds
+from backfill.options import TRACK_LIMITS
 from backfill.plan import Plan, make_plan
-from backfill.run import TRACK_LIMITS
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from backfill.options import Account, Options
 from backfill.report.summary import Summary
 from backfill.report.text import lines
-from backfill.run import Account, Backfill, Options
+from backfill.run import Backfill
 from backfill.sandbox import Sandbox
 from backfill.schema.load import load_schema
 from backfill.terminal import Bars

@@ -15,13 +15,12 @@ from backfill.limits import DISCARDED_DOMAINS
 from backfill.mapping.cells import quote
 from backfill.mapping.constants import check_constants
 from backfill.mapping.leaves import (
-    Fault,
     LeafCompiler,
-    LeafSql,
     first_fault,
     json_object,
     layered,
 )
+from backfill.mapping.results import Fault, LeafSql
 from backfill.schema.bind import BoundSchema
 from backfill.schema.model import Event, Leaf
 from backfill.schema.uses import Level, is_line_column, leaf_columns

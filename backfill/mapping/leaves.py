@@ -13,14 +13,12 @@ from backfill.mapping.cells import (
     as_json,
     as_sql,
     as_text,
-    decimal_text,
-    places,
     quote,
     read_cell,
-    rounded,
 )
+from backfill.mapping.results import Computed, Fault, LeafSql, result, unwhole
 from backfill.schema.bind import BoundSchema
-from backfill.schema.expression import is_numeric, result_type
+from backfill.schema.expression import result_type
 from backfill.schema.model import Leaf
 from backfill.schema.template import parse_template
 from backfill.schema.types import Type
@@ -38,27 +36,6 @@ SUM_BOUND: Final = 10**15
 SUM_SCALE: Final = 18
 """A line's part of a sum is below the one and has at most so many places, so that no sum of a
 hundred thousand lines can leave DECIMAL(38)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A condition that makes an order a reject."""
-
-    condition: str
-    reason: str
-    column: str
-    level: Level
-
-
-@dataclass(frozen=True, slots=True)
-class LeafSql:
-    json: str
-    text: str
-    value: str
-    """As SQL sees it: a number for money, a timestamp for a time."""
-    faults: tuple[Fault, ...] = ()
-    raw: str = ""
-    """As the cell's own type holds it: Unix seconds for a time."""
 
 
 @dataclass(slots=True)
@@ -222,7 +199,7 @@ class LeafCompiler:
         made = replace(made, faults=(*faults, *unmapped, *made.faults))
         return self._with_default(made, leaf, kind)
 
-    def _expression(self, leaf: Leaf, level: Level) -> "_Computed | None":
+    def _expression(self, leaf: Leaf, level: Level) -> "Computed | None":
         expression = leaf_expression(leaf)
         if expression is None or not self._has(expression.columns):
             return None
@@ -235,7 +212,7 @@ class LeafCompiler:
         stage = self.line_cells if level == "line" else self.order_cells
         unsure = stage.name(f"(try({sql} is null) is null)")
         failed = Fault(unsure, "sql_failed", expression.text, level)
-        return _Computed(
+        return Computed(
             sql=stage.name(f"try({sql})"),
             kind=result_type(expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}),
             money=tuple(t for t in types.values() if t.kind == "money"),
@@ -267,8 +244,8 @@ class LeafCompiler:
             cell = self._cell(f"nullif(trim({sql}), '')", leaf.as_, level, leaf.sql or "")
             cell = replace(cell, faults=(*found.faults, *cell.faults))
             return self._with_default(cell, leaf, leaf.as_)
-        made = _result(sql, found, leaf.as_, in_value=key == "$value")
-        made = replace(made, faults=(*made.faults, *_unwhole(sql, leaf, level)))
+        made = result(sql, found, leaf.as_, in_value=key == "$value")
+        made = replace(made, faults=(*made.faults, *unwhole(sql, leaf, level)))
         if leaf.default is None:
             return made
         return self._with_default(made, leaf, default_type(self.bound.schema, leaf, key))
@@ -296,9 +273,9 @@ class LeafCompiler:
         summed = replace(
             found, kind=f"DECIMAL(38,{scale})", faults=self.gather_faults(found.faults)
         )
-        made = _result(total, summed, leaf.as_, in_value=key == "$value")
+        made = result(total, summed, leaf.as_, in_value=key == "$value")
         absent = Fault(missing, "no_value_in_sum", leaf.sum or "", "order")
-        return replace(made, faults=(*summed.faults, absent, *_unwhole(total, leaf, "order")))
+        return replace(made, faults=(*summed.faults, absent, *unwhole(total, leaf, "order")))
 
     def _each(self, leaf: Leaf) -> LeafSql | None:
         assert leaf.each is not None  # noqa: S101
@@ -369,83 +346,6 @@ def _mapped(cell: str, leaf: Leaf, column: str, level: Level) -> tuple[str, tupl
     known = ", ".join(quote(old) for old in leaf.map)
     fault = Fault(f"({cell} not in ({known}))", "not_in_map", column, level)
     return f"nullif(case {cell} {cases} end, '')", (fault,)
-
-
-def _unwhole(value: str, leaf: Leaf, level: Level) -> tuple[Fault, ...]:
-    """An integer has no fraction."""
-    if leaf.as_ is None or leaf.as_.kind != "integer":
-        return ()
-    text = leaf.sql or leaf.sum or ""
-    return (Fault(f"({value} <> trunc({value}))", REASONS["integer"], text, level),)
-
-
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    """SQL, its type, and the types of the amounts of money in it."""
-
-    sql: str
-    kind: str
-    money: tuple[Type, ...]
-    faults: tuple[Fault, ...]
-
-    @property
-    def scale(self) -> int:
-        """Its decimal places, 0 for an integer."""
-        return int(self.kind.rstrip(")").rpartition(",")[2]) if "(" in self.kind else 0
-
-    @property
-    def currency(self) -> str | None:
-        """The one currency of all its amounts, None where there are several."""
-        codes = {amount.currency for amount in self.money}
-        return codes.pop() if len(codes) == 1 else None
-
-
-def _result(value: str, found: _Computed, wanted: Type | None, *, in_value: bool) -> LeafSql:
-    """The result of SQL as JSON, by its SQL type or by ``as``."""
-    kind, faults = found.kind, found.faults
-    if is_numeric(kind) and (wanted is None or wanted.kind not in ("text", "boolean")):
-        exact, scale = _number_of(value, found, wanted, in_value=in_value)
-        text = decimal_text(exact, scale)
-        return LeafSql(text, text, exact, faults, exact)
-    if wanted is not None and wanted.kind == "text":
-        text = f"nullif(trim(({value})::varchar), '')"
-        if is_numeric(kind):
-            text = decimal_text(*_number_of(value, found, None, in_value=False))
-        return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
-    if wanted is not None and wanted.kind == "boolean":
-        value = f"try_cast({value} as boolean)"
-        kind = "BOOLEAN"
-    match kind:
-        case "BOOLEAN":
-            text = f"({value})::varchar"
-            return LeafSql(text, text, value, faults, value)
-        case "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE" | "DATE":
-            form = "%Y-%m-%d" if kind == "DATE" else "%Y-%m-%dT%H:%M:%SZ"
-            utc = f"timezone('UTC', {value})" if "ZONE" in kind else value
-            text = f"strftime({utc}, '{form}')"
-            return LeafSql(f"('\"' || {text} || '\"')", text, value, faults, value)
-        case "VARCHAR":
-            text = f"nullif(trim({value}), '')"
-            return LeafSql(f"to_json({text})::varchar", text, text, faults, text)
-        case _:
-            text = f"backfill_built(to_json({value})::varchar)"
-            return LeafSql(text, text, value, faults, value)
-
-
-def _number_of(
-    value: str, found: _Computed, wanted: Type | None, *, in_value: bool
-) -> tuple[str, int]:
-    """A number of SQL and its places: money is rounded, a number stays as it is."""
-    exact, scale = value, found.scale
-    if found.kind in ("FLOAT", "DOUBLE"):
-        exact, scale = f"try_cast({value} as decimal(38,6))", 6
-    money = found.money or in_value if wanted is None else wanted.kind == "money"
-    if money:
-        currency = (wanted and wanted.currency) or found.currency
-        return rounded(exact, currency), places(currency)
-    if wanted is not None and wanted.kind == "integer":
-        return f"try_cast({exact} as decimal(38,0))", 0
-    return exact, scale
 
 
 def json_object(members: Sequence[tuple[str, str]]) -> str:

@@ -4,8 +4,8 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
+from backfill.marks import MARKS
 from backfill.plan import RejectedRows
-from backfill.schema.bind import MARKS
 from backfill.sources.export import Export
 from backfill.state import private_file
 

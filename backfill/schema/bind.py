@@ -3,17 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
 
 from backfill.errors import Problem, SchemaError
+from backfill.marks import MARKS
 from backfill.schema.document import Place
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.schema.nearest import did_you_mean
 from backfill.schema.uses import uses
-
-MARKS: Final = ("_reason", "_column", "_file", "_row")
-"""What stands in front of the columns of rejects.csv."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import io
 from typing import Final
 
 from backfill.errors import ExportError
-from backfill.sources.part import MARKS
+from backfill.marks import MARKS
 from backfill.sources.record import cells_of
 
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}

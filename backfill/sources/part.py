@@ -10,9 +10,6 @@ import pyarrow as pa
 BATCH_BYTES: Final = 8_000_000
 """Text in one batch: large enough that a batch's fixed cost vanishes, small enough to hold ten."""
 
-MARKS: Final = ("_reason", "_column", "_file", "_row")
-"""The first header cells of our own rejects.csv, in front of the export's columns."""
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:

@@ -9,13 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
-    ("errors", "limits", "event"),
+    ("errors", "limits", "event", "marks"),
     ("schema",),
     ("sources", "mapping", "wire"),
     ("judge", "plan"),
     ("state", "delivery"),
     ("report",),
-    ("preview", "run"),
+    ("preview", "options", "run"),
     ("terminal", "cli", "demo", "__main__", "spark", "__init__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -14,7 +14,7 @@ from backfill.sources import Export, Reading
 from backfill.sources.delimited import _whole_records
 from backfill.sources.encoding import Place
 from backfill.sources.export import opened
-from backfill.sources.part import MARKS
+from backfill.marks import MARKS
 from backfill.sources.quotes import guarded
 
 SHARED_FOLDER = settings(
