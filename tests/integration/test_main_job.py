@@ -37,6 +37,7 @@ def rows():
     return orders
 
 
+@pytest.mark.slow
 def test_all_of_adventureworks_lands_once(landed):
     said, _, stats, *_ = landed
     assert said.code == 0, said.err
@@ -45,6 +46,7 @@ def test_all_of_adventureworks_lands_once(landed):
     assert stats["received"] == stats["recorded"] == ORDERS + LINES
 
 
+@pytest.mark.slow
 def test_a_second_run_sends_nothing(landed):
     _, again, stats, *_ = landed
     assert again.code == 0
@@ -53,6 +55,7 @@ def test_a_second_run_sends_nothing(landed):
     assert stats["requests"] == ORDERS + LINES
 
 
+@pytest.mark.slow
 def test_each_order_is_whole_and_its_value_is_the_exact_sum(landed, rows):
     placed = {e["event_id"]: e for e in landed[3] if e["metric"] == "Placed Order"}
     assert placed.keys() == rows.keys()
@@ -67,6 +70,7 @@ def test_each_order_is_whole_and_its_value_is_the_exact_sum(landed, rows):
         assert event["properties"]["ItemNames"] == [row["Item"].strip() for row in lines]
 
 
+@pytest.mark.slow
 def test_the_scattered_orders_are_whole(landed, rows):
     seen: list[str] = []
     with gzip.open(SALES, "rt", encoding="utf-8", newline="") as file:
@@ -80,6 +84,7 @@ def test_the_scattered_orders_are_whole(landed, rows):
         assert len(placed[number]["properties"]["Items"]) == len(rows[number])
 
 
+@pytest.mark.slow
 def test_each_person_has_the_name_of_the_newest_order(landed, rows):
     names = {p["email"]: p["attributes"].get("$first_name") for p in landed[4]}
     newest: dict[str, tuple[str, str]] = {}
@@ -93,6 +98,7 @@ def test_each_person_has_the_name_of_the_newest_order(landed, rows):
     assert not same_day
 
 
+@pytest.mark.slow
 def test_text_and_typed_parquet_make_the_same_bytes(sales_csv: Path, tool: Tool):
     text_options = pa.csv.ConvertOptions(
         column_types=dict.fromkeys(
