@@ -5,7 +5,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +85,8 @@ class Backfill:
                     ended = work(folder, ledger)
             except BaseException as error:
                 again = isinstance(error, AgainError | KeyboardInterrupt)
-                self._note_end(folder, ledger, "stopped" if again else "failed", {})
+                with suppress(OSError, BackfillError):  # a full disk is told already
+                    self._note_end(folder, ledger, "stopped" if again else "failed", {})
                 raise
             with _disk_of(folder.path):
                 folder.write_summary(ended.summary.as_dict())
@@ -105,7 +106,7 @@ class Backfill:
         return folder, ledger
 
     def _leave(self, folder: RunFolder) -> None:
-        if self.options.keep_plan:
+        if self.options.keep_plan and folder.plan.is_dir():
             (folder.plan / "keep").touch()
         else:
             folder.drop_plan()

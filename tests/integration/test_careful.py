@@ -202,3 +202,9 @@ def test_mixed_amounts_come_out_right(tool: Tool):
 
 def _payloads(out: str) -> list[str]:
     return ["".join(part.splitlines(keepends=True)[1:]) for part in out.split("# ")[1:]]
+
+
+def test_a_plan_that_fails_and_should_be_kept_is_one_clear_line(tool: Tool):
+    write(tool, ORDERS, a=HEADER + '1,"a@x.example,2020-01-01T00:00:00Z,A,5\n')
+    said = tool("plan", "s.yaml", "a.csv", "--keep-plan")
+    assert (said.code, "a.csv:2" in said.err) == (2, True)
