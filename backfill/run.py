@@ -14,11 +14,7 @@ from backfill.delivery.ledger import Ledger, Run
 from backfill.delivery.lock import hold
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
-from backfill.errors import (
-    AgainError,
-    GateError,
-    StoppedError,
-)
+from backfill.errors import AgainError, BackfillError, GateError, StoppedError
 from backfill.judge import Known
 from backfill.options import (
     TRACK_LIMITS,

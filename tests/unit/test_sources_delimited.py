@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
+from backfill.marks import MARKS
 from backfill.sources import Export, Reading
 from backfill.sources.delimited import _whole_records
 from backfill.sources.encoding import Place
 from backfill.sources.export import opened
-from backfill.marks import MARKS
 from backfill.sources.quotes import guarded
 
 SHARED_FOLDER = settings(
