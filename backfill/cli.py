@@ -157,6 +157,7 @@ def preview(
     chosen = chosen_profiles(loaded.schema, profiles.value if profiles else None)
     export, bound = prepare(loaded, exports)
     bounds = bounds_of(loaded.schema, until, datetime.now(UTC))
+    _say("note: clashing ids and each person's newest event show over the whole export: see plan")
     for order in preview_orders(bound, export, profiles=chosen, bounds=bounds, limit=limit):
         _show_order(order)
 

@@ -161,6 +161,7 @@ def make_plan(
     outcomes = making.map_all()
     counts = sum((outcome.counts for outcome in outcomes), Counts())
     reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
+    on_rows(0)
     judgement = judge(
         _parts(folder), [outcome.events for outcome in outcomes], folder / "spill", profiles, known
     )
@@ -269,6 +270,7 @@ class _Making:
         try:
             with _Writer(self.folder, at) as writer:
                 while (rows := self._next(slices)) is not None:
+                    self.on_rows(0)  # whoever listens may stop it
                     outcome += self._written(mapper.map(rows), writer)
                     del rows  # else it stays while the next slice is read
         except BaseException:

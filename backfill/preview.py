@@ -46,7 +46,7 @@ def preview_orders(
         mapped = mapper.map(rows)
     finally:
         mapper.close()
-    return sorted(_orders(mapped, export, profiles), key=lambda order: order.at)
+    return sorted(_orders(mapped, export, profiles), key=lambda order: order.at)[:limit]
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
@@ -60,7 +60,7 @@ def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | No
         keys = _keys(batch, program.order)
         if len(wanted) < limit:
             for key in pc.unique(keys).to_pylist():
-                if len(wanted) < limit and key.strip(SEPARATOR):
+                if len(wanted) < limit:
                     wanted[key] = None
         found.append(batch.filter(pc.is_in(keys, pa.array(list(wanted), pa.string()))))
     return pa.concat_tables(found) if found else None

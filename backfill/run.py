@@ -81,7 +81,8 @@ class Backfill:
                     ended = work(folder, ledger)
             except BaseException as error:
                 again = isinstance(error, AgainError | KeyboardInterrupt)
-                with suppress(OSError, BackfillError):  # a full disk is told already
+                folder.drop_plan()  # so that a full disk has room for what follows
+                with suppress(OSError, BackfillError):
                     self._note_end(folder, ledger, "stopped" if again else "failed", {})
                 raise
             with _disk_of(folder.path):

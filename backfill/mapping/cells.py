@@ -50,14 +50,14 @@ REASONS: Final = {
     "email": "not_an_email",
     "phone": "not_a_phone",
     "country": "not_a_country",
-    "list": "",
+    "list": "not_a_list",
     "json": "not_json",
 }
 
 _INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
 _NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"
-_LAST_S: Final = 9_000_000_000_000
-"""Unix seconds that a timestamp can hold, in the year 287,000."""
+_LAST_S: Final = 253_402_300_799
+"""The last second of the year 9999."""
 _SIGN: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei)"
 _BLANK: Final = r"[ \x{00A0}\x{202F}]"
 # RFC 5321 and 5322, the dot-atom form, with letters beyond ASCII as RFC 6531 allows them, and at
@@ -86,6 +86,8 @@ class CellSql:
     bad: str | None = None
     clock: str | None = None
     """Of a local time: 1 where the clock skipped its hour, 2 where it showed it twice, else 0."""
+    far: str | None = None
+    """Of a time: true where the number is beyond every calendar, milliseconds for seconds say."""
     zoneless: str | None = None
     """Of a time: true where the cell has no offset and the schema names no zone."""
 
@@ -108,7 +110,8 @@ def read_cell(
         case "list":
             split = f"string_split({cell}, {quote(kind.separator)})"
             parts = f"list_transform({split}, lambda p: trim(p))"
-            return CellSql(f"nullif(list_filter({parts}, lambda p: p <> ''), [])")
+            value = f"nullif(list_filter({parts}, lambda p: p <> ''), [])"
+            return CellSql(value, f"(starts_with({cell}, '[') or starts_with({cell}, '{{'))")
         case "json":
             text = name(f"backfill_json({cell})")
             return CellSql(f"nullif({text}, 'null')", f"({cell} is not null and {text} is null)")
@@ -271,7 +274,9 @@ def _time(cell: str, kind: Type, zone: str | None, name: Name, *, typed: bool) -
     """Unix seconds. A local time goes through the zone's rules; see _instant."""
     if kind.unit is not None and not typed:
         value = name(_since_1970(cell, kind.unit))
-        return CellSql(value, f"({cell} is not null and {value} is null)")
+        fits = _full(cell, _INTEGER)
+        bad = f"({cell} is not null and not {fits})"
+        return CellSql(value, bad, far=f"({fits} and {value} is null)")
     iso = (
         f"coalesce({_iso(cell)}, {_date(cell, None, typed=False)}::timestamp)"
         if typed

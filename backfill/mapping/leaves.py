@@ -329,6 +329,8 @@ def _faults(
     faults = []
     if read.bad is not None:
         faults.append(Fault(stage.name(read.bad), REASONS[kind.kind], column, level))
+    if read.far is not None:
+        faults.append(Fault(stage.name(read.far), "time_out_of_range", column, level))
     if read.zoneless is not None:
         faults.append(Fault(stage.name(read.zoneless), "time_without_zone", column, level))
     return tuple(faults)

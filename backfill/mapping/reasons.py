@@ -27,7 +27,11 @@ REASONS: Final = {
     "not_a_number": "the cell is no number (digits and one point; no exponent)",
     "not_money": "the cell is no amount of money",
     "not_a_boolean": "the cell is neither true nor false",
-    "not_a_time": "the cell is no time in the declared format (without one: ISO 8601)",
+    "not_a_list": "the cell is JSON: its type is json",
+    "not_a_time": (
+        "the cell is no time in the declared format (without one: ISO 8601 with date and time; "
+        'for days alone say {time: "%Y-%m-%d"})'
+    ),
     "not_a_date": "the cell is no date in the declared format (without one: YYYY-MM-DD)",
     "not_an_email": "the cell is no e-mail address",
     "not_a_phone": "the cell is no valid phone number",

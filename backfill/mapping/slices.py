@@ -207,8 +207,10 @@ def _prepared(rows: pa.Table, order: tuple[str, ...], origin: str | None) -> tup
 def _origins(rows: pa.Table, origin: str | None) -> pa.Array | pa.ChunkedArray:
     if origin is None:
         return rows["_file"]
-    named = pc.fill_null(rows[origin], "").combine_chunks()
-    return pc.cast(named.dictionary_encode().indices, pa.int32())
+    named = pc.binary_join_element_wise(
+        pc.cast(rows["_file"], pa.string()), pc.fill_null(rows[origin], ""), SEPARATOR
+    )
+    return pc.cast(pa.chunked_array(named).combine_chunks().dictionary_encode().indices, pa.int32())
 
 
 def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -12,8 +12,9 @@ from backfill.state import private_file
 
 def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRows]) -> None:
     """A second look at the export for the cells of rejected rows; the file is the owner's alone."""
-    again = export.columns[: len(MARKS)] == MARKS
-    own = range(len(MARKS) if again else 0, len(export.columns))
+    own = [at for at, name in enumerate(export.columns) if name not in MARKS]
+    marked = {name: at for at, name in enumerate(export.columns) if name in MARKS}
+    again = {"_file", "_row"} <= marked.keys()
     with private_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*MARKS, *(export.columns[place] for place in own)])
@@ -23,5 +24,6 @@ def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRow
             surplus = cells[len(export.columns) :]
             kept = [cells[place] for place in own]
             # a reject that is fed in again keeps the place where it stood at first
-            place = cells[2:4] if again and cells[2] else [export.files[at], row]
+            place = [cells[marked["_file"]], cells[marked["_row"]]] if again else ["", ""]
+            place = place if place[0] else [export.files[at], str(row)]
             writer.writerow([why.reason, why.column, *place, *kept, *surplus])

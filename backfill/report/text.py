@@ -7,12 +7,13 @@ from backfill.report.summary import Summary
 
 
 def lines(summary: Summary) -> Iterator[str]:
-    yield f"{summary.rows:>12,} rows{_left_out(summary)}"
-    yield f"{summary.orders:>12,} orders, {summary.rejected:,} of them rejects"
+    yield f"{_count(summary.rows, 'row')}{_left_out(summary)}"
+    rejects = f", {summary.rejected:,} of them rejects" if summary.rejected else ""
+    yield f"{_count(summary.orders, 'order')}{rejects}"
     for reason, orders in sorted(summary.reasons.items(), key=lambda pair: (-pair[1], pair[0])):
         yield f"{orders:>14,} {reason}: {REASONS[reason]}"
     people = f"of {summary.people:,} {_plural('person', 'people', summary.people)}"
-    yield f"{summary.events:>12,} events {people}"
+    yield f"{_count(summary.events, 'event')} {people}"
     width = max((len(metric.metric) for metric in summary.metrics), default=0)
     for metric in summary.metrics:
         span = f"{metric.first} … {metric.last}"
@@ -30,10 +31,10 @@ def _fate(summary: Summary) -> Iterator[str]:
         yield f"{summary.already:>12,} already delivered by an earlier run"
     if summary.state == "planned":
         size = _bytes(summary.bytes)
-        yield f"{summary.left:>12,} to send: {summary.requests:,} requests, {size}"
+        yield f"{summary.left:>12,} to send: {_count(summary.requests, 'request').strip()}, {size}"
         yield f"{'':>13}digest {summary.digest}"
         return
-    yield f"{summary.delivered:>12,} delivered in {summary.requests:,} requests"
+    yield f"{summary.delivered:>12,} delivered in {_count(summary.requests, 'request').strip()}"
     if summary.refused:
         yield f"{summary.refused:>12,} refused by Klaviyo"
     if summary.left:
@@ -63,6 +64,10 @@ def _remarks(summary: Summary) -> Iterator[str]:
         yield f'note: the rows of {orders:,} orders disagree in "{column}"; the first one counts'
     for note in summary.notes:
         yield f"note: {note}"
+
+
+def _count(count: int, one: str) -> str:
+    return f"{count:>12,} {_plural(one, one + 's', count)}"
 
 
 def _plural(one: str, many: str, count: int) -> str:

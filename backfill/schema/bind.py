@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from backfill.errors import Problem, SchemaError
-from backfill.marks import MARKS
 from backfill.schema.document import Place
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
@@ -56,8 +55,7 @@ def bind(
     used = loaded.schema.columns.keys() - found.keys() - missing
     notes = [f'column "{name}" has a type and no use' for name in sorted(used) if name in header]
     notes += [f'optional column "{name}" is not in the export' for name in sorted(missing)]
-    fed_in_again = tuple(header[: len(MARKS)]) == MARKS
-    origin = MARKS.index("_file") if fed_in_again else None
+    origin = header.index("_file") if {"_file", "_row"} <= set(header) else None
     return BoundSchema(loaded, found, tuple(notes), origin)
 
 

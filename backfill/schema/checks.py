@@ -130,7 +130,11 @@ def _use(schema: Schema, use: Use) -> Found:
                 yield use.path, "{line} is a row's number; here stands a whole order"
         yield from _expression(schema, use)
     except ValueError as error:  # ExpressionError among them
-        yield use.path, str(error)
+        unknown = [name for name in leaf_columns(leaf) if name not in schema.columns]
+        hints = [
+            f'"{name}"{hint}' for name in unknown if (hint := did_you_mean(name, schema.columns))
+        ]
+        yield use.path, " ".join([str(error), *hints])
     yield from _levels(schema, use)
     yield from _type(schema, use)
     if leaf.map is not None and not leaf.map:

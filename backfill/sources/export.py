@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from backfill.errors import ExportError
+from backfill.marks import MARKS
 from backfill.sources.delimited import DelimitedFile
 from backfill.sources.files import files_of, shown
 from backfill.sources.frame import Frame
@@ -164,7 +165,9 @@ class Export:
     def _differences(self) -> Iterator[str]:
         missing: dict[str, list[str]] = {}
         for part, columns in zip(self._parts, self._columns, strict=True):
-            lacking = [name for name, k in self._places if (name, k) not in columns]
+            lacking = [
+                name for name, k in self._places if (name, k) not in columns and name not in MARKS
+            ]
             if lacking:
                 missing.setdefault(_told(lacking), []).append(part.name)
         for lacking_names, names in missing.items():

@@ -118,7 +118,7 @@ def _cell(value: object) -> str | bytes | None:
 def _number(value: "float | np.floating[np.typing.NBitBase]") -> str | None:
     if np.isnan(value):
         return None
-    return np.format_float_positional(value, trim="0") if np.isfinite(value) else str(value)
+    return np.format_float_positional(value, trim="-") if np.isfinite(value) else str(value)
 
 
 def _time(time: pd.Timestamp) -> str:

@@ -80,8 +80,8 @@ def _extension(column: pa.Array) -> "pa.StringArray":
 
 def _floats(column: pa.Array) -> "pa.StringArray":
     texts = _positional(column.cast(_TEXT))
-    whole = pc.match_substring_regex(texts, "^-?[0-9]+$")
-    texts = pc.if_else(whole, pc.binary_join_element_wise(texts, ".0", ""), texts)
+    # Ids that a missing cell turned into doubles are whole: 1.0 is written as the integer it was.
+    texts = pc.replace_substring_regex(texts, r"[.]0$", "")
     return pc.if_else(pc.equal(texts, "nan"), pa.scalar(None, _TEXT), texts)
 
 

@@ -52,6 +52,21 @@ def test_mended_rejects_of_overlapping_files_hold_each_line_once(tool: Tool, san
     assert items(sandbox) == [(["A", "B"], 15)]
 
 
+def test_the_rejects_of_two_nights_together_hold_each_line_once(tool: Tool, sandbox: Sandbox):
+    row = "1,a at x.example,2020-01-01T00:00:00Z,{},{}\n"
+    write(tool, ORDERS, a=HEADER + row.format("A", 5) + row.format("B", 10))
+    for night in ("one.csv", "two.csv"):
+        tool("plan", "s.yaml", "a.csv", "--url", sandbox.url)
+        mended = rejects_of(tool).read_text().replace(" at ", "@")
+        # a person may take the reason away, and name another file first
+        lines = [line.partition(",")[2] for line in mended.splitlines()]
+        (tool.folder / night).write_text("\n".join(lines) + "\n")
+    write(tool, ORDERS, b=HEADER)
+    said = tool("run", "s.yaml", "b.csv", "one.csv", "two.csv", "--url", sandbox.url)
+    assert said.code == 0, said.err
+    assert items(sandbox) == [(["A", "B"], 15)]
+
+
 def test_merge_takes_a_line_once_though_its_order_changed(tool: Tool, sandbox: Sandbox):
     header = HEADER.replace("\n", ",Status\n")
     row = "1,a@x.example,2020-01-01T00:00:00Z,{},{},{}\n"

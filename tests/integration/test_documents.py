@@ -1,12 +1,15 @@
 """What README says is so: its schema loads, its commands exist, its first output is real."""
 
 import re
+import subprocess
+import sys
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from backfill.schema.load import load_schema
-from tests.conftest import ROOT, Tool
+from tests.conftest import ROOT, Tool, environment
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -25,6 +28,27 @@ def test_the_first_screen_shows_the_demos_real_output(tool: Tool):
 def test_the_schema_of_the_readme_loads():
     [text] = [text for text in blocks("yaml") if text.startswith("name:")]
     assert load_schema(text).schema.name == "tea-shop"
+
+
+def test_the_python_of_the_readme_plans_a_frame(tool: Tool):
+    [code] = blocks("python")
+    (tool.folder / "shop.yaml").write_text(
+        "name: s\ncustomer_properties: {$id: who}\nevents:\n"
+        "  - {event: Placed Order, time: at, properties: {$event_id: '{no}'}}\n"
+    )
+    times = pd.to_datetime(["2020-01-01T00:00:00Z", None])
+    frame = pd.DataFrame({"no": [1, None], "who": ["a", "b"], "at": times})
+    frame.to_parquet(tool.folder / "orders.parquet")
+    (tool.folder / "code.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "code.py"],
+        cwd=tool.folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "{'no_time': 1}\n"
 
 
 def test_the_faults_of_the_readme_are_played(tool: Tool):
