@@ -54,7 +54,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--large", action="store_true", help="the same as --rows 1000000,5000000")
     add("--cases", type=_cases, default=["flat", "scattered"], help=", ".join(SHAPES))
     add("--repeat", type=int, default=2, help="plans of each export")
-    add("--events", type=int, default=10_000, help="events that are posted each time")
+    add("--events", type=int, default=30_000, help="events that are posted each time")
     add("--pairs", type=int, default=3, help="times that each way of posting has its turn")
     add("--only", choices=["planning", "delivery"])
     add("--json", action="store_true", help="figures for programs")
