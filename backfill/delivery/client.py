@@ -92,6 +92,11 @@ class Client:
         if self._transport is not None:
             await self._transport.aclose()
 
+    @property
+    def host(self) -> str:
+        """Whom it posts to, for people: host, and port where it is not the usual one."""
+        return self._url.netloc.decode("ascii")
+
     async def post(self, body: bytes) -> Reply | Silence:
         """Post one body; the answer as it came, or why there is none."""
         try:

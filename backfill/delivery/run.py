@@ -229,8 +229,8 @@ class _Run:
             case Silent(why):
                 self._end(
                     StoppedError(
-                        f"Klaviyo takes no more events: {why}; what was delivered is in the "
-                        "ledger, run the same command to go on"
+                        f"{self._client.host} takes no more events: {why}; what was delivered is "
+                        "in the ledger, run the same command to go on"
                     )
                 )
 

@@ -269,6 +269,7 @@ def test_lasting_silence_stops_the_run_and_the_same_command_goes_on(path):
         delivery = run(path, server, orders(0, 20), how=how)
 
         assert isinstance(delivery.ended, StoppedError)
+        assert str(delivery.ended).startswith("127.0.0.1:")
         assert "the connection broke (ServerDisconnectedError)" in str(delivery.ended)
         assert "run the same command to go on" in str(delivery.ended)
         assert fake.slept_s == [1, 2, 4, 8, 16, 32, 60]
