@@ -261,7 +261,8 @@ def run(
     account = _account(api, url, needed=True)
     with _at_work(schema, exports, state, account, options, yes=yes) as work:
         ended = work.run()
-    _report(ended, state, json_=json_)
+    asked = ended.summary.state == "gated" and not account.is_local  # it showed the plan
+    _report(ended, state, json_=json_, silent=asked)
     if ended.error is not None:
         _say_next(ended)
         raise typer.Exit(ended.error.exit_code)
@@ -282,10 +283,10 @@ def _losses(ended: "Ended", options: "Options") -> int:
     return FINISHED_WITH_LOSSES if rejects or summary.refused else 0
 
 
-def _report(ended: "Ended", state: Path, *, json_: bool) -> None:
+def _report(ended: "Ended", state: Path, *, json_: bool, silent: bool = False) -> None:
     from backfill.report.text import lines
 
-    for line in lines(ended.summary):
+    for line in () if silent else lines(ended.summary):
         _say(line)
     folder = state / "runs" / ended.summary.run
     if ended.summary.rejected:

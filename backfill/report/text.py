@@ -31,10 +31,10 @@ def _fate(summary: Summary) -> Iterator[str]:
         yield f"{summary.already:>12,} already delivered by an earlier run"
     if summary.state == "planned":
         size = _bytes(summary.bytes)
-        yield f"{summary.left:>12,} to send: {_count(summary.requests, 'request').strip()}, {size}"
+        yield f"{summary.left:>12,} to send: {_few(summary.requests, 'request')}, {size}"
         yield f"{'':>13}digest {summary.digest}"
         return
-    yield f"{summary.delivered:>12,} delivered in {_count(summary.requests, 'request').strip()}"
+    yield f"{summary.delivered:>12,} delivered in {_few(summary.requests, 'request')}"
     if summary.refused:
         yield f"{summary.refused:>12,} refused by Klaviyo"
     if summary.left:
@@ -43,31 +43,32 @@ def _fate(summary: Summary) -> Iterator[str]:
 
 def _remarks(summary: Summary) -> Iterator[str]:
     if summary.repeats:
-        yield f"note: {summary.repeats:,} events stand more than once and are sent once"
+        yield f"note: {_few(summary.repeats, 'event')} that stood in the plan already: sent once"
     if summary.changed_orders:
         yield (
-            f"note: {summary.changed_orders:,} orders changed since they were delivered; events "
+            f"note: {_few(summary.changed_orders, 'order')} changed since delivered; events "
             "that Klaviyo has of them stay as they are (if these are another shop's orders, their "
             "numbers clash: put the shop into $event_id)"
         )
     if summary.clock_skipped:
-        yield (
-            f"note: {summary.clock_skipped:,} orders have a local time that the clock skipped "
-            "(moved forward)"
-        )
+        orders = _few(summary.clock_skipped, "order")
+        yield f"note: {orders} with a local time that the clock skipped (moved forward)"
     if summary.clock_doubled:
-        yield (
-            f"note: {summary.clock_doubled:,} orders have a local time that the clock showed twice "
-            "(taken for the first)"
-        )
-    for column, orders in summary.disagreements.items():
-        yield f'note: the rows of {orders:,} orders disagree in "{column}"; the first one counts'
+        orders = _few(summary.clock_doubled, "order")
+        yield f"note: {orders} with a local time that the clock showed twice (taken for the first)"
+    for column, count in summary.disagreements.items():
+        orders = _few(count, "order")
+        yield f'note: {orders} with rows that disagree in "{column}": the first counts'
     for note in summary.notes:
         yield f"note: {note}"
 
 
 def _count(count: int, one: str) -> str:
     return f"{count:>12,} {_plural(one, one + 's', count)}"
+
+
+def _few(count: int, one: str) -> str:
+    return _count(count, one).strip()
 
 
 def _plural(one: str, many: str, count: int) -> str:

@@ -146,7 +146,7 @@ def test_an_order_that_changed_is_named_and_stays_as_it_was(small: Tool, sandbox
     (small.folder / "good.csv").write_text(GOOD.replace(",10,", ",12,"))
     said = small("run", "s.yaml", "good.csv", "--url", sandbox.url, "--json")
     assert (said.code, said.summary["already"], said.summary["changed_orders"]) == (0, 1, 1)
-    assert "1 orders changed since they were delivered" in said.err
+    assert "1 order changed since delivered" in said.err
 
 
 def test_a_limit_is_reached_and_the_same_command_goes_on(small: Tool, sandbox: Sandbox):
