@@ -170,7 +170,8 @@ def _show_order(order: Any) -> None:
         column = f' ("{order.column}")' if order.column else ""
         typer.echo(f"# {place}: reject {order.reason}{column}: {REASONS[order.reason]}")
         return
-    typer.echo(f"# {place}: {len(order.payloads)} events")
+    count = len(order.payloads)
+    typer.echo(f"# {place}: {count} event{'' if count == 1 else 's'}")
     for payload in order.payloads:
         typer.echo(json.dumps(json.loads(payload), indent=2, ensure_ascii=False))
 

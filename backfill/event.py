@@ -71,6 +71,12 @@ def person(identifier: str, value: str) -> bytes:
     return _hash(identifier, value)
 
 
+def hash_sql(*parts: str) -> str:
+    """SQL for the same 16 bytes over SQL texts; ``key`` and ``person`` say over which."""
+    joined = ", chr(31), ".join((f"'{KEY_VERSION}'", *parts))
+    return f"unhex(left(sha256(concat({joined})), 32))"
+
+
 def _hash(*parts: str) -> bytes:
     text = SEPARATOR.join((KEY_VERSION, *parts))
     return hashlib.sha256(text.encode()).digest()[:16]

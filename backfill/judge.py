@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from backfill.errors import BackfillError
-from backfill.event import IDENTIFIERS, KEY_VERSION, PROFILE_FIELDS
+from backfill.event import IDENTIFIERS, PROFILE_FIELDS, hash_sql
 
 Profiles = Literal["newest", "none", "every"]
 
@@ -82,12 +82,6 @@ class Judgement:
     """Bytes of all bodies that are still to be sent."""
     digest: str
     """Of all keys and payloads of the plan, whatever the ledger knows."""
-
-
-def _person_sql(identifier: str) -> str:
-    """``event.person`` in SQL."""
-    text = f"concat('{KEY_VERSION}', chr(31), '{identifier}', chr(31), {identifier})"
-    return f"unhex(left(sha256({text}), 32))"
 
 
 _PLAIN_REPEATS: Final = f"""
@@ -243,12 +237,13 @@ class _Judging:
         newer order has. Klaviyo finds one profile for both, so events under the other identifier
         carry nothing.
         """
-        found = [
-            f"select person, {_person_sql(weaker)} as alias from {self._in} "
-            f"where {weaker} is not null and coalesce({', '.join(IDENTIFIERS[:at])}) is not null"
-            for at, weaker in enumerate(IDENTIFIERS)
-            if at
-        ]
+        found = []
+        for at, weaker in enumerate(IDENTIFIERS[1:], start=1):
+            alias, stronger = hash_sql(f"'{weaker}'", weaker), ", ".join(IDENTIFIERS[:at])
+            found.append(
+                f"select person, {alias} as alias from {self._in} "
+                f"where {weaker} is not null and coalesce({stronger}) is not null"
+            )
         self.connection.execute(
             f"create temp table aliases as select distinct * from ({' union all '.join(found)})"
         )

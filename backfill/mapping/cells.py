@@ -39,7 +39,7 @@ PLACES: Final = {
 """Decimal places of the currencies that do not have two. Source: ISO 4217, list one, minor units
 (six-group.com, the amendment in force in 2026)."""
 
-REASONS: Final = {
+UNFIT: Final = {
     "text": "",
     "integer": "not_an_integer",
     "number": "not_a_number",
@@ -53,6 +53,7 @@ REASONS: Final = {
     "list": "not_a_list",
     "json": "not_json",
 }
+"""The reason of a reject by the type that its cell does not fit; reasons.py has the sentences."""
 
 _INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
 _NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.event import EVENTS, IDENTIFIERS, KEY_VERSION, PROFILE_FIELDS, SEPARATOR
+from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
 from backfill.limits import DISCARDED_DOMAINS
 from backfill.mapping.cells import quote
 from backfill.mapping.constants import check_constants
@@ -246,9 +246,8 @@ class _Compiler:
         """Columns of identity and of ids must have one value over an order's rows."""
         wanted = [
             name
-            for key in ("$email", "$phone_number", "$id")
-            if key in self.schema.customer_properties
-            for name in leaf_columns(self.schema.customer_properties[key])
+            for identifier in self.schema.identifiers
+            for name in leaf_columns(self.schema.customer_properties[f"${identifier}"])
         ]
         wanted += [
             name
@@ -347,13 +346,12 @@ class _Compiler:
         per_line = event.per == "line"
         k = "l." if per_line else "x."
         source = "l join x on l.o = x.o" if per_line else "x"
-        metric = f"{KEY_VERSION}{SEPARATOR}{event.event}{SEPARATOR}"
         content = (
             f"concat({k}t{at}, chr(31), {k}v{at}, chr(31), x.whose, chr(31), x.who, chr(31), "
             f"{k}p{at})"
         )
         columns = {
-            "key": f"unhex(left(sha256({quote(metric)} || {k}i{at}), 32))",
+            "key": hash_sql(quote(event.event), f"{k}i{at}"),
             "person": "x.person",
             "metric": quote(event.event),
             "event_id": f"{k}i{at}",
@@ -408,12 +406,11 @@ class _Compiler:
         columns = [(sql, name) for name, sql in people.columns.items()]
         there = [name for name in IDENTIFIERS if name in people.identifiers]
         whose = " ".join(f"when {name} is not null then {quote(name)}" for name in there)
-        hashed = f"{quote(KEY_VERSION)}, chr(31), whose, chr(31), who"
         return [
             *columns,
             (f"coalesce({', '.join([*there, 'null::varchar'])})", "who"),
             (f"case {whose or 'when false then null'} end", "whose"),
-            (f"unhex(left(sha256(concat({hashed})), 32))", "person"),
+            (hash_sql("whose", "who"), "person"),
         ]
 
     def _reason(self, people: "_People", blocks: Sequence["_Block"]) -> str:

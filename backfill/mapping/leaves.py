@@ -8,7 +8,7 @@ from typing import Final
 
 from backfill.event import SEPARATOR
 from backfill.mapping.cells import (
-    REASONS,
+    UNFIT,
     CellSql,
     as_json,
     as_sql,
@@ -328,7 +328,7 @@ def _faults(
 ) -> tuple[Fault, ...]:
     faults = []
     if read.bad is not None:
-        faults.append(Fault(stage.name(read.bad), REASONS[kind.kind], column, level))
+        faults.append(Fault(stage.name(read.bad), UNFIT[kind.kind], column, level))
     if read.far is not None:
         faults.append(Fault(stage.name(read.far), "time_out_of_range", column, level))
     if read.zoneless is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backfill.mapping.cells import REASONS, decimal_text, places, rounded
+from backfill.mapping.cells import UNFIT, decimal_text, places, rounded
 from backfill.schema.expression import is_numeric
 from backfill.schema.model import Leaf
 from backfill.schema.types import Type
@@ -35,7 +35,7 @@ def unwhole(value: str, leaf: Leaf, level: Level) -> tuple[Fault, ...]:
     if leaf.as_ is None or leaf.as_.kind != "integer":
         return ()
     text = leaf.sql or leaf.sum or ""
-    return (Fault(f"({value} <> trunc({value}))", REASONS["integer"], text, level),)
+    return (Fault(f"({value} <> trunc({value}))", UNFIT["integer"], text, level),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.limits import TRACK_MAX_METRICS
 from backfill.schema.document import Place
 from backfill.schema.expression import is_numeric, result_type
@@ -21,24 +22,7 @@ from backfill.schema.uses import (
     uses,
 )
 
-PROFILE_KEYS: Final = (
-    "$email",
-    "$phone_number",
-    "$id",
-    "$first_name",
-    "$last_name",
-    "$organization",
-    "$title",
-    "$image",
-    "$address1",
-    "$address2",
-    "$city",
-    "$region",
-    "$country",
-    "$zip",
-    "$timezone",
-    "$consent",
-)
+PROFILE_KEYS: Final = tuple(f"${name}" for name in (*IDENTIFIERS, *PROFILE_FIELDS))
 EVENT_KEYS: Final = ("$event_id", "$value", "$extra")
 
 FITTING: Final[dict[str, tuple[Kind, ...]]] = {
@@ -91,7 +75,7 @@ def _fields(schema: Schema) -> Found:
             "nothing says who the person is: map $email, $phone_number or $id",
         )
     for name in schema.customer_properties:
-        if f"${name}" in PROFILE_KEYS[:3]:
+        if name in IDENTIFIERS:
             yield (
                 ("customer_properties", name),
                 f'Klaviyo takes "{name}" for an identifier too; did you mean "${name}"?',

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from backfill.event import IDENTIFIERS
 from backfill.schema.types import ColumnType, Zone
 
 
@@ -159,11 +160,7 @@ class Schema(Part):
     @property
     def identifiers(self) -> tuple[str, ...]:
         """The names of the identifiers that this schema maps, without ``$``, strongest first."""
-        return tuple(
-            name
-            for name in ("email", "phone_number", "id")
-            if f"${name}" in self.customer_properties
-        )
+        return tuple(name for name in IDENTIFIERS if f"${name}" in self.customer_properties)
 
     @property
     def maps_attributes(self) -> bool:
