@@ -1,0 +1,65 @@
+"""Order history into Klaviyo. What stands here is for notebooks and scripts; see README.
+
+Loaded when first used: ``backfill --help`` needs none of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from backfill.errors import (
+    BackfillError,
+    DeniedError,
+    ExportError,
+    GateError,
+    MendError,
+    SchemaError,
+    StoppedError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from backfill.notebook import load_schema, plan, preview, run, runs
+    from backfill.results import Preview, Report
+    from backfill.sandbox import Sandbox
+
+__all__ = (
+    "BackfillError",
+    "DeniedError",
+    "ExportError",
+    "GateError",
+    "MendError",
+    "Preview",
+    "Report",
+    "Sandbox",
+    "SchemaError",
+    "StoppedError",
+    "UsageError",
+    "load_schema",
+    "plan",
+    "preview",
+    "run",
+    "runs",
+)
+
+_WHERE: Final = {
+    "Preview": "results",
+    "Report": "results",
+    "Sandbox": "sandbox",
+    "load_schema": "notebook",
+    "plan": "notebook",
+    "preview": "notebook",
+    "run": "notebook",
+    "runs": "notebook",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

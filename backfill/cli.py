@@ -7,7 +7,7 @@
 
 import json
 import os
-import re
+import shutil
 import signal
 import sys
 import threading
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,9 +23,9 @@ from backfill import limits
 from backfill.errors import BackfillError, DeniedError, GateError, StoppedError, UsageError
 
 if TYPE_CHECKING:
-    from backfill.options import Account, Ended, Options, Share
+    from backfill.options import Account, Ended, Options
     from backfill.report.summary import Summary
-    from backfill.run import Backfill
+    from backfill.running import Backfill
 
 app = typer.Typer(
     name="backfill",
@@ -38,12 +38,24 @@ app = typer.Typer(
 )
 
 FINISHED_WITH_LOSSES: Final = 1
-LOCAL_KEY: Final = "LOCAL1"
-"""Stands for a public key where a sandbox on this machine needs none."""
+_INTERRUPTED: Final = 130
+"""What typer makes of a KeyboardInterrupt."""
 
 
 class Api(StrEnum):
     track = "track"
+
+
+class MethodChoice(StrEnum):
+    post = "post"
+    get = "get"
+
+
+class As(StrEnum):
+    table = "table"
+    json = "json"
+    curl = "curl"
+    js = "js"
 
 
 class ProfilesChoice(StrEnum):
@@ -59,6 +71,12 @@ ExportFiles = Annotated[
 ]
 ApiOption = Annotated[
     Api, typer.Option("--api", help="The API to post to; Track is the only one so far.")
+]
+MethodOption = Annotated[
+    MethodChoice,
+    typer.Option(
+        "--method", help="Of Track's requests; get is Klaviyo's form for backwards compatibility."
+    ),
 ]
 UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
 ProfilesOption = Annotated[
@@ -89,7 +107,10 @@ def main() -> None:
     """The entry point: every error of ours is one clear line and its own exit code."""
     # Exits behind the except blocks: an exception that is still known at the interpreter's end
     # keeps DuckDB's connections alive, and nanobind then prints pages about leaks.
-    sys.exit(_exit_code())
+    code = _exit_code()
+    # All is said and written: a second Ctrl-C would only break into the interpreter's own end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def _exit_code() -> int:
@@ -97,9 +118,10 @@ def _exit_code() -> int:
         app()
     except BackfillError as error:
         return _told(error)
-    except KeyboardInterrupt:
-        return _told(StoppedError("stopped; nothing more is sent; run the same command to go on"))
     except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            why = "stopped; nothing more is sent; run the same command to go on"
+            return _told(StoppedError(why))
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     return 0
 
@@ -142,45 +164,59 @@ def check(
 def preview(
     schema: SchemaFile,
     exports: ExportFiles,
+    form: Annotated[
+        As,
+        typer.Option(
+            "--as",
+            help="table to read, json for programs, curl to paste into a shell, js for the front "
+            "end.",
+        ),
+    ] = As.table,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
+    method: MethodOption = MethodChoice.post,
+    url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
     until: UntilOption = None,
 ) -> None:
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from datetime import UTC, datetime
 
-    from backfill.options import bounds_of, chosen_profiles, prepare
-    from backfill.preview import preview_orders
+    from backfill.options import bounds_of, chosen_profiles, endpoint_of, prepare, wire_of
+    from backfill.previewing import preview_orders
+    from backfill.previewing_text import curl_lines, js_lines, json_lines, table_lines
     from backfill.schema.load import load_schema
 
     loaded = load_schema(schema)
     chosen = chosen_profiles(loaded.schema, profiles.value if profiles else None)
     export, bound = prepare(loaded, exports)
     bounds = bounds_of(loaded.schema, until, datetime.now(UTC))
+    wire = wire_of(method.value, url)
     _say("note: clashing ids and each person's newest event show over the whole export: see plan")
-    for order in preview_orders(bound, export, profiles=chosen, bounds=bounds, limit=limit):
-        _show_order(order)
-
-
-def _show_order(order: Any) -> None:
-    from backfill.mapping.reasons import REASONS
-
-    place = f"{order.file} row {order.row}"
-    if order.reason is not None:
-        column = f' ("{order.column}")' if order.column else ""
-        typer.echo(f"# {place}: reject {order.reason}{column}: {REASONS[order.reason]}")
-        return
-    count = len(order.payloads)
-    typer.echo(f"# {place}: {count} event{'' if count == 1 else 's'}")
-    for payload in order.payloads:
-        typer.echo(json.dumps(json.loads(payload), indent=2, ensure_ascii=False))
+    if form is As.js:
+        _say(
+            "note: the front-end form says neither who nor when: it is for the visitor whom "
+            "Klaviyo's cookie names, and for now"
+        )
+    orders = preview_orders(bound, export, profiles=chosen, bounds=bounds, limit=limit, wire=wire)
+    match form:
+        case As.table:
+            lines = table_lines(orders, shutil.get_terminal_size().columns)
+        case As.json:
+            lines = json_lines(orders)
+        case As.curl:
+            lines = curl_lines(orders, endpoint_of(url), method.value)
+        case As.js:
+            lines = js_lines(orders)
+    for line in lines:
+        typer.echo(line)
 
 
 @app.command()
 def plan(
     schema: SchemaFile,
     exports: ExportFiles,
-    api: ApiOption = Api.track,
+    api: ApiOption = Api.track,  # noqa: ARG001 - the only one so far
+    method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
     state: StateOption = STATE,
@@ -194,15 +230,16 @@ def plan(
     json_: JsonOption = False,
 ) -> None:
     """Read all, send nothing: what a run would do, in counts, with its digest."""
-    from backfill.options import Options
+    from backfill.options import Options, Share
 
     options = Options(
         profiles=profiles.value if profiles else None,
         until=until,
-        max_rejects=_share(max_rejects),
+        max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
+        method=method.value,
         keep_plan=keep_plan,
     )
-    account = _account(api, url, needed=False)
+    account = _account(url, needed=False)
     with _at_work(schema, exports, state, account, options) as work:
         ended = work.plan()
     _report(ended, state, json_=json_)
@@ -213,7 +250,8 @@ def plan(
 def run(
     schema: SchemaFile,
     exports: ExportFiles,
-    api: ApiOption = Api.track,
+    api: ApiOption = Api.track,  # noqa: ARG001 - the only one so far
+    method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
     state: StateOption = STATE,
@@ -246,20 +284,21 @@ def run(
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
     from backfill.delivery.pace import parse_rate
-    from backfill.options import Options
+    from backfill.options import Options, Share
 
     options = Options(
         profiles=profiles.value if profiles else None,
         limit=limit,
         until=until,
-        max_rejects=_share(max_rejects),
+        max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
         expect=expect,
         new_ids=new_ids,
+        method=method.value,
         keep_plan=keep_plan,
         concurrency=concurrency,
         windows=parse_rate(rate) if rate is not None else None,
     )
-    account = _account(api, url, needed=True)
+    account = _account(url, needed=True)
     with _at_work(schema, exports, state, account, options, yes=yes) as work:
         ended = work.run()
     asked = ended.summary.state == "gated" and not account.is_local  # it showed the plan
@@ -298,34 +337,11 @@ def _report(ended: "Ended", state: Path, *, json_: bool, silent: bool = False) -
         typer.echo(json.dumps(ended.summary.as_dict(), ensure_ascii=False))
 
 
-def _share(text: str | None) -> "Share | None":
-    from backfill.options import Share
-
-    if text is None:
-        return None
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", text.strip())
-    if found is None or (not found[2] and "." in found[1]):
-        raise UsageError(f'--max-rejects "{text}" is neither a number of orders nor N%')
-    return Share(percent=float(found[1])) if found[2] else Share(orders=int(found[1]))
-
-
-def _account(api: Api, url: str, *, needed: bool) -> "Account":
+def _account(url: str, *, needed: bool) -> "Account":
     """The account to post to; the environment is read here alone."""
-    from backfill.options import Account
+    from backfill.options import account_of
 
-    key = os.environ.get("KLAVIYO_PUBLIC_KEY", "").strip()
-    if not key and Account(url, LOCAL_KEY).is_local:
-        return Account(url, LOCAL_KEY)
-    if not key and not needed:
-        return Account(url, "")
-    if not key:
-        raise UsageError("KLAVIYO_PUBLIC_KEY is not set: the account's public key, six characters")
-    if len(key) != limits.PUBLIC_KEY_CHARS or not (key.isascii() and key.isalnum()):
-        raise UsageError(
-            "KLAVIYO_PUBLIC_KEY is no public key: six letters and digits "
-            f"(a private key pk_… is not for --api {api.value})"
-        )
-    return Account(url, key)
+    return account_of(url, os.environ.get("KLAVIYO_PUBLIC_KEY", ""), needed=needed)
 
 
 @contextmanager
@@ -339,35 +355,17 @@ def _at_work(
     yes: bool = False,
 ) -> Iterator["Backfill"]:
     """A run with bars on stderr; Ctrl-C, SIGTERM and a closed terminal stop it cleanly."""
-    from backfill.run import Backfill
+    from backfill.interrupt import asking_to_stop
+    from backfill.running import Backfill
     from backfill.schema.load import load_schema
     from backfill.terminal import Bars
 
     stop = threading.Event()
     command = ["backfill", *sys.argv[1:]]
-    with _signals(stop), Bars() as bars:
+    with asking_to_stop(stop, _say), Bars() as bars:
         hooks = bars.hooks(stop, lambda summary: _confirmed(summary, account, yes=yes))
         loaded = load_schema(schema)
         yield Backfill(loaded, exports, state, account, options, hooks, command)
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """The first signal asks to stop, the second one is obeyed at once."""
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        _say(f"\n{signal.Signals(number).name}: what is in flight ends, nothing new begins")
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, ask) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _confirmed(summary: "Summary", account: "Account", *, yes: bool) -> bool:

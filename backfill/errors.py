@@ -8,7 +8,8 @@
     ├── GateError             a gate said no; nothing was sent              exit code 4
     ├── AgainError            run the same command again                    exit code 3
     │   ├── BusyError         another process holds the state folder
-    │   └── StoppedError      the other side stays silent, or a person said stop
+    │   └── StoppedError      the other side stays silent
+    │       └── AskedError    a person said stop, or how many
     └── DeniedError           Klaviyo refuses the key or the endpoint       exit code 5
 
 A bad row is no error: it is a reject, a value that is counted and written down. No message
@@ -22,6 +23,10 @@ from typing import ClassVar
 
 class BackfillError(Exception):
     exit_code: ClassVar[int]
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows this, one clear sentence, where it would show pages of our insides."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class MendError(BackfillError):
@@ -49,6 +54,10 @@ class BusyError(AgainError):
 
 
 class StoppedError(AgainError):
+    pass
+
+
+class AskedError(StoppedError):
     pass
 
 

@@ -25,6 +25,9 @@ Profiles = Literal["newest", "none", "every"]
 
 MEMORY: Final = "160MB"
 
+_INTERRUPTED: Final = "Query interrupted"
+"""What DuckDB makes of a KeyboardInterrupt that comes in the middle of a query."""
+
 Verdicts = list[npt.NDArray[np.uint8]]
 """For each file of the plan, for each of its events, what becomes of it."""
 
@@ -67,6 +70,15 @@ class MetricCount:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthCount:
+    """Events of one metric in one month of UTC, written ``2026-11``."""
+
+    metric: str
+    month: str
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     verdicts: Verdicts
     clashes: Codes
@@ -78,6 +90,7 @@ class Judgement:
     """Orders of which the ledger knows an event with other content."""
     people: int
     metrics: tuple[MetricCount, ...]
+    months: tuple[MonthCount, ...]
     size: int
     """Bytes of all bodies that are still to be sent."""
     digest: str
@@ -99,8 +112,12 @@ def judge(
     with duckdb.connect(":memory:", config={"memory_limit": MEMORY}) as connection:
         connection.execute(f"set temp_directory = '{_quoted(spill)}'")
         connection.execute("set preserve_insertion_order = false")
-        judging = _Judging(connection, files, counts)
-        return judging.judgement(profiles, known)
+        try:
+            return _Judging(connection, files, counts).judgement(profiles, known)
+        except RuntimeError as error:
+            if str(error) != _INTERRUPTED:
+                raise
+            raise KeyboardInterrupt from None
 
 
 class _Judging:
@@ -133,6 +150,7 @@ class _Judging:
             changed,
             self._people(),
             metrics,
+            tuple(self._months()),
             self._size(),
             self._digest(profiles),
         )
@@ -286,6 +304,15 @@ class _Judging:
         )
         for metric, events, first, last, value in self._rows(query):
             yield MetricCount(metric, events, first, last, _short(value))
+
+    def _months(self) -> Iterator[MonthCount]:
+        query = (
+            "select metric, strftime(make_timestamp(month * 1000000), '%Y-%m'), events from "
+            "(select metric, epoch(date_trunc('month', make_timestamp(time * 1000000)))::bigint "
+            f"as month, count(*) as events from {self._in} group by all) order by all"
+        )
+        for metric, month, events in self._rows(query):
+            yield MonthCount(metric, month, events)
 
     def _people(self) -> int:
         [(people,)] = self._rows(f"select count(distinct person) from {self._in}")

@@ -17,6 +17,11 @@ TRACK_MAX_BODY_BYTES: Final = 1_000_000
 """Source: Track API reference v1-2: "payloads up to approximately 1MB"; the smaller reading,
 counted on the body as it is sent, form-encoded."""
 
+TRACK_GET_MAX_URL_BYTES: Final = 8_000
+"""Ours: no Klaviyo document has a limit for a URL. Servers commonly take request lines of 8,190
+bytes (Apache's LimitRequestLine) or 8 KiB (nginx's large_client_header_buffers), and RFC 9110, 4.1,
+asks of everybody on the way to take at least 8,000."""
+
 TRACK_MAX_METRICS: Final = 200
 """Source: Track API reference v1-2: "up to 200 unique metrics (event types)"."""
 

@@ -1,11 +1,12 @@
 """What a person can ask of a run, and what it needs to know before it begins."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -20,18 +21,20 @@ from backfill.delivery.run import Delivery
 from backfill.errors import BackfillError, UsageError
 from backfill.judge import Profiles
 from backfill.mapping.compile import Bounds
-from backfill.plan import Limits
+from backfill.planning import Plan
 from backfill.report.summary import Summary
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.sources.export import Export, open_export
 from backfill.sources.part import Reading
-from backfill.wire import track
+from backfill.wire.interface import Method, Wire
+from backfill.wire.track import SHOWN_TOKEN, Track, TrackGet
 
 Exports: TypeAlias = Sequence[str | Path] | pd.DataFrame | pa.Table
 
-TRACK_LIMITS: Final = Limits(track.sizes, limits.TRACK_MAX_BODY_BYTES)
+LOCAL_KEY: Final = "LOCAL1"
+"""Stands for a public key where a sandbox on this machine needs none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,14 @@ class Share:
 
     orders: int | None = None
     percent: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``5`` or ``2%``. Raises UsageError."""
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", text.strip())
+        if found is None or (not found[2] and "." in found[1]):
+            raise UsageError(f'--max-rejects "{text}" is neither a number of orders nor N%')
+        return cls(percent=float(found[1])) if found[2] else cls(orders=int(found[1]))
 
     def exceeded(self, rejected: int, orders: int) -> bool:
         if self.orders is not None:
@@ -66,6 +77,27 @@ class Account:
         return is_loopback(httpx.URL(base_url(self.url)).host)
 
 
+def account_of(url: str, key: str, *, needed: bool) -> Account:
+    """The account to post to; a sandbox on this machine needs no key.
+
+    Without a key where none is ``needed``, nobody knows what was delivered. Raises UsageError.
+    """
+    key = key.strip()
+    if not key and Account(url, LOCAL_KEY).is_local:
+        return Account(url, LOCAL_KEY)
+    if not key and needed:
+        raise UsageError(
+            "KLAVIYO_PUBLIC_KEY is not set (key= in Python): the account's public key, six "
+            "characters"
+        )
+    if key and (len(key) != limits.PUBLIC_KEY_CHARS or not (key.isascii() and key.isalnum())):
+        raise UsageError(
+            "KLAVIYO_PUBLIC_KEY is no public key: six letters and digits "
+            "(a private key pk_… is not for the Track API)"
+        )
+    return Account(url, key)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a person can ask of a run beside schema and export."""
@@ -76,7 +108,11 @@ class Options:
     max_rejects: Share | None = None
     expect: str | None = None
     new_ids: bool = False
+    method: Method = "post"
     keep_plan: bool = False
+    """Its files stay until a person takes them away."""
+    hold_plan: bool = False
+    """Its files stay until ``Ended.let_go`` is called, or this process ends."""
     concurrency: int = 16
     windows: tuple[Window, ...] | None = None
     """None is what the API documents."""
@@ -98,7 +134,25 @@ class Ended:
     """A run that came as far as its summary; ``error`` says why it did not come further."""
 
     summary: Summary
+    plan: Plan
     error: BackfillError | None = None
+    let_go: Callable[[], None] = lambda: None
+    """Call this when the plan's files are not looked at any more, where ``hold_plan`` was said."""
+
+
+def endpoint_of(url: str) -> str:
+    """Where requests go, in full. Raises UsageError where the URL may not be posted to."""
+    return str(httpx.URL(base_url(url) + limits.TRACK_PATH))
+
+
+def wire_of(method: Method, url: str, key: str = SHOWN_TOKEN) -> Wire:
+    """How events go to ``url``; without a key, for what is only planned or shown.
+
+    Raises UsageError where the URL may not be posted to.
+    """
+    if method == "get":
+        return TrackGet(endpoint_of(url), key)
+    return Track(key)
 
 
 def prepare(loaded: LoadedSchema, exports: Exports) -> tuple[Export, BoundSchema]:

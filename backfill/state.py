@@ -1,10 +1,11 @@
 """The state folder: the ledger and a folder for each run. It holds personal data: 0700 and 0600."""
 
+import fcntl
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,8 +52,44 @@ class RunFolder:
             json.dump(summary, file, indent=2, ensure_ascii=False)
             file.write("\n")
 
+    def write_report(self, page: str) -> None:
+        with private_file(self.path / "report.html") as file:
+            file.write(page)
+
     def drop_plan(self) -> None:
         shutil.rmtree(self.plan, ignore_errors=True)
+
+    def hold_plan(self) -> Callable[[], None]:
+        """Keep the plan of a run that has ended until what is given back is called.
+
+        The system lets go of it when the process dies; the next run then takes it away.
+        """
+        handle = os.open(self.plan / "held", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+        def let_go() -> None:
+            os.close(handle)
+            self.drop_dead_plan()
+
+        return let_go
+
+    def _plan_is_held(self) -> bool:
+        try:
+            handle = os.open(self.plan / "held", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def drop_dead_plan(self) -> None:
+        """Take the plan away, unless somebody said --keep-plan or holds it."""
+        if not (self.plan / "keep").exists() and not self._plan_is_held():
+            self.drop_plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +115,14 @@ class State:
             raise UsageError(f"{path}: cannot be made ({error.strerror})") from error
         return RunFolder(path)
 
+    def run(self, run_id: str) -> RunFolder:
+        return RunFolder(self.runs / run_id)
+
     def drop_dead_plans(self) -> None:
-        """Take away the plans that killed runs left, but those kept by --keep-plan."""
+        """Take away the plans that killed runs left."""
         if self.runs.is_dir():
             for run in self.runs.iterdir():
-                if not (run / "plan" / "keep").exists():
-                    RunFolder(run).drop_plan()
+                RunFolder(run).drop_dead_plan()
 
 
 @contextmanager

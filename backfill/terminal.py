@@ -1,4 +1,4 @@
-"""tqdm's bars for a run on a terminal."""
+"""tqdm's bars for a run, on a terminal or in a notebook."""
 
 import threading
 from collections.abc import Callable
@@ -15,10 +15,12 @@ from backfill.report.summary import Summary
 class Bars:
     """One bar while the export is read, one while events are sent; none where nobody looks."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, bar: type["tqdm[Any]"] = tqdm, **options: Any) -> None:
+        """``bar``: tqdm's kind of bar, as for a notebook."""
+        self._kind = bar
         self._options = {"disable": None, "dynamic_ncols": True, "leave": False, **options}
         self._lock = threading.Lock()
-        self._bar: tqdm[Any] = tqdm(desc="reading", unit=" rows", unit_scale=True, **self._options)
+        self._bar = bar(desc="reading", unit=" rows", unit_scale=True, **self._options)
         self._done = 0
 
     def __enter__(self) -> Self:
@@ -45,7 +47,7 @@ class Bars:
     def _planned(self, summary: Summary) -> None:
         self._bar.close()
         total = summary.left
-        self._bar = tqdm(desc="sending", unit=" events", total=total, **self._options)
+        self._bar = self._kind(desc="sending", unit=" events", total=total, **self._options)
 
     def _sent(self, delivery: Delivery) -> None:
         done = delivery.delivered + delivery.refused

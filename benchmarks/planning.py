@@ -11,11 +11,11 @@ from pathlib import Path
 from backfill import limits
 from backfill.judge import Known
 from backfill.mapping.compile import Bounds
-from backfill.options import TRACK_LIMITS
-from backfill.plan import Plan, make_plan
+from backfill.planning import Plan, make_plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
+from backfill.wire.track import Track
 
 LATEST_S = 1_900_000_000
 """Later than any generated order, and no matter of today's date."""
@@ -30,7 +30,7 @@ def planned(schema: Path, export: Path, folder: Path) -> Plan:
         folder,
         profiles=loaded.schema.profiles or "none",
         bounds=Bounds(limits.TRACK_MIN_TIME_S, LATEST_S),
-        limits=TRACK_LIMITS,
+        limits=Track(),
         known=Known(),
     )
 

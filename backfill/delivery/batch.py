@@ -28,6 +28,11 @@ class Batch:
     carriers: bytes
     metrics: tuple[str, ...]
     """One for each event."""
+    query: bytes = field(default=b"", repr=False)
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.query)
 
     def __len__(self) -> int:
         return len(self.metrics)
@@ -82,6 +87,7 @@ def encode(events: pa.RecordBatch, wire: Wire) -> list[Batch]:
             b"".join(contents[rows.start : rows.stop]),
             b"".join(people(row) for row in rows if noted[row]),
             tuple(metrics[rows.start : rows.stop]),
+            request.query,
         )
         for request in wire.requests(events)
         for rows in [request.rows]

@@ -34,7 +34,7 @@ DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
 class Client:
-    """Posts bodies of one wire format to one base URL; use it as an async context manager.
+    """Sends requests of one wire format to one base URL; use it as an async context manager.
 
     Redirects are never followed, cookies never kept, certificates always checked.
 
@@ -79,6 +79,7 @@ class Client:
             client=lambda: aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,) if self._method == "GET" else (),
             ),
         )
         return self
@@ -97,20 +98,20 @@ class Client:
         """Whom it posts to, for people: host, and port where it is not the usual one."""
         return self._url.netloc.decode("ascii")
 
-    async def post(self, body: bytes) -> Reply | Silence:
-        """Post one body; the answer as it came, or why there is none."""
+    async def post(self, body: bytes, query: bytes = b"") -> Reply | Silence:
+        """Send one request; the answer as it came, or why there is none."""
         try:
             async with asyncio.timeout(self._whole_s):
-                return await self._exchange(body)
+                return await self._exchange(body, query)
         except (httpx.TransportError, aiohttp.ClientError, OSError) as err:
             return Silence(_why(err))
 
-    async def _exchange(self, body: bytes) -> Reply | Silence:
+    async def _exchange(self, body: bytes, query: bytes) -> Reply | Silence:
         if self._transport is None:
             raise RuntimeError("the client posts only inside its async with")
         request = httpx.Request(
             self._method,
-            self._url,
+            self._url.copy_with(query=query) if query else self._url,
             headers=self._headers,
             content=body,
             extensions=self._extensions,
@@ -120,6 +121,24 @@ class Client:
             return _reply(response, await _beginning(response))
         finally:
             await response.aclose()
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET again where the connection broke.
+
+    It does so at once and tells nobody, after exactly two kinds of exception; so neither leaves
+    here. When to send again, and how many requests that makes, is the run's to say.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
+        raise _BrokenError from err
+
+
+class _BrokenError(aiohttp.ClientConnectionError):
+    """A stranger to aiohttp's loop; its cause says what broke."""
 
 
 def _tls(scheme: str) -> ssl.SSLContext:
@@ -152,6 +171,8 @@ def _why(err: Exception) -> str:
     """Say what happened; a foreign message may quote the request, so only its kind is named."""
     # The transport calls a refused connection a timeout, so what it was made of is looked at.
     cause = err if isinstance(err, TimeoutError) else err.__cause__ or err
+    if isinstance(cause, _BrokenError):
+        cause = cause.__cause__ or cause
     match cause:
         case aiohttp.ClientConnectorCertificateError():
             said = "its TLS certificate is not valid"

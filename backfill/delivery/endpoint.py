@@ -1,10 +1,13 @@
 """Which addresses may be posted to."""
 
 from ipaddress import ip_address
+from typing import Final
 
 import httpx
 
 from backfill.errors import UsageError
+
+_LAST_PORT: Final = 65_535
 
 
 def base_url(text: str) -> str:
@@ -17,16 +20,20 @@ def base_url(text: str) -> str:
     try:
         # Twice: the first reading keeps the port in "HTTPS://host:443".
         url = httpx.URL(str(httpx.URL(text.strip())))
-    except httpx.InvalidURL as err:
+        host = url.host  # which decodes what is written in another alphabet
+    except (httpx.InvalidURL, UnicodeError) as err:
         raise UsageError(f"the URL cannot be read: {err}") from err
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not host or "%" in host:
         raise UsageError('the URL is not whole; write it like "https://a.klaviyo.com"')
     if url.userinfo or url.query or url.fragment:
         raise UsageError("the URL may hold host, port and path, but no user, query or fragment")
-    if url.scheme == "http" and not is_loopback(url.host):
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise UsageError(f"the URL's port is from 1 to {_LAST_PORT}, not {url.port}")
+    if url.scheme == "http" and not is_loopback(host):
+        shown = f"[{host}]" if ":" in host else host
         raise UsageError(
-            f'"http://{url.host}" is not encrypted, and orders hold personal data; write '
-            f'"https://{url.host}" (http is for this machine alone)'
+            f'"http://{shown}" is not encrypted, and orders hold personal data; write '
+            f'"https://{shown}" (http is for this machine alone)'
         )
     return str(url).rstrip("/")
 

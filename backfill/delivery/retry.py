@@ -204,9 +204,9 @@ def _pause_s(pause: _Pause, now: Callable[[], float], otherwise_s: float) -> flo
 def _unix_s(http_date: str) -> float | None:
     try:
         moment = parsedate_to_datetime(http_date)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # a year or an offset that no calendar has
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _refused(reply: Reply) -> Refused:

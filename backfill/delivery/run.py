@@ -33,7 +33,7 @@ from backfill.delivery.retry import (
     Wait,
     attempts,
 )
-from backfill.errors import BackfillError, DeniedError, StoppedError
+from backfill.errors import AskedError, BackfillError, DeniedError, StoppedError
 from backfill.wire.interface import Reply, Wire
 
 TRACK_WINDOWS: Final = (Window(limits.TRACK_RATE_PER_S, 1.0),)
@@ -212,8 +212,8 @@ class _Run:
                     if not await self._may_start():
                         return None
                     self._requests += 1
-                    self._body_bytes += len(batch.body)
-                    came = await self._client.post(batch.body)
+                    self._body_bytes += batch.size
+                    came = await self._client.post(batch.body, batch.query)
 
     async def _book(self, batch: Batch, outcome: Outcome) -> None:
         match outcome:
@@ -274,7 +274,7 @@ class _Run:
         if self._halt.is_set():
             return True
         if self._stop.is_set():
-            self._end(StoppedError("stopped as asked; run the same command to go on"))
+            self._end(AskedError("stopped as asked; run the same command to go on"))
         if self._acknowledged.failure is not None:
             self._halt.set()
         return self._halt.is_set()

@@ -10,7 +10,7 @@ from typing import Any
 from backfill.options import Account, Options
 from backfill.report.summary import Summary
 from backfill.report.text import lines
-from backfill.run import Backfill
+from backfill.running import Backfill
 from backfill.sandbox import Sandbox
 from backfill.schema.load import load_schema
 from backfill.terminal import Bars

@@ -64,6 +64,8 @@ class Program:
     """SQL of x: did a clock skip a local time of this order?"""
     doubled: str
     """SQL of x: did a clock show one of its local times twice?"""
+    place: str
+    """``file:line`` of the schema's events."""
 
 
 def compile_schema(
@@ -82,6 +84,7 @@ class _Compiler:
         self, bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
     ) -> None:
         self.schema = bound.schema
+        self.place = bound.loaded.problem(("events",), "").place
         self.bounds = bounds
         self.attributes = attributes
         self.names = {name: f"c{at}" for at, name in enumerate(bound.columns)}
@@ -115,6 +118,7 @@ class _Compiler:
             disagreements=tuple((name, f"d{column[1:]}") for name, column in self._order_columns()),
             skipped=self._clocks("skipped"),
             doubled=self._clocks("doubled"),
+            place=self.place,
         )
 
     # an order's first values -------------------------------------------------------------------

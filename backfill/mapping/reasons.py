@@ -18,6 +18,9 @@ REASONS: Final = {
     "time_without_zone": "the time has no offset, and the schema names no source.timezone",
     "time_out_of_range": "the time is before Klaviyo's first or more than a year ahead",
     "too_large": "the event is larger than a request may be",
+    "url_too_long": "the event makes a URL of more than 8,000 bytes (--method post has room)",
+    "phone_only": "GET identifies a person by an e-mail address or an id, and there is neither "
+    "(--method post takes a phone number)",
     "not_in_map": "the cell is none of the values in map",
     "no_value_in_sum": "a line has no value to add up",
     "sql_failed": "the SQL has no result for this row: an overflow, or a text that is no number",

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
+from backfill.mapping.bounded import bounded
 from backfill.mapping.compile import Program
 from backfill.mapping.engine import connect
 from backfill.mapping.overlap import AcrossFiles, settle_overlap
@@ -86,7 +87,11 @@ class Mapper:
         program = self._program
         whole, blank = _prepared(rows, program.order, program.origin)
         kept = settle_overlap(whole, program.cells, program.lines, self._across_files)
-        with self._registered("slice_all", whole), self._registered("slice", kept):
+        with (
+            self._registered("slice_all", whole),
+            self._registered("slice", kept),
+            bounded(self._connection, program.place),
+        ):
             self._connection.execute("begin")
             try:
                 for statement in self._program.tables:
@@ -162,7 +167,7 @@ _ROWS: Final = (
 )
 _REJECTS: Final = (
     "select s._file, s._row, x._file, x._row, "
-    f"split_part(reason, '{SEPARATOR}', 1), split_part(reason, '{SEPARATOR}', 2) "
+    f"split_part(reason, '{SEPARATOR}', 1), substr(reason, instr(reason, '{SEPARATOR}') + 1) "
     "from slice_all s join x on s.o = x.o where reason is not null"
 )
 _MEMBERS: Final = (
@@ -225,6 +230,12 @@ def _all_null(columns: list[pa.ChunkedArray], rows: int) -> pa.ChunkedArray | pa
     return empty
 
 
+def _codes(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A number for each, the same for equal ones, less than there are values."""
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return pc.cast(whole.dictionary_encode().indices, pa.int64())
+
+
 def _numbered(
     table: pa.Table, order: tuple[str, ...], places: pa.Array
 ) -> tuple[pa.Array | pa.ChunkedArray, pa.Array]:
@@ -233,8 +244,10 @@ def _numbered(
         return pa.repeat(pa.scalar(value=False), table.num_rows), places
     columns = [table[name] for name in order]
     orderless = _all_null(columns, table.num_rows)
-    filled = [pc.fill_null(column, "") for column in columns]
-    keys = pc.binary_join_element_wise(*filled, SEPARATOR) if len(filled) > 1 else filled[0]
-    codes = pc.cast(keys.combine_chunks().dictionary_encode().indices, pa.int64())
+    codes = _codes(pc.fill_null(columns[0], ""))
+    for column in columns[1:]:
+        # no text is put between the cells: whatever it were, a cell might hold it
+        behind = pc.add(_codes(pc.fill_null(column, "")), pc.multiply(codes, table.num_rows))
+        codes = _codes(behind)
     own = pc.subtract(-1, places)
     return orderless, pc.if_else(orderless, own, codes)

@@ -18,6 +18,14 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Month:
+    metric: str
+    month: str
+    """Of UTC, ``2026-11``."""
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """``events`` = ``already`` + ``delivered`` + ``refused`` + ``left``, or it cannot be made.
 
@@ -43,6 +51,7 @@ class Summary:
     changed_orders: int
     people: int
     metrics: tuple[Metric, ...]
+    months: tuple[Month, ...]
     requests: int
     bytes: int
     seconds: float

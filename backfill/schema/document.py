@@ -1,5 +1,6 @@
 """A YAML text becomes plain values, all scalars text, with the line of every place."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,18 @@ MAX_NODES: Final = 50_000
 
 MAX_DEPTH: Final = 50
 TOO_DEEP: Final = f"more than {MAX_DEPTH} levels, or an alias inside itself"
+
+_KINDS: Final = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
+"""What YAML finds by itself; whatever else stands in a tag was written there."""
+
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+"""NUL ends texts in C, half a pair is no character."""
+
+_NO_METRIC: Final = re.compile("[\0\x1f\ud800-\udfff]")
+"""U+001F stands behind the metric in an event's key."""
 
 Place = tuple[str | int, ...]
 Plain = str | None | list["Plain"] | dict[str, "Plain"]
@@ -75,10 +88,13 @@ class _Reading:
             raise SchemaError([Problem(f"{self.file}:1", TOO_DEEP)])
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
-        if node.tag and not str(node.tag).startswith("tag:yaml.org,2002:"):
-            self._problem(line, f'a tag such as "{node.tag}" has no meaning in a schema')
-        elif "python" in str(node.tag):
+        if "python" in str(node.tag):
             self._problem(line, "a schema holds no Python objects")
+        elif node.tag and str(node.tag) not in _KINDS:
+            tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+            self._problem(line, f'a tag such as "{tag}" has no meaning in a schema')
+        if isinstance(node, ScalarNode):
+            self._text(str(node.value), line, path)
         match node:
             case ScalarNode():
                 return None if str(node.tag).endswith(":null") else str(node.value)
@@ -99,12 +115,19 @@ class _Reading:
             if str(key_node.tag).endswith(":merge"):
                 self._problem(line, "<< has no meaning in a schema; write the keys out")
                 continue
+            self._text(key, line, path)
             if key in seen:
                 self._problem(line, f'the key "{key}" stands already on line {seen[key]}')
                 continue
             seen[key] = line
             self.lines[*path, key] = line
             yield key, self.plain(value_node, (*path, key))
+
+    def _text(self, text: str, line: int, path: Place) -> None:
+        unfit = _NO_METRIC if path[-1:] == ("event",) else _NO_TEXT
+        if found := unfit.search(text):
+            code = f"U+{ord(found.group()):04X}"
+            self._problem(line, f"the character {code} cannot stand in a schema here")
 
     def _problem(self, line: int, text: str) -> None:
         self.problems.append(Problem(f"{self.file}:{line}", text))

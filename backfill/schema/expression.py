@@ -14,6 +14,9 @@ from typing import Any, Final
 
 import duckdb
 
+from backfill.memory import MEMORY
+from backfill.schema.sizes import MAX_CHARS, size_problem
+
 _CLASSES: Final = frozenset(
     [
         "BETWEEN",
@@ -59,6 +62,10 @@ _REFUSED_FUNCTIONS: Final = frozenset(
 )
 
 
+_CONSTANT_BYTES: Final = 200_000_000
+"""DuckDB computes what is constant already to tell its type."""
+
+
 class ExpressionError(ValueError):
     """One sentence without the place, which the caller knows."""
 
@@ -87,6 +94,8 @@ class Expression:
 
 def parse_expression(text: str) -> Expression:
     """Raises ExpressionError."""
+    if len(text) > MAX_CHARS:
+        raise ExpressionError(f"an SQL expression has at most {MAX_CHARS:,} characters")
     reply = _ask_whole(text)
     if reply["error"]:
         raise ExpressionError(
@@ -133,6 +142,8 @@ def _check(node: dict[str, Any]) -> None:
                 f'the function "{name}" cannot stand in a schema\'s SQL: only those that DuckDB '
                 "knows and whose result their arguments alone decide"
             )
+    if problem := size_problem(node):
+        raise ExpressionError(problem)
 
 
 def _put_in_text(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -177,6 +188,7 @@ def _column_references(value: Any, bound: tuple[str, ...]) -> Iterator[dict[str,
 def _connection() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
     connection = duckdb.connect(":memory:", config={"threads": 1})
     connection.execute("set enable_external_access = false")
+    connection.execute("pragma disable_optimizer")  # it would compute what is constant
     connection.execute("set lock_configuration = true")
     return connection, threading.Lock()
 
@@ -223,9 +235,10 @@ def result_type(expression: Expression, types: dict[str, str]) -> str:
     """
     names = {name: f"v{at}" for at, name in enumerate(expression.columns)}
     nothing = ", ".join(f"null::{types[name]} as {alias}" for name, alias in names.items())
-    query = f"select typeof({expression.sql(names.__getitem__)})"
+    query = f"describe select {expression.sql(names.__getitem__)}"
     try:
-        return str(_ask(f"{query} from (select {nothing or '1'})", [])[0][0])
+        with MEMORY.limited(_CONSTANT_BYTES):
+            return str(_ask(f"{query} from (select {nothing or '1'})", [])[0][1])
     except duckdb.Error as error:
         reason = str(error).splitlines()[0].partition(": ")[2]
         for name, alias in names.items():

@@ -35,12 +35,34 @@ def load_schema(source: str | Path) -> LoadedSchema:
     """
     if isinstance(source, str) and "\n" in source:
         return _load(source, "schema")
-    path = Path(source)
+    return _load(_text_of(source), str(source))
+
+
+MAX_BYTES: Final = 1_000_000
+"""A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
+
+
+def _text_of(source: str | Path) -> str:
     try:
-        return _load(path.read_text(encoding="utf-8-sig"), str(source))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        if not Path(source).is_file():
+            Path(source).stat()  # says why, where there is nothing
+            raise UsageError(f"the schema {source} cannot be read: it is no regular file")
+        with Path(source).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UsageError(
+                f"the schema {source} cannot be read: it is over 1 MB, and a schema has some "
+                "kilobytes; is it the export?"
+            )
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"the schema {source} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        reason = f"line {line} is no UTF-8 text; save it as UTF-8"
         raise UsageError(f"the schema {source} cannot be read: {reason}") from error
+    except ValueError as error:
+        raise UsageError("the schema's name holds a NUL byte, and no file's name does") from error
 
 
 def _load(text: str, file: str) -> LoadedSchema:

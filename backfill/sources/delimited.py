@@ -9,9 +9,11 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from backfill.errors import ExportError
+from backfill.marks import ARMED, rearmed
 from backfill.sources.dialect import DELIMITERS, delimiter_of, delimiter_of_rejects
 from backfill.sources.encoding import FOUND_LATER, WAY_OUT, Place, encoding_of, utf8
 from backfill.sources.packing import (
@@ -122,7 +124,8 @@ class DelimitedFile:
                 f"{self.name}: its header does not end within {HEAD_BYTES:,} bytes; "
                 "is it a CSV with one header line?"
             )
-        names = tuple(cell.strip() for cell in cells)
+        self._is_rejects = {"_file", "_row"} <= {cell.strip() for cell in cells}
+        names = tuple(self._own(cell).strip() for cell in cells)
         if not any(names) or _EXCEL_HINT.match(text):
             line = self._reading.skip + 1
             raise ExportError(
@@ -131,6 +134,10 @@ class DelimitedFile:
             )
         end += 2 if text.startswith("\r\n", end) else 1
         return names, len(text[:end].encode()), delimiter
+
+    def _own(self, cell: str) -> str:
+        """A cell as it stood in the original export."""
+        return rearmed(cell) if self._is_rejects else cell
 
     def _start(self) -> Place:
         # A guess is made anew in every pass, and doubted in every pass.
@@ -157,7 +164,7 @@ class DelimitedFile:
 
         def turn_away(row: csv.InvalidRow) -> str:
             blank = not row.text.strip(_BLANKS)
-            cells = [] if blank else cells_of(row.text, self._delimiter)[0]
+            cells = [] if blank else [*map(self._own, cells_of(row.text, self._delimiter)[0])]
             refused.append((first + row.number - 1, cells))
             return "skip"
 
@@ -185,9 +192,12 @@ class DelimitedFile:
                     null_values=[""],
                 ),
             )
-        except pa.ArrowInvalid as error:
-            raise ExportError(f"{self.name}: cannot be read from row {first} on") from error
-        cells = positional([table[names[place]] for place in columns], table.num_rows)
+        except pa.ArrowInvalid:  # it quotes the row
+            raise ExportError(f"{self.name}: cannot be read from row {first} on") from None
+        texts = [table[names[place]] for place in columns]
+        if self._is_rejects:
+            texts = [pc.replace_substring_regex(text, ARMED, r"\1\2") for text in texts]
+        cells = positional(texts, table.num_rows)
         return self._with_refused(cells, columns, first, refused)
 
     def _with_refused(

@@ -50,7 +50,7 @@ def guarded(
         else:
             guard.limit(len(held))
     if whole and held:
-        guard.check(held + b"\n")
+        guard.check(held + delimiter.encode())  # no line end: it would count as one
         yield held, 0
     if whole:
         guard.finish()

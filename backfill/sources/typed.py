@@ -34,10 +34,15 @@ def texts_of(
         try:
             texts.append(as_text_or_hex(column) if lenient else as_text(column))
         except pa.ArrowException as error:
+            if "overflow" in str(error):
+                raise ExportError(
+                    f'{name}: column "{label}" has over 2 GB of text in {count:,} rows, and no '
+                    "export has such cells"
+                ) from None
             raise ExportError(
                 f'{name}: column "{label}" holds bytes that are no UTF-8 text; '
                 "leave it out of the schema, or write it as text"
-            ) from error
+            ) from None  # Arrow may quote a cell
     return positional(texts, count)
 
 

@@ -1,10 +1,13 @@
-"""What delivery knows of an API: where its requests go, what they hold, how its yes and no read."""
+"""What the rest knows of an API: what fits into a request, where it goes, how its answer reads."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
+
+Method: TypeAlias = Literal["post", "get"]
+"""Of the Track API's requests."""
 
 Answer: TypeAlias = Literal["delivered", "refused", "unreadable"]
 
@@ -21,16 +24,43 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One body and the rows of the encoded events that it holds. A body holds keys and people."""
+    """What is sent, and the rows of the encoded events that it holds: keys and people."""
 
     body: bytes = field(repr=False)
     rows: range
+    query: bytes = field(default=b"", repr=False)
+    """What stands behind the ``?``, as it is sent."""
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.query)
 
 
 ReadAnswer: TypeAlias = Callable[[Reply], Answer]
 
+UNFIT: Final = pa.schema(
+    [
+        pa.field("at", pa.int64(), nullable=False),  # the event's place in the table
+        pa.field("reason", pa.string(), nullable=False),  # a code of mapping.reasons
+        pa.field("column", pa.string(), nullable=False),  # which part of the event, and how large
+    ]
+)
 
-class Wire(Protocol):
+
+class Limits(Protocol):
+    """What an API says of one event, known before it is sent."""
+
+    def measure(self, events: pa.Table) -> pa.Table:
+        """The columns ``size`` and ``attributes_size`` of ``event.EVENTS``, which lack as yet."""
+
+    def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
+        """``UNFIT``: each measured event that no request may hold, once; empty where all fit.
+
+        ``carries``: any event may go with its person's attributes, so all go by that size too.
+        """
+
+
+class Wire(Limits, Protocol):
     @property
     def name(self) -> str: ...
 
@@ -46,6 +76,9 @@ class Wire(Protocol):
     @property
     def gone(self) -> str:
         """What a person should know when the endpoint answers 404 or 410."""
+
+    def payloads(self, events: pa.Table) -> list[str]:
+        """The JSON of each event, for people to look at; events as for ``requests``."""
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
         """Encode rows of ``event.EVENTS`` that also have a bool column ``carries``.

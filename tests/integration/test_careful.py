@@ -210,13 +210,10 @@ def test_mixed_amounts_come_out_right(tool: Tool):
     cells = ["-kr. 500", "1.00499995", "0.0049999999", "-$1,234.50"]
     rows = "".join(f'{n},a@x.example,2020-01-01T00:00:00Z,A,"{c}"\n' for n, c in enumerate(cells))
     write(tool, ORDERS, a=HEADER + rows)
-    out = tool("preview", "s.yaml", "a.csv", "--limit", "9").out
-    values = [json.loads(part)["properties"]["$value"] for part in _payloads(out)]
+    out = tool("preview", "s.yaml", "a.csv", "--limit", "9", "--as", "json").out
+    payloads = [json.loads(line)["payloads"] for line in out.splitlines()]
+    values = [payload["properties"]["$value"] for [payload] in payloads]
     assert values == [-500, 1, 0, -1234.5]
-
-
-def _payloads(out: str) -> list[str]:
-    return ["".join(part.splitlines(keepends=True)[1:]) for part in out.split("# ")[1:]]
 
 
 def test_a_plan_that_fails_and_should_be_kept_is_one_clear_line(tool: Tool):

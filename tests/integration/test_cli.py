@@ -262,9 +262,9 @@ def test_preview_shows_whole_orders_and_rejects_beside_them(small: Tool):
     )
     said = small("preview", "s.yaml", "good.csv", "--limit", "2")
     assert said.code == 0
-    assert "# good.csv row 2: 1 event" in said.out
-    assert '"tea",\n      "pot"' in said.out
-    assert '# good.csv row 3: reject not_an_email ("Mail")' in said.out
+    assert "good.csv row 2: 1 event\n" in said.out
+    assert "Items      [tea, pot]\n" in said.out
+    assert 'good.csv row 3: reject not_an_email ("Mail")' in said.out
     assert "c@x.example" not in said.out
 
 

@@ -22,7 +22,7 @@ from backfill.delivery.pace import Window
 from backfill.delivery.retry import Patience
 from backfill.delivery.run import How, Time, deliver
 from backfill.errors import DeniedError, StoppedError, UsageError
-from backfill.wire.track import Track, sizes
+from backfill.wire.track import Track
 
 TOKEN = "aB3xYz"
 
@@ -93,7 +93,9 @@ def orders(first, last):
     ]
     schema = pa.schema([*event.EVENTS, pa.field("carries", pa.bool_())])
     table = pa.Table.from_pylist(rows, schema=schema)
-    for name, counted in zip(("size", "attributes_size"), sizes(table).columns, strict=True):
+    for name, counted in zip(
+        ("size", "attributes_size"), Track().measure(table).columns, strict=True
+    ):
         place = schema.get_field_index(name)
         table = table.set_column(place, schema.field(place), counted)
     return table.to_batches(max_chunksize=40)

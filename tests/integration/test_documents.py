@@ -4,10 +4,10 @@ import re
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from backfill.sandbox import Sandbox
 from backfill.schema.load import load_schema
 from tests.conftest import ROOT, Tool, environment
 
@@ -30,25 +30,28 @@ def test_the_schema_of_the_readme_loads():
     assert load_schema(text).schema.name == "tea-shop"
 
 
-def test_the_python_of_the_readme_plans_a_frame(tool: Tool):
+def test_the_python_of_the_readme_runs(tool: Tool):
+    """Into a sandbox, where it says an account's key."""
     [code] = blocks("python")
     (tool.folder / "shop.yaml").write_text(
         "name: s\ncustomer_properties: {$id: who}\nevents:\n"
         "  - {event: Placed Order, time: at, properties: {$event_id: '{no}'}}\n"
     )
-    times = pd.to_datetime(["2020-01-01T00:00:00Z", None])
-    frame = pd.DataFrame({"no": [1, None], "who": ["a", "b"], "at": times})
-    frame.to_parquet(tool.folder / "orders.parquet")
-    (tool.folder / "code.py").write_text(code)
-    done = subprocess.run(
-        [sys.executable, "code.py"],
-        cwd=tool.folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "{'no_time': 1}\n"
+    (tool.folder / "orders.csv").write_text("no,who,at\n1,a,2020-01-01T00:00:00Z\n")
+    with Sandbox() as sandbox:
+        assert code.count('key="ABC123"') == 2
+        code = code.replace('key="ABC123"', f'url="{sandbox.url}"')
+        (tool.folder / "code.py").write_text(code + "print(bf.runs()['state'].tolist(), ran)\n")
+        done = subprocess.run(
+            [sys.executable, "code.py"],
+            cwd=tool.folder,
+            env=environment() | {"MPLBACKEND": "agg"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert sandbox.stats()["recorded"] == 1
+    assert done.stdout.startswith("['planned', 'finished'] <finished run")
 
 
 def test_the_faults_of_the_readme_are_played(tool: Tool):

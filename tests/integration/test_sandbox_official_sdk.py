@@ -126,3 +126,79 @@ def test_it_understands_the_faults(sdk, track_with, status, error):
 
         assert raised.value.status_code == status
         assert raised.value.message
+
+
+WHO = 'A/1,aasa@shop.test,+4520123456,7,"Åsa ""O\'Neil""",sms;email'
+ORDER = f"""\
+no,mail,phone,who,first,allowed,sku,at
+{WHO},5+5 & ~>?,2017-07-14T02:40:00Z
+{WHO},</tea>\u2028x,2017-07-14T02:40:00Z
+"""
+SCHEMA = """
+name: as-the-sdk
+source: {order: no, line: [sku]}
+profiles: every
+customer_properties:
+  $email: mail
+  $phone_number: phone
+  $id: who
+  $first_name: first
+  $consent: {column: allowed, as: {list: ";"}}
+  tier: {value: gold}
+events:
+  - event: Ordered Product
+    time: at
+    properties:
+      $event_id: "{no}"
+      $value: {value: 9.5}
+      Items: {each: {SKU: sku}}
+"""
+
+
+def track_the_order(public, method):
+    public.track(
+        "Ordered Product",
+        email="aasa@shop.test",
+        external_id="7",
+        customer_properties={
+            "$phone_number": "+4520123456",
+            "$first_name": 'Åsa "O\'Neil"',
+            "$consent": ["sms", "email"],
+            "tier": "gold",
+        },
+        properties={
+            "$event_id": "A/1",
+            "$value": 9.5,
+            "Items": [{"SKU": "5+5 & ~>?"}, {"SKU": "</tea>\u2028x"}],
+        },
+        timestamp=1_500_000_000,
+        method=method,
+    )
+
+
+def run_the_order(tool, sandbox, method):
+    (tool.folder / "s.yaml").write_text(SCHEMA)
+    (tool.folder / "order.csv").write_text(ORDER, encoding="utf-8")
+    url = ("--url", sandbox.url)
+    said = tool("run", "s.yaml", "order.csv", *url, "--method", method, KLAVIYO_PUBLIC_KEY="PUBKEY")
+    assert said.code == 0, said.err
+
+
+@METHODS
+@pytest.mark.parametrize("by_sdk", ["get", "post"])
+def test_an_order_of_its_and_of_ours_are_the_same(track_with, tool, method, by_sdk):
+    with Sandbox() as its, Sandbox() as ours:
+        track_the_order(track_with(its), by_sdk)
+        run_the_order(tool, ours, method)
+
+        [event], [profile] = its.events(), its.profiles()
+        assert ([event], [profile]) == (ours.events(), ours.profiles())
+        assert event["event_id"] == "A/1"
+        assert event["properties"]["Items"][1]["SKU"] == "</tea>\u2028x"
+        assert profile["attributes"]["$consent"] == ["sms", "email"]
+        assert (profile["phone_number"], profile["external_id"]) == ("+4520123456", "7")
+
+        track_the_order(track_with(ours), by_sdk)
+        stats = ours.stats()
+        assert (stats["recorded"], stats["merged"], stats["merged_different"]) == (1, 1, 0)
+        assert (ours.events(), ours.profiles()) == ([event], [profile])

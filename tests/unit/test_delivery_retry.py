@@ -134,6 +134,8 @@ def test_jitter_takes_from_nothing_to_all_of_a_wait():
         ),
         pytest.param("Thu, 01 Jan 1970 00:00:00 GMT", None, 0.1, id="a date that is past"),
         pytest.param("Thu, 99 Foo 1970 00:00:00 GMT", None, 5.0, id="a date that is none"),
+        pytest.param("Mon, 23 Nov 2026 10:00:30 +99999999999999", None, 5.0, id="no such offset"),
+        pytest.param("9" * 6_000, None, 5.0, id="a number without end"),
     ],
 )
 def test_a_throttled_run_waits_as_one(status, retry_after, date, wait_s):

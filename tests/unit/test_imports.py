@@ -9,14 +9,24 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
-    ("errors", "limits", "event", "marks"),
+    ("errors", "limits", "event", "marks", "memory"),
     ("schema",),
     ("sources", "mapping", "wire"),
-    ("judge", "plan"),
+    ("judge", "fit", "planning"),
     ("state", "delivery"),
     ("report",),
-    ("preview", "options", "run"),
-    ("terminal", "cli", "demo", "__main__", "spark", "__init__"),
+    ("previewing", "previewing_text", "options", "running"),
+    (
+        "interrupt",
+        "terminal",
+        "results",
+        "notebook",
+        "cli",
+        "demo",
+        "__main__",
+        "spark",
+        "__init__",
+    ),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 HEAVY = ("duckdb", "pyarrow", "pandas", "aiohttp")

@@ -16,7 +16,7 @@ from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 from backfill.sources.part import Reading
-from backfill.wire.track import bodies
+from backfill.wire.track import Track
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 SIGNS = ["'", '"', '""', "{", "}", "{{a}}", "{a}", "\\", "\\n", "a\nb", "a\r\nb", ",", ";", "a\tb"]
@@ -86,8 +86,7 @@ def landed(path, names):
     for batch in export.batches(program.columns):
         found = mapper.map(batch)
         assert found.rejects.num_rows == 0
-        for body in bodies(wired(found.events), token="aB3xYz"):
-            payload = decoded(body)
+        for payload in map(decoded, bodies(wired(found.events))):
             properties = payload["properties"]
             assert payload["customer_properties"] == {"$id": properties["$event_id"]}
             out[int(properties.pop("$event_id"))] = properties
@@ -101,6 +100,10 @@ def wired(events):
     columns |= {"size": zeros, "attributes_size": zeros}
     columns = {name: columns[name] for name in EVENTS.names}
     return pa.table(columns | {"carries": pa.array([True] * events.num_rows)})
+
+
+def bodies(events):
+    return [r.body for batch in events.to_batches() for r in Track("aB3xYz").requests(batch)]
 
 
 def decoded(body):

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from backfill.errors import ExportError
 from backfill.judge import Known
 from backfill.mapping.compile import Bounds
-from backfill.plan import Limits, Reject, make_plan
+from backfill.planning import Reject, make_plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export, open_export
 from backfill.sources.frame import Frame
-from backfill.wire import track
+from backfill.wire.track import Track
 
 BOUNDS = Bounds(1_000_000_000, 1_900_000_000)
 SHOP = """
@@ -45,7 +45,7 @@ def planned(tmp_path, *files, profiles="newest", max_bytes=1_000_000, known=None
         tmp_path / f"plan-{len(list(tmp_path.iterdir()))}",
         profiles=profiles,
         bounds=BOUNDS,
-        limits=Limits(track.sizes, max_bytes),
+        limits=Track(max_bytes=max_bytes),
         known=known or Known(),
     )
 
@@ -113,8 +113,8 @@ def test_attributes_count_for_the_limit_only_where_events_can_carry_them(tmp_pat
 def test_sizes_are_those_of_the_bodies(tmp_path):
     plan = planned(tmp_path, rows("1 n1 é'{ 1", "2 n2 b 1"))
     [batch] = plan.pending()
-    bodies = track.bodies(batch, token="aB3xYz")
-    assert plan.judgement.size == sum(len(body) for body in bodies)
+    requests = Track("aB3xYz").requests(batch)
+    assert plan.judgement.size == sum(len(request.body) for request in requests)
 
 
 def test_pending_stops_at_the_limit_and_begins_with_what_no_ledger_knows(tmp_path):
@@ -170,7 +170,7 @@ def of_file(path, folder):
         folder,
         profiles="newest",
         bounds=BOUNDS,
-        limits=Limits(track.sizes, 1_000_000),
+        limits=Track(),
         known=Known(),
     )
 

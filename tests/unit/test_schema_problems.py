@@ -371,7 +371,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_file_in_another_encoding_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: Köln\n".encode("latin-1"))
-    with pytest.raises(UsageError, match=r"latin.yaml cannot be read: it is no UTF-8 text"):
+    with pytest.raises(UsageError, match=r"latin.yaml cannot be read: line 1 is no UTF-8 text"):
         load_schema(tmp_path / "latin.yaml")
 
 

@@ -1,16 +1,20 @@
+import base64
 import json
+import re
 from decimal import Decimal
-from urllib.parse import parse_qs
+from itertools import product
+from urllib.parse import parse_qs, parse_qsl
 
 import pyarrow as pa
 import pytest
+import yarl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill import limits
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS
-from backfill.wire.interface import Reply
-from backfill.wire.track import Track, bodies, payload, sizes
+from backfill.wire.interface import UNFIT, Reply
+from backfill.wire.track import Track, TrackGet
 
 TOKEN = "aB3xYz"
 WIRED = pa.schema([*EVENTS, pa.field("carries", pa.bool_())])
@@ -33,9 +37,13 @@ def table(*events):
     return pa.Table.from_pylist([PLAIN | event for event in events], schema=WIRED)
 
 
+def bodies(events):
+    return [r.body for batch in events.to_batches() for r in Track(TOKEN).requests(batch)]
+
+
 def sent(**event):
     """What a server reads out of the body."""
-    (body,) = bodies(table(event), token=TOKEN)
+    (body,) = bodies(table(event))
     form = parse_qs(body.decode("ascii"), strict_parsing=True, keep_blank_values=True)
     assert list(form) == ["data"]
     (text,) = form["data"]
@@ -58,14 +66,14 @@ def test_the_body_is_one_form_field_of_compact_json():
         }
     )
 
-    (text,) = payload(event, token=TOKEN)
+    (text,) = Track(TOKEN).payloads(event)
     assert text == (
         '{"token":"aB3xYz","event":"Placed Order",'
         '"customer_properties":{"$email":"ada@shop.dk","$first_name":"Åda","tier":"gold"},'
         '"properties":{"item_name":"Boots","$event_id":"1001","$value":32.6},'
         '"time":1500922636}'
     )
-    assert bodies(event, token=TOKEN)[0].startswith(b"data=%7B%22token%22%3A%22aB3xYz%22%2C")
+    assert bodies(event)[0].startswith(b"data=%7B%22token%22%3A%22aB3xYz%22%2C")
 
 
 @pytest.mark.parametrize(
@@ -142,13 +150,13 @@ def test_no_member_stands_twice(event):
     ],
 )
 def test_a_value_is_written_in_its_shortest_exact_form(value, text):
-    (written,) = payload(table({"email": "a@b.co", "value": Decimal(value)}))
+    (written,) = Track().payloads(table({"email": "a@b.co", "value": Decimal(value)}))
 
     assert f'"$value":{text}}}' in written
 
 
 def test_an_absent_value_is_left_out():
-    assert "$value" not in payload(table({"email": "a@b.co"}))[0]
+    assert "$value" not in Track().payloads(table({"email": "a@b.co"}))[0]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -180,7 +188,7 @@ def test_a_server_reads_exactly_what_was_given_whatever_the_text(event):
         {} if event["value"] is None else {"$value": event["value"]}
     )
 
-    (body,) = bodies(table(event), token=TOKEN)
+    (body,) = bodies(table(event))
 
     read = json.loads(
         parse_qs(body.decode("ascii"), strict_parsing=True)["data"][0], parse_float=Decimal
@@ -204,16 +212,16 @@ def test_a_server_reads_exactly_what_was_given_whatever_the_text(event):
 def test_sizes_are_those_of_the_bodies(events):
     rows = table(*events)
 
-    counted = sizes(rows.drop_columns(["carries", "size", "attributes_size"])).to_pylist()
+    counted = Track().measure(rows.drop_columns(["carries", "size", "attributes_size"])).to_pylist()
 
     assert [
         one["size"] + (one["attributes_size"] if event["carries"] else 0)
         for one, event in zip(counted, events, strict=True)
-    ] == [len(body) for body in bodies(rows, token=TOKEN)]
+    ] == [len(body) for body in bodies(rows)]
 
 
 def test_sizes_come_as_the_columns_of_an_event():
-    counted = sizes(table({"email": "a@b.co"}))
+    counted = Track().measure(table({"email": "a@b.co"}))
 
     assert counted.schema.types == [EVENTS.field(name).type for name in counted.schema.names]
 
@@ -224,7 +232,7 @@ def test_a_batch_is_a_request_an_event():
     requests = list(Track(TOKEN).requests(events))
 
     assert [request.rows for request in requests] == [range(1), range(1, 2)]
-    assert [request.body for request in requests] == bodies(events, token=TOKEN)
+    assert [request.body for request in requests] == bodies(pa.Table.from_batches([events]))
 
 
 @pytest.mark.parametrize(
@@ -248,3 +256,130 @@ def test_no_key_is_in_a_repr():
 
     assert TOKEN not in repr(Track(TOKEN))
     assert TOKEN not in repr(next(Track(TOKEN).requests(event)))
+
+
+URL = "https://a.klaviyo.com/api/track"
+
+
+def queries(events, token=TOKEN):
+    wire = TrackGet(URL, token)
+    return [r.query for batch in events.to_batches() for r in wire.requests(batch)]
+
+
+def read_query(query):
+    """What a server reads: the field, URL-decoded, then base64, then JSON."""
+    [(name, field)] = parse_qsl(query.decode("ascii"), strict_parsing=True)
+    assert name == "data"
+    return base64.b64decode(field, validate=True).decode()
+
+
+@given(wired_events)
+@settings(deadline=None)
+def test_a_get_says_what_a_post_says(event):
+    [query], [text] = queries(table(event)), Track(TOKEN).payloads(table(event))
+
+    assert read_query(query) == text
+    assert re.fullmatch(rb"data=([A-Za-z0-9/]|%2B)+(%3D){0,2}", query)
+    assert str(yarl.URL(f"{URL}?{query.decode()}")) == f"{URL}?{query.decode()}"
+
+
+@given(wired_events, st.from_regex(r"[A-Za-z0-9]{6}", fullmatch=True))
+@settings(deadline=None)
+def test_a_get_has_the_size_that_was_measured_whatever_the_key(event, token):
+    rows = table(event)
+
+    [one] = TrackGet(URL).measure(rows.drop_columns(["size", "attributes_size"])).to_pylist()
+
+    size = one["size"] + (one["attributes_size"] if event["carries"] else 0)
+    assert [len(query) for query in queries(rows, token)] == [size]
+
+
+@pytest.mark.parametrize(
+    ("event", "people"),
+    [
+        pytest.param({"email": "a@b.co", "id": "7"}, {"$email": "a@b.co"}, id="e-mail alone"),
+        pytest.param(
+            {"phone_number": "+45", "id": "7"},
+            {"$phone_number": "+45", "$id": "7"},
+            id="an id beside the phone number by which a POST finds the person",
+        ),
+        pytest.param({"id": "7"}, {"$id": "7"}, id="an id alone"),
+    ],
+)
+def test_a_get_names_an_address_or_an_id(event, people):
+    for carries in (False, True):
+        [query] = queries(table(event | {"carries": carries}))
+        read = json.loads(read_query(query), object_pairs_hook=_no_key_twice)
+        assert read["customer_properties"] == (event_identifiers(event) if carries else people)
+
+
+def event_identifiers(event):
+    return {f"${name}": event[name] for name in IDENTIFIERS if name in event}
+
+
+def unfit(wire, *events, carries=True):
+    rows = table(*events).drop_columns(["carries", "size", "attributes_size"])
+    sizes = wire.measure(rows)
+    for name in sizes.column_names:
+        rows = rows.append_column(name, sizes[name])
+    found = wire.unfit(rows, carries=carries)
+    assert found.schema == UNFIT
+    return found.to_pylist()
+
+
+def whole_url(event):
+    [query] = queries(table(event))
+    return len(f"{URL}?{query.decode()}")
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_url_may_have_so_many_bytes_and_no_more(over):
+    event = {"email": "a@b.co", "city": "Å" * 99}
+    length = whole_url(event)
+    wire = TrackGet(URL, max_bytes=length - over)
+
+    reject = {"at": 1, "reason": "url_too_long", "column": f"Placed Order: {length:,} bytes"}
+    assert unfit(wire, {"email": "a@b.co"}, event) == [reject] * over
+    assert unfit(wire, event, carries=False) == []
+
+
+def test_attributes_can_make_a_url_shorter_and_then_the_longer_one_counts():
+    # A ~ in the third place of three is a + in base64, and three bytes in a URL; attributes before
+    # it move it to another place.
+    def event(shift, places, carries):
+        properties = json.dumps({"a": "z" * shift + "zz~" * 300})
+        return {"email": "a@b.co", "id": places, "properties": properties, "carries": carries}
+
+    def lengths(shift, places):
+        return [whole_url(event(shift, places, carries)) for carries in (False, True)]
+
+    pairs = product(range(3), ("7", "77", "777"))
+    odd = max(pairs, key=lambda pair: int.__sub__(*lengths(*pair)))
+    bare, whole = lengths(*odd)
+    assert bare > whole
+    assert unfit(TrackGet(URL, max_bytes=whole), event(*odd, carries=True))
+    assert not unfit(TrackGet(URL, max_bytes=bare), event(*odd, carries=True))
+
+
+def test_a_person_with_nothing_but_a_phone_number_is_no_get():
+    long = {"phone_number": "+45", "city": "x" * 9_000}
+    found = unfit(TrackGet(URL), {"phone_number": "+45", "id": "7"}, long, {"phone_number": "+45"})
+    phone_only = {"reason": "phone_only", "column": "$phone_number"}
+    assert found == [{"at": at} | phone_only for at in (1, 2)]
+    assert unfit(Track(), {"phone_number": "+45"}) == []
+
+
+def test_a_body_over_the_limit_is_told_with_its_bytes():
+    [size] = map(len, bodies(table({"email": "a@b.co", "city": "Aarhus"})))
+    event = {"email": "a@b.co", "city": "Aarhus"}
+    assert unfit(Track(max_bytes=size), event) == []
+    assert unfit(Track(max_bytes=size - 1), event) == [
+        {"at": 0, "reason": "too_large", "column": f"Placed Order: {size:,} bytes"}
+    ]
+
+
+def test_no_key_or_address_is_in_a_get_that_is_shown():
+    [batch] = table({"email": "a@b.co"}).to_batches()
+    [request] = TrackGet(URL, TOKEN).requests(batch)
+    assert repr(request) == "Request(rows=range(0, 1))"
+    assert TOKEN not in repr(TrackGet(URL, TOKEN))

@@ -14,10 +14,9 @@ from backfill.delivery.ledger import Ledger, Run
 from backfill.delivery.lock import hold
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
-from backfill.errors import AgainError, BackfillError, GateError, StoppedError
+from backfill.errors import AgainError, AskedError, BackfillError, GateError, StoppedError
 from backfill.judge import Known
 from backfill.options import (
-    TRACK_LIMITS,
     Account,
     Ended,
     Exports,
@@ -26,15 +25,16 @@ from backfill.options import (
     bounds_of,
     chosen_profiles,
     prepare,
+    wire_of,
 )
-from backfill.plan import Plan, make_plan
+from backfill.planning import Plan, make_plan
+from backfill.report.html import whole_page
 from backfill.report.rejects import write_rejects
-from backfill.report.summary import Metric, Summary, iso
+from backfill.report.summary import Metric, Month, Summary, iso
 from backfill.report.summary import State as SummaryState
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import LoadedSchema
 from backfill.state import RunFolder, State
-from backfill.wire import track
 
 
 class Backfill:
@@ -64,9 +64,7 @@ class Backfill:
 
     def plan(self) -> Ended:
         """Reads all, sends nothing; leaves summary and rejects in a run's folder."""
-        return self._noted(
-            lambda folder, ledger: Ended(self._planned(folder, self._plan(folder, ledger)))
-        )
+        return self._noted(self._plan_only)
 
     def run(self) -> Ended:
         """Plans, asks the gates, delivers. Raises what stops it before its plan is made."""
@@ -87,7 +85,10 @@ class Backfill:
                 raise
             with _disk_of(folder.path):
                 folder.write_summary(ended.summary.as_dict())
+                folder.write_report(whole_page(ended.summary))
                 self._note_end(folder, ledger, ended.summary.state, ended.summary.as_dict())
+                if self.options.hold_plan:
+                    ended = replace(ended, let_go=folder.hold_plan())
             return ended
 
     # steps ---------------------------------------------------------------------------------------
@@ -104,9 +105,8 @@ class Backfill:
 
     def _leave(self, folder: RunFolder) -> None:
         if self.options.keep_plan and folder.plan.is_dir():
-            (folder.plan / "keep").touch()
-        else:
-            folder.drop_plan()
+            (folder.plan / "keep").touch(mode=0o600)
+        folder.drop_dead_plan()
 
     def _plan(self, folder: RunFolder, ledger: Ledger) -> Plan:
         plan = make_plan(
@@ -115,7 +115,7 @@ class Backfill:
             folder.plan,
             profiles=self.profiles,
             bounds=self.bounds,
-            limits=TRACK_LIMITS,
+            limits=wire_of(self.options.method, self.account.url),
             known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             on_rows=self._on_rows,
         )
@@ -126,8 +126,12 @@ class Backfill:
 
     def _on_rows(self, rows: int) -> None:
         if self.hooks.stop.is_set():
-            raise StoppedError("stopped while planning; nothing was sent; run the same command")
+            raise AskedError("stopped while planning; nothing was sent; run the same command")
         self.hooks.on_rows(rows)
+
+    def _plan_only(self, folder: RunFolder, ledger: Ledger) -> Ended:
+        plan = self._plan(folder, ledger)
+        return Ended(self._planned(folder, plan), plan)
 
     def _run(self, folder: RunFolder, ledger: Ledger) -> Ended:
         plan = self._plan(folder, ledger)
@@ -137,18 +141,19 @@ class Backfill:
             rules = self._gates(plan, planned, ledger)
         except GateError as error:
             folder.log("gated", why=str(error))
-            return Ended(replace(planned, state="gated", requests=0, bytes=0), error)
+            return Ended(replace(planned, state="gated", requests=0, bytes=0), plan, error)
         self.export.assert_unchanged()
         for metric, rule in rules.items():
             ledger.add_rule(metric, rule)
         delivery = self._deliver(folder, plan, ledger)
         left = plan.to_send - delivery.delivered - delivery.refused
-        stopped = left > 0
+        # With nothing left it may have stopped too: what the ledger lacks is sent again.
+        stopped = left > 0 or delivery.ended is not None
         summary = self._summary(folder, plan, delivery, "stopped" if stopped else "finished")
         folder.log("ended", delivered=delivery.delivered, refused=delivery.refused, left=left)
         if delivery.ended is None and stopped:
-            return Ended(summary, StoppedError(f"--limit {self.options.limit} is reached"))
-        return Ended(summary, delivery.ended)
+            return Ended(summary, plan, AskedError(f"--limit {self.options.limit} is reached"))
+        return Ended(summary, plan, delivery.ended)
 
     def _gates(self, plan: Plan, planned: Summary, ledger: Ledger) -> dict[str, str]:
         """The id rules to note, once every gate said yes. Raises GateError."""
@@ -194,7 +199,7 @@ class Backfill:
         with Refusals.open(folder.refusals) as refusals:
             return deliver(
                 plan.pending(self.options.limit),
-                wire=track.Track(self.account.key),
+                wire=wire_of(self.options.method, self.account.url, self.account.key),
                 url=self.account.url,
                 ledger=ledger,
                 run_id=folder.id,
@@ -223,7 +228,10 @@ class Backfill:
         if self.profiles == "every" and self.schema.maps_attributes:
             yield "profiles every: of a person's events, the one that arrives last stays"
         if not self.account.key:
-            yield "KLAVIYO_PUBLIC_KEY is not set: what was delivered before is not looked at"
+            yield (
+                "no key (KLAVIYO_PUBLIC_KEY, or key= in Python): what was delivered before is not "
+                "looked at"
+            )
 
     def _planned(self, folder: RunFolder, plan: Plan) -> Summary:
         sending = Delivery(requests=plan.to_send, body_bytes=plan.judgement.size)
@@ -256,6 +264,9 @@ class Backfill:
                     found.metric, found.events, iso(found.first_s), iso(found.last_s), found.value
                 )
                 for found in judgement.metrics
+            ),
+            months=tuple(
+                Month(found.metric, found.month, found.events) for found in judgement.months
             ),
             requests=delivery.requests,
             bytes=delivery.body_bytes,

@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from backfill.event import EVENTS, PROFILE_FIELDS, SEPARATOR
+from backfill.fit import rejecting, within_limits
 from backfill.judge import Judgement, Known, Profiles, Verdict, judge, order_code, order_of
 from backfill.mapping.compile import Bounds, compile_schema
 from backfill.mapping.slices import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
 from backfill.sources.spill import buckets_for, spill
+from backfill.wire.interface import Limits
 
 WORKERS: Final = 2
 """DuckDB and Arrow work outside Python's lock; two threads keep two cores busy."""
@@ -29,15 +31,6 @@ ROW_GROUP: Final = 131_072
 
 _REPEATED: Final = ("metric", "currency", *PROFILE_FIELDS, "file")
 """Columns of few values; a dictionary of what is never the same twice is built for nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the API says of one event, before it is sent."""
-
-    measure: Callable[[pa.Table], pa.Table]
-    """size and attributes_size of each event, in bytes of its request."""
-    max_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +69,11 @@ class Plan:
     def to_send(self) -> int:
         return self.judgement.events - self.judgement.already
 
+    @property
+    def parts(self) -> list[Path]:
+        """The files of events, in the order of the verdicts."""
+        return _parts(self.folder)
+
     def pending(self, limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """The events to send, at most ``limit``, as ``event.EVENTS`` with two bools.
 
@@ -101,6 +99,16 @@ class Plan:
                 if wanted.num_rows:
                     yield wanted
 
+    def rejected_orders(self) -> Iterator[tuple[tuple[int, int], Reject]]:
+        """Each rejected order by file and row of its beginning."""
+        for path in sorted(self.folder.glob("rejects-*.parquet")):
+            for row in pq.read_table(path).to_pylist():
+                at = (row["file"], row["row"])
+                if at == (row["order_file"], row["order_row"]):
+                    yield at, Reject(row["reason"], row["column"])
+        for code in self.judgement.clashes.tolist():
+            yield order_of(code), Reject("id_clash", "$event_id")
+
     def rejected_rows(self) -> dict[int, RejectedRows]:
         """For each file, the rows of rejected orders."""
         tables = [
@@ -110,7 +118,7 @@ class Plan:
         rows = pa.concat_tables([*tables, self._clashing_rows()])
         why = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
         coded = why.combine_chunks().dictionary_encode()
-        reasons = tuple(Reject(*text.split(SEPARATOR)) for text in coded.dictionary.to_pylist())
+        reasons = tuple(Reject(*text.split(SEPARATOR, 1)) for text in coded.dictionary.to_pylist())
         files, places = rows["file"].to_numpy(), rows["row"].to_numpy()
         codes = coded.indices.to_numpy()
         found = {}
@@ -171,21 +179,11 @@ def make_plan(
         rows = plan._clashing_rows().num_rows  # noqa: SLF001
         plan = replace(
             plan,
-            counts=_rejecting(counts, clashes, rows),
+            counts=rejecting(counts, clashes, rows),
             reasons=reasons + Counter(id_clash=clashes),
         )
     _assert_adds_up(plan)
     return plan
-
-
-def _rejecting(counts: Counts, orders: int, rows: int) -> Counts:
-    return replace(
-        counts,
-        rows_accepted=counts.rows_accepted - rows,
-        rows_rejected=counts.rows_rejected + rows,
-        orders_accepted=counts.orders_accepted - orders,
-        orders_rejected=counts.orders_rejected + orders,
-    )
 
 
 def _assert_adds_up(plan: Plan) -> None:
@@ -282,58 +280,9 @@ class _Making:
 
     def _written(self, mapped: Mapped, writer: "_Writer") -> _Outcome:
         """One slice brought into the plan; its events are let go before the next is mapped."""
-        mapped, events = self._within_limits(mapped)
-        writer.write(events, mapped)
-        return _Outcome(mapped.counts, _orders_by_reason(mapped.rejects), events.num_rows)
-
-    def _within_limits(self, mapped: Mapped) -> tuple[Mapped, pa.Table]:
-        """The events with their sizes; orders with one that is too large are rejects."""
-        sizes = self.limits.measure(mapped.events)
-        events = mapped.events
-        for at, name in enumerate(EVENTS.names):
-            if name not in events.column_names:
-                events = events.add_column(at, EVENTS.field(name), sizes[name])
-        whole = sizes["size"]
-        if self.carries:
-            whole = pc.add(whole, sizes["attributes_size"])
-        if not events.num_rows or pc.max(whole).as_py() <= self.limits.max_bytes:
-            return mapped, events
-        large = events.append_column("whole", whole).filter(
-            pc.greater(whole, self.limits.max_bytes)
-        )
-        return _without(mapped, events, large)
-
-
-def _without(mapped: Mapped, events: pa.Table, large: pa.Table) -> tuple[Mapped, pa.Table]:
-    why = {
-        (event["file"], event["row"]): f"{event['metric']}: {event['whole']:,} bytes"
-        for event in large.select(["file", "row", "metric", "whole"]).to_pylist()
-    }
-    keep = [order not in why for order in _pairs(events, "file", "row")]
-    rejects = [
-        {"file": file, "row": row, "order_file": file, "order_row": row} for file, row in why
-    ]
-    member_keep = []
-    for member in mapped.members.to_pylist():
-        rejected = (member["order_file"], member["order_row"]) in why
-        member_keep.append(not rejected)
-        if rejected:
-            rejects.append(member)
-    for reject in rejects:
-        order = (reject["order_file"], reject["order_row"])
-        reject |= {"reason": "too_large", "column": why[order]}
-    table = pa.Table.from_pylist(rejects, schema=REJECTS)
-    rest = Mapped(
-        mapped.events,
-        pa.concat_tables([mapped.rejects, table]),
-        mapped.members.filter(pa.array(member_keep, pa.bool_())),
-        _rejecting(mapped.counts, len(why), len(rejects)),
-    )
-    return rest, events.filter(pa.array(keep, pa.bool_()))
-
-
-def _pairs(table: pa.Table, one: str, other: str) -> Iterator[tuple[int, int]]:
-    return zip(table[one].to_pylist(), table[other].to_pylist(), strict=True)
+        mapped = within_limits(mapped, self.limits, carries=self.carries)
+        writer.write(mapped)
+        return _Outcome(mapped.counts, _orders_by_reason(mapped.rejects), mapped.events.num_rows)
 
 
 def _orders_by_reason(rejects: pa.Table) -> Counter[str]:
@@ -348,6 +297,8 @@ class _Writer:
     """One worker's files of the plan."""
 
     def __init__(self, folder: Path, at: int) -> None:
+        for what in ("events", "rejects", "members"):
+            (folder / f"{what}-{at}.parquet").touch(mode=0o600)  # before a byte is in it
         self._events = pq.ParquetWriter(
             folder / f"events-{at}.parquet",
             EVENTS,
@@ -365,9 +316,9 @@ class _Writer:
         for writer in (self._events, self._rejects, self._members):
             writer.close()
 
-    def write(self, events: pa.Table, mapped: Mapped) -> None:
-        if events.num_rows:
-            self._events.write_table(events.cast(EVENTS), ROW_GROUP)
+    def write(self, mapped: Mapped) -> None:
+        if mapped.events.num_rows:
+            self._events.write_table(mapped.events.cast(EVENTS), ROW_GROUP)
         if mapped.rejects.num_rows:
             self._rejects.write_table(mapped.rejects)
         if mapped.members.num_rows:

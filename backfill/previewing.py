@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import SEPARATOR
+from backfill.fit import within_limits
 from backfill.judge import Profiles
 from backfill.mapping.compile import Bounds, Program, compile_schema
 from backfill.mapping.slices import Mapped, Mapper
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
-from backfill.wire import track
+from backfill.wire.interface import Wire
+from backfill.wire.track import Track
+
+BY_POST: Final = Track()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,18 @@ class PreviewedOrder:
     payloads: tuple[str, ...]
     reason: str | None = None
     column: str = ""
+    rows: tuple[tuple[int, int], ...] = ()
+    """All its rows: the place of the file in the export, and the row's number."""
 
 
 def preview_orders(
-    bound: BoundSchema, export: Export, *, profiles: Profiles, bounds: Bounds, limit: int
+    bound: BoundSchema,
+    export: Export,
+    *,
+    profiles: Profiles,
+    bounds: Bounds,
+    limit: int,
+    wire: Wire = BY_POST,
 ) -> list[PreviewedOrder]:
     """The first ``limit`` orders that stand in the export, with all their rows, wherever they are.
 
@@ -43,10 +56,10 @@ def preview_orders(
         return []
     mapper = Mapper(program, bound.schema.source.across_files)
     try:
-        mapped = mapper.map(rows)
+        mapped = within_limits(mapper.map(rows), wire, carries=profiles != "none")
     finally:
         mapper.close()
-    return sorted(_orders(mapped, export, profiles), key=lambda order: order.at)[:limit]
+    return sorted(_orders(mapped, export, profiles, wire), key=lambda order: order.at)[:limit]
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
@@ -80,22 +93,37 @@ def _keys(batch: pa.Table, order: tuple[str, ...]) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(*cells, "", SEPARATOR)
 
 
-def _orders(mapped: Mapped, export: Export, profiles: Profiles) -> Iterator[PreviewedOrder]:
+def _orders(
+    mapped: Mapped, export: Export, profiles: Profiles, wire: Wire
+) -> Iterator[PreviewedOrder]:
     events = mapped.events
     carries = pa.array(_carrying(events, profiles), pa.bool_())
-    payloads = track.payload(events.append_column("carries", carries))
+    payloads = wire.payloads(events.append_column("carries", carries))
     by_order: dict[tuple[int, int], list[str]] = {}
     places = zip(events["file"].to_pylist(), events["row"].to_pylist(), payloads, strict=True)
     for file, row, payload in places:
         by_order.setdefault((file, row), []).append(payload)
-    for (file, row), texts in by_order.items():
-        yield PreviewedOrder((file, row), export.files[file], row, tuple(texts))
+    rows = _rows_by_order(mapped)
+    for at, texts in by_order.items():
+        file, row = at
+        yield PreviewedOrder(
+            at, export.files[file], row, tuple(texts), rows=tuple(sorted([at, *rows.get(at, ())]))
+        )
     for reject in mapped.rejects.to_pylist():
         at = (reject["file"], reject["row"])
         if at == (reject["order_file"], reject["order_row"]):
-            yield PreviewedOrder(
-                at, export.files[at[0]], at[1], (), reject["reason"], reject["column"]
-            )
+            why = (reject["reason"], reject["column"])
+            yield PreviewedOrder(at, export.files[at[0]], at[1], (), *why, tuple(sorted(rows[at])))
+
+
+def _rows_by_order(mapped: Mapped) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """The rejects' rows, and those beside its first row of each accepted order."""
+    rows: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for table in (mapped.members, mapped.rejects):
+        places = (table[name].to_pylist() for name in ("order_file", "order_row", "file", "row"))
+        for order_file, order_row, file, row in zip(*places, strict=True):
+            rows.setdefault((order_file, order_row), []).append((file, row))
+    return rows
 
 
 def _carrying(events: pa.Table, profiles: Profiles) -> "np.typing.NDArray[np.bool_]":

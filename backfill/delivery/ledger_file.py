@@ -1,0 +1,143 @@
+"""The ledger's file: made whole or not at all, checked when it is opened, its failures told."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from backfill.errors import StoppedError, UsageError
+
+_VERSION: Final = 1
+_MARK: Final = 0x4B4C4246  # "KLBF", so that `file` and a later version know the file
+_WAIT_FOR_READERS_S: Final = 10.0
+
+_TABLES: Final = f"""
+    CREATE TABLE batches (
+        id INTEGER PRIMARY KEY, target BLOB NOT NULL, run TEXT NOT NULL, time INTEGER NOT NULL,
+        checksum BLOB NOT NULL, keys BLOB NOT NULL, contents BLOB NOT NULL, carriers BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE metrics (
+        target BLOB NOT NULL, metric TEXT NOT NULL, PRIMARY KEY (target, metric)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE rules (
+        target BLOB NOT NULL, metric TEXT NOT NULL, rule TEXT NOT NULL,
+        PRIMARY KEY (target, metric, rule)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, target BLOB NOT NULL, command TEXT NOT NULL,
+        schema_name TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER,
+        state TEXT NOT NULL, summary TEXT NOT NULL
+    ) STRICT;
+    PRAGMA application_id = {_MARK};
+    PRAGMA user_version = {_VERSION};
+"""
+
+
+def begin(path: Path) -> None:
+    """Make a whole ledger under another name first: an empty file there is always damage.
+
+    SQLite takes an empty file for a new database, and everything would be sent again.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.new")
+    for stale in (unfinished, *_beside(unfinished), *_beside(path)):
+        stale.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(unfinished)) as connection:
+        connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
+        connection.execute("PRAGMA journal_mode = WAL")
+    unfinished.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else the new name may be gone after a power cut
+    finally:
+        os.close(folder)
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    """What SQLite keeps next to a file. Left by one that is gone, it would spoil the new one."""
+    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=_WAIT_FOR_READERS_S,
+        check_same_thread=False,
+    )
+    # With WAL, only FULL waits at each commit until the disk has it.
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def check(path: Path, connection: sqlite3.Connection) -> None:
+    ((mark,),) = connection.execute("PRAGMA application_id")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    if mark == _MARK and version > _VERSION:
+        raise UsageError(
+            f"{path}: written by a newer backfill (version {version}); update this one, or move "
+            "the file away and everything is sent again, which Klaviyo counts once"
+        )
+    ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
+    if mark != _MARK or version != _VERSION or verdict != "ok":
+        raise sqlite3.DatabaseError(verdict)
+
+
+_SURROUNDINGS: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""SQLite's primary codes for what is wrong around the file; all others are the file's own."""
+
+
+@contextmanager
+def translated(path: Path, *, to_write: bool) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as err:
+        if _is_damage(err, path):
+            kind = StoppedError if to_write else UsageError
+            raise kind(
+                f"{path}: the ledger is damaged ({_why(err)}); move it away, with its -wal and "
+                "-shm files, and put a copy of it in its place; without one everything is sent "
+                "again, which Klaviyo counts once as it documents ids"
+            ) from err
+        if to_write:
+            raise StoppedError(
+                f"{path}: the ledger cannot be written ({err}), so nothing more is sent; make "
+                "room or mend the folder, then run the same command to go on"
+            ) from err
+        raise UsageError(
+            f"{path}: the ledger cannot be opened ({err}); make room, mend the folder or end what "
+            "else holds the file, then run the same command"
+        ) from err
+
+
+def _is_damage(err: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> bool:
+    if isinstance(err, OSError):
+        return False
+    code = getattr(err, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK):
+        # A wrong byte in the header makes SQLite think that it is too old to write the file. The
+        # header is not read here: to close the file would drop the locks that SQLite has on it.
+        return os.access(path.parent, os.W_OK)
+    return primary not in _SURROUNDINGS
+
+
+def _why(err: sqlite3.Error | OSError | UnicodeDecodeError) -> str:
+    """On one line, and without the text that is no UTF-8."""
+    if isinstance(err, UnicodeDecodeError) or "UTF-8" in str(err):
+        return "a text in it is no UTF-8"
+    return " ".join(str(err).split())

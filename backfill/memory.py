@@ -1,0 +1,60 @@
+"""A bound on this process's memory for as long as something from elsewhere is computed.
+
+DuckDB's memory_limit does not count the texts and lists of a running expression; Arrow has none.
+"""
+
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+
+class _Memory:
+    """The system's limit on this process's data, in force while somebody is inside ``limited``.
+
+    DuckDB and Arrow then raise what can be told, where the system would kill.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+    @contextmanager
+    def limited(self, more_bytes: int) -> Iterator[None]:
+        """``more_bytes`` over what the process holds now; the first one in decides."""
+        self._enter(more_bytes)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self, more_bytes: int) -> None:
+        with self._lock:
+            self._users += 1
+            held = _held_bytes()
+            if self._users > 1 or held is None:
+                return
+            self._before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+            resource.setrlimit(resource.RLIMIT_DATA, (min([held + more_bytes, *known]), hard))
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users and _held_bytes() is not None:
+                resource.setrlimit(resource.RLIMIT_DATA, self._before)
+
+
+def _held_bytes() -> int | None:
+    """What counts against the limit now; None where the system does not say (no Linux)."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), None)
+
+
+MEMORY: Final = _Memory()

@@ -1,0 +1,225 @@
+"""What a notebook calls: look at a mapping, plan, run, look back at the runs."""
+
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from backfill import limits
+from backfill.delivery.ledger import Ledger
+from backfill.delivery.pace import parse_rate
+from backfill.errors import AskedError, GateError
+from backfill.interrupt import asking_to_stop
+from backfill.judge import Profiles
+from backfill.mapping.constants import check_constants
+from backfill.options import (
+    Account,
+    Ended,
+    Exports,
+    Options,
+    Share,
+    account_of,
+    bounds_of,
+    chosen_profiles,
+    prepare,
+    wire_of,
+)
+from backfill.previewing import preview_orders
+from backfill.report.runs import known_runs
+from backfill.report.summary import Summary
+from backfill.results import Preview, Report
+from backfill.running import Backfill
+from backfill.schema.load import LoadedSchema
+from backfill.schema.load import load_schema as _load
+from backfill.terminal import Bars
+from backfill.wire.interface import Method
+
+STATE = ".backfill"
+
+Export = str | Path | Exports
+"""A path or a glob, several of them, or a frame."""
+
+
+def load_schema(source: str | Path) -> LoadedSchema:
+    """A schema from a file, or from YAML text where ``source`` has a line break.
+
+    Raises SchemaError with all problems at once, each with its line.
+    """
+    loaded = _load(source)
+    check_constants(loaded)
+    return loaded
+
+
+def preview(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    *,
+    limit: int = 3,
+    profiles: Profiles | None = None,
+    until: str | None = None,
+    method: Method = "post",
+    url: str = limits.TRACK_URL,
+) -> Preview:
+    """The first ``limit`` orders, whole: source rows beside payloads, rejects beside reasons.
+
+    Reads the whole export where the schema names an order; its rows may be scattered. Ids that
+    clash show in ``plan``, over the whole export.
+    """
+    loaded = _loaded(schema)
+    opened, bound = prepare(loaded, _exports(export))
+    orders = preview_orders(
+        bound,
+        opened,
+        profiles=chosen_profiles(loaded.schema, profiles),
+        bounds=bounds_of(loaded.schema, until, datetime.now(UTC)),
+        limit=limit,
+        wire=wire_of(method, url),
+    )
+    return Preview(orders, opened, tuple(bound.columns))
+
+
+def plan(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    *,
+    state: str | Path = STATE,
+    url: str = limits.TRACK_URL,
+    key: str = "",
+    profiles: Profiles | None = None,
+    until: str | None = None,
+    method: Method = "post",
+) -> Report:
+    """Read all, send nothing: what a run would do.
+
+    With the account's ``key`` (or a sandbox's ``url``) it leaves out what was delivered before.
+    """
+    account = account_of(url, key, needed=False)
+    options = Options(profiles=profiles, until=until, method=method, hold_plan=True)
+    return _worked(schema, export, state, account, options, Backfill.plan)
+
+
+def run(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    *,
+    state: str | Path = STATE,
+    url: str = limits.TRACK_URL,
+    key: str = "",
+    profiles: Profiles | None = None,
+    until: str | None = None,
+    limit: int | None = None,
+    max_rejects: int | str | None = None,
+    expect: str | None = None,
+    new_ids: bool = False,
+    method: Method = "post",
+    concurrency: int = 16,
+    rate: str | None = None,
+    yes: bool = False,
+) -> Report:
+    """Plan, then deliver what is not delivered yet; run it again to go on.
+
+    An account beyond this machine wants ``yes=True``. An interrupt, or ``limit``, ends it cleanly:
+    the report's ``error`` says so, and its ``summary.left`` how much is left.
+
+    Raises:
+        MendError: schema, export or options; nothing was sent.
+        GateError: too many rejects, another plan than ``expect``, an edited id rule, no yes.
+        StoppedError: Klaviyo stays silent, or the disk is full; run it again.
+        DeniedError: Klaviyo refuses the key or the endpoint.
+    """
+    options = Options(
+        profiles=profiles,
+        until=until,
+        limit=limit,
+        max_rejects=None if max_rejects is None else Share.parse(str(max_rejects)),
+        expect=expect,
+        new_ids=new_ids,
+        method=method,
+        concurrency=concurrency,
+        windows=parse_rate(rate) if rate is not None else None,
+        hold_plan=True,
+    )
+    account = account_of(url, key, needed=True)
+
+    def confirm(_: Summary) -> bool:
+        if yes or account.is_local:
+            return True
+        raise GateError(
+            f"{account.url} is a live account: look at plan(…), then say yes=True; nothing was sent"
+        )
+
+    return _worked(schema, export, state, account, options, Backfill.run, confirm)
+
+
+def runs(state: str | Path = STATE) -> pd.DataFrame:
+    """The runs of a state folder, the newest last. Raises UsageError where there is none."""
+    known = [run | {"summary": dict(run["summary"])} for run in known_runs(Path(state))]
+    columns = ["run", "schema", "state", "started", "ended", *_COUNTS, "next"]
+    rows = [
+        [run[name] if name in run else run["summary"].get(name) for name in columns]
+        for run in known
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    for name in ("started", "ended"):
+        frame[name] = pd.to_datetime(frame[name], utc=True)
+    return frame.astype(dict.fromkeys(_COUNTS, "Int64"))
+
+
+_COUNTS = ("orders", "rejected", "events", "already", "delivered", "refused", "left")
+
+
+def _loaded(schema: LoadedSchema | str | Path) -> LoadedSchema:
+    return schema if isinstance(schema, LoadedSchema) else load_schema(schema)
+
+
+def _exports(export: Export) -> Exports:
+    return [export] if isinstance(export, str | Path) else export
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _bars() -> Bars:
+    """The bar of tqdm for a notebook where one looks and can show it, else that of a terminal."""
+    if "ipykernel" in sys.modules and find_spec("ipywidgets") is not None:
+        return Bars(import_module("tqdm.notebook").tqdm, disable=False)
+    return Bars()
+
+
+def _worked(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    state: str | Path,
+    account: Account,
+    options: Options,
+    work: Callable[[Backfill], Ended],
+    confirm: Callable[[Summary], bool] = lambda _: True,
+) -> Report:
+    stop = threading.Event()
+    with asking_to_stop(stop, _say), _bars() as bars:
+        backfill = Backfill(
+            _loaded(schema),
+            _exports(export),
+            Path(state),
+            account,
+            options,
+            bars.hooks(stop, confirm),
+        )
+        ended = work(backfill)
+    if ended.error is not None and not isinstance(ended.error, AskedError):
+        ended.let_go()
+        raise ended.error
+    delivered = None
+    if ended.summary.state == "stopped":
+        with Ledger.open(backfill.state.ledger, account.target) as ledger:
+            batches = list(ledger.delivered(run_id=ended.summary.run))
+        delivered = pa.Table.from_batches(batches)["key"] if batches else pa.nulls(0, pa.binary(16))
+    folder = backfill.state.run(ended.summary.run)
+    return Report(ended, folder, backfill.export.files, delivered)
