@@ -1,0 +1,281 @@
+"""Exports and folders that somebody hands over in order to do harm."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backfill.errors import ExportError
+from backfill.marks import disarmed, rearmed
+from backfill.sandbox import Sandbox
+from backfill.sources import open_export
+from backfill.sources.packing import Packing, unpacked
+from tests.conftest import Tool
+
+SCHEMA = """name: hostile
+source: {order: [Shop, No]}
+profiles: every
+customer_properties: {$email: Mail, Note: Note}
+events:
+  - event: Placed Order
+    time: At
+    properties: {$event_id: "{Shop}-{No}", Note: Note}
+"""
+HEADER = ["Shop", "No", "Mail", "At", "Note"]
+AT = "2020-01-01T00:00:00Z"
+
+
+def write(tool: Tool, rows: list[list[str]], schema: str = SCHEMA, name: str = "e.csv") -> None:
+    (tool.folder / "s.yaml").write_text(schema, encoding="utf-8")
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([HEADER, *rows])
+    (tool.folder / name).write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def order(number: str, note: str = "", mail: str = "a@x.example", shop: str = "S") -> list[str]:
+    return [shop, number, mail, AT, note]
+
+
+def rejects_of(tool: Tool) -> Path:
+    return max(tool.folder.glob(".backfill/runs/*/rejects.csv"), key=lambda p: p.stat().st_mtime_ns)
+
+
+# cells that a spreadsheet would run -------------------------------------------------------------
+
+CELLS = [
+    pytest.param("=1+1", "'=1+1", id="a formula"),
+    pytest.param("+1+1", "'+1+1", id="a plus"),
+    pytest.param("-1+1", "'-1+1", id="a minus that is no number's"),
+    pytest.param("@SUM(A1)", "'@SUM(A1)", id="an at"),
+    pytest.param("\t=1", "\t'=1", id="a tab before it"),
+    pytest.param("\r=1", "\r'=1", id="a CR before it"),
+    pytest.param(" =1", "' =1", id="a blank before it"),
+    pytest.param("\uff1d1", "'\uff1d1", id="a full-width sign"),
+    pytest.param("a;=1;b", "a;'=1;b", id="one behind another program's delimiter"),
+    pytest.param("a\n=1", "a\n'=1", id="one behind a line end"),
+    pytest.param("'=1", "''=1", id="one that has an apostrophe of its own"),
+    pytest.param("''=1", "'''=1", id="or two"),
+    pytest.param("'90001", "'90001", id="an apostrophe before a zip stays alone"),
+    pytest.param("-5.00", "-5.00", id="a negative number is none"),
+    pytest.param("-1,234.50", "-1,234.50", id="nor is a long one"),
+    pytest.param("+4917012345678", "'+4917012345678", id="a phone number keeps its plus"),
+    pytest.param("a=b", "a=b", id="nor is a sign within"),
+]
+
+
+@pytest.mark.parametrize(("cell", "written"), CELLS)
+def test_a_formula_is_disarmed_and_comes_back(cell: str, written: str):
+    assert (disarmed(cell), rearmed(written)) == (written, cell)
+
+
+@given(st.text(st.sampled_from("=+-@'; ,\t\r\n|x5.\u00a0\uff1d\uff0d"), max_size=9))
+def test_every_cell_comes_back(cell: str):
+    assert rearmed(disarmed(cell)) == cell
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["as it is", "saved by Excel", "tabs"])
+def test_rejects_run_nothing_and_come_back_exactly(tool: Tool, sandbox: Sandbox, delimiter: str):
+    notes = [str(param.values[0]) for param in CELLS]
+    rows = [order(str(at), note, "no address") for at, note in enumerate(notes)]
+    rows[0] += ["=surplus()"]
+    write(tool, rows)
+    tool("plan", "s.yaml", "e.csv", "--url", sandbox.url)
+    with rejects_of(tool).open(encoding="utf-8", newline="") as file:
+        written = list(csv.reader(file))
+    assert [row[8] for row in written[1:]] == [str(param.values[1]) for param in CELLS]
+    assert written[1][9] == "'=surplus()"
+
+    mended = [[cell.replace("no address", "a@x.example") for cell in row[:9]] for row in written]
+    with (tool.folder / "again.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(mended)
+    said = tool("run", "s.yaml", "again.csv", "--url", sandbox.url)
+    assert said.code == 0, said.err
+    landed = {event["event_id"]: event["properties"]["Note"] for event in sandbox.events()}
+    assert landed == {f"S-{at}": note.strip() for at, note in enumerate(notes)}
+
+
+def test_a_header_that_is_a_formula_is_one_in_no_spreadsheet(tool: Tool):
+    write(tool, [order("1", mail="no address")], SCHEMA.replace("Note: Note", "Note: =cmd()"))
+    (tool.folder / "e.csv").write_text("Shop,No,Mail,At,=cmd()\nS,1,no address,x,1\n")
+    tool("plan", "s.yaml", "e.csv")
+    assert rejects_of(tool).read_text().splitlines()[0].endswith(",At,'=cmd()")
+    assert tool("plan", "s.yaml", rejects_of(tool), "--json").summary["reasons"] == {
+        "not_an_email": 1
+    }
+
+
+# names and values -------------------------------------------------------------------------------
+
+
+def test_our_separator_in_a_cell_makes_no_two_orders_one(tool: Tool, sandbox: Sandbox):
+    write(tool, [order("b", "1", shop="a\x1fx"), order("x\x1fb", "2", shop="a"), order("c", "3")])
+    assert tool("run", "s.yaml", "e.csv", "--url", sandbox.url).code == 0
+    assert sorted(event["properties"]["Note"] for event in sandbox.events()) == ["1", "2", "3"]
+
+
+NAMES = [
+    *[
+        "file",
+        "row",
+        "carries",
+        "events",
+        "noted",
+        "o",
+        "pos",
+        "line",
+        "slice",
+        "c0",
+        "key",
+        "_reason",
+        "_file",
+        "_ragged",
+        "_origin",
+    ],
+    *(
+        "select",
+        'a"b',
+        "a'b",
+        "a{b}",
+        "a\nb",
+        "a\tb",
+        "a\x1fb",
+        "$x",
+        "a,b",
+        "a;b",
+        "--",
+        "/* x */",
+    ),
+    *("\u202eright to left", "n" * 5_000, "'; drop table x"),
+]
+
+
+def test_a_column_of_any_name_is_sent_as_it_is(tool: Tool):
+    """Names meet SQL as constants and as c0, c1 …, never as they stand."""
+    leaves = {f"P{at}": {"column": name} for at, name in enumerate(NAMES)}
+    # $ is Klaviyo's own, and YAML's keys are short
+    own = {n: {"column": n} for n in NAMES if not n.startswith("$") and len(n) < 1_000}
+    properties = json.dumps({"$event_id": "{Shop}-{No}", **leaves, **own}, ensure_ascii=False)
+    schema = SCHEMA.replace('{$event_id: "{Shop}-{No}", Note: Note}', properties)
+    (tool.folder / "s.yaml").write_text(schema, encoding="utf-8")
+    cells = [f"cell {at}" for at in range(len(NAMES))]
+    with (tool.folder / "e.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([[*HEADER, *NAMES], [*order("1"), *cells]])
+    with Sandbox() as sandbox:
+        said = tool("run", "s.yaml", "e.csv", "--url", sandbox.url)
+        assert said.code == 0, said.err
+        [event] = sandbox.events()
+    landed = event["properties"]
+    assert [landed[f"P{at}"] for at in range(len(NAMES))] == cells
+    assert [landed[name] for name in own] == [
+        cell for name, cell in zip(NAMES, cells, strict=True) if name in own
+    ]
+
+
+def test_our_separator_in_a_column_s_name_stays_in_its_reason(tool: Tool):
+    name = "At\x1fnight"
+    write(tool, [order("1")], SCHEMA.replace("time: At", 'time: "At\\x1fnight"'))
+    (tool.folder / "e.csv").write_text(f"Shop,No,Mail,{name},Note\nS,1,a@x.example,noon,x\n")
+    assert tool("plan", "s.yaml", "e.csv", "--json").summary["reasons"] == {"not_a_time": 1}
+    with rejects_of(tool).open(encoding="utf-8", newline="") as file:
+        assert [row[1] for row in csv.reader(file)] == ["_column", name]
+
+
+@pytest.mark.parametrize(
+    "name", ["[a].csv", "*.csv", "?.csv", "a\nb.csv", "-x.csv", "=cmd.csv", "a b'\"$(id).csv"]
+)
+def test_a_file_of_any_name_is_that_file(tool: Tool, name: str):
+    write(tool, [order("1", mail="no address")], name=name)
+    (tool.folder / "other.csv").write_text("not,the,file\n")
+    write(tool, [order("1", mail="no address")], name=name)
+    said = tool("plan", "s.yaml", "--json", "--", name)
+    assert said.summary["rows"] == 1, said.err
+    with rejects_of(tool).open(encoding="utf-8", newline="") as file:
+        [_, row] = csv.reader(file)
+    assert rearmed(row[2]) == name
+
+
+# bombs ------------------------------------------------------------------------------------------
+
+BLOCK = b"1,a@x.example,2020-01-01 00:00:00,T-Shirt white,19.90\n" * 20_000
+
+
+def packed_of(packing: str, rows: int) -> bytes:
+    if packing == "zstd":
+        return zstandard.ZstdCompressor().compress(b"a,b,c,d,e\n" + BLOCK * rows)
+    member = gzip.compress(b"a,b,c,d,e\n" + BLOCK * 10)
+    return member if rows < 10 else member + gzip.compress(BLOCK * 10) * (rows // 10 - 1)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+def test_a_bomb_is_refused_with_what_was_measured(tmp_path: Path, packing: str):
+    """1.1 GB in 3 MB and in 0.1 MB; it is left behind the first quarter of a gigabyte."""
+    path = tmp_path / "e.csv"
+    path.write_bytes(packed_of(packing, 1_000))
+    export = open_export([path])
+    read: list[int] = []
+    with pytest.raises(
+        ExportError,
+        match=rf"e\.csv: 25\d,\d+,\d+ bytes came out of .* {packing} data, over \d+ to 1",
+    ) as caught:
+        read.extend(batch.num_rows for batch in export.batches([0]))
+    assert "unpack it yourself and name that file" in str(caught.value)
+    assert sum(read) < 6_000_000
+
+
+@pytest.mark.parametrize(("packing", "level"), [("gzip", 6), ("zstd", 6)])
+def test_the_most_repetitive_honest_export_is_none(tmp_path: Path, packing: Packing, level: int):
+    tail = ",x@x.example,2020-01-01 00:00:00,T-Shirt white,19.90,EUR,paid" + "," * 70 + "\n"
+    content = "".join(f"{number}{tail}" for number in range(400_000)).encode()
+    pack = zstandard.ZstdCompressor(level).compress
+    (path := tmp_path / "e").write_bytes(
+        gzip.compress(content, level) if packing == "gzip" else pack(content)
+    )
+    came = unpacked(path, "e", packing, bomb_bytes=25_000_000)
+    assert sum(map(len, came)) == len(content)
+
+
+def test_noise_before_a_bomb_does_not_hide_it(tmp_path: Path):
+    noise = np.random.default_rng(1).bytes(1_000_000)
+    (path := tmp_path / "e").write_bytes(gzip.compress(noise) + gzip.compress(bytes(60_000_000)))
+    with pytest.raises(ExportError, match="over 150 to 1"):
+        list(unpacked(path, "e", "gzip", bomb_bytes=20_000_000))
+
+
+def coded(cells: list[str], codes: "np.typing.NDArray[np.int32]") -> pa.Table:
+    return pa.table({"a": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(cells))})
+
+
+@pytest.mark.parametrize(
+    ("cells", "codes", "message"),
+    [
+        pytest.param(
+            ["x"], np.zeros(12_000_000, np.int32), "12,000,000 rows stand out of", id="rows"
+        ),
+        pytest.param(
+            ["x" * 900_000], np.zeros(20_000, np.int32), "bytes of text came out of", id="text"
+        ),
+        pytest.param(
+            ["x" * 900_000, "y"],
+            np.concatenate([np.ones(5_000, np.int32), np.zeros(50_000, np.int32)]),
+            "over 2 GB of text|in one piece came|bytes of text came",
+            id="text behind rows that are short",
+        ),
+    ],
+)
+def test_a_parquet_bomb_is_refused(
+    tmp_path: Path, cells: list[str], codes: "np.typing.NDArray[np.int32]", message: str
+):
+    pq.write_table(coded(cells, codes), path := tmp_path / "e.parquet")
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(ExportError, match=message):
+        for _ in open_export([path]).batches([0]):
+            pass
