@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test fast bench clean
+.PHONY: demo test fast bench soak clean
 
 demo: $(READY)
 	@$(BIN)/backfill demo
@@ -21,6 +21,9 @@ fast: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+soak: $(READY)
+	$(BIN)/python -m tests.faults --count 1000
 
 $(READY): pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "backfill needs Python 3.11 or newer; say make PYTHON=python3.12")'
