@@ -217,3 +217,13 @@ def test_a_changed_byte_is_found_or_changes_nothing(full, tmp_path_factory, plac
 
     with suppress(MendError):
         assert read_all(path) == list(range(3_000))
+
+
+def test_what_is_recorded_waits_for_the_disk(path):
+    """A kill does not tell: only a power cut loses what the system holds and the disk has not."""
+    with Ledger.open(path, HERE) as ledger:
+        found = [
+            ledger._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous")
+        ]
+    assert found == ["wal", 2]  # FULL: with WAL, NORMAL would sync at checkpoints alone
