@@ -206,7 +206,7 @@ class Report:
     def refusals(self) -> pd.DataFrame:
         """What Klaviyo turned down, a row an event, by the hash of its key."""
         lines = self._folder.refusals.read_text("utf-8").splitlines() if self._refused else []
-        names = ["key", "metric", "status", "reason", "detail"]
+        names = ["key", "metric", "status", "code", "detail"]
         return pd.DataFrame([json.loads(line) for line in lines], columns=names)
 
     @property

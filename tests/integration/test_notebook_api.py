@@ -212,3 +212,14 @@ def test_reprs_name_nobody(state):
         ]
     assert "shop.example" not in str(said)
     assert "QWERTZ" not in str(said)
+
+
+def test_what_klaviyo_refuses_is_a_frame_too(state):
+    """A sandbox whose clock stands more than a year back takes the later order for the future."""
+    with Sandbox(clock=lambda: 1_546_300_800.0 + 40 * 86_400) as sandbox:
+        ran = bf.run(SCHEMA, FRAME, url=sandbox.url, state=state)
+    assert (ran.summary.delivered, ran.summary.refused, ran.error) == (1, 1, None)
+    assert ran.refusals[["metric", "status", "code"]].to_numpy().tolist() == [
+        ["Placed Order", 200, "answered-no"]
+    ]
+    assert ran.events["state"].tolist() == ["delivered", "refused"]
