@@ -9,6 +9,8 @@ import pytest
 from backfill.sandbox import Sandbox
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 ORDERS = """
 name: careful
 source: {order: No, line: [Item, Price]}

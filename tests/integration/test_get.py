@@ -16,6 +16,8 @@ from backfill.wire.interface import Reply
 from backfill.wire.track import TrackGet
 from tests.conftest import Said, Tool
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 name: by-get
 source: {order: No, line: [Item]}

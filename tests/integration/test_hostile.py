@@ -21,6 +21,8 @@ from backfill.sources import open_export
 from backfill.sources.packing import Packing, unpacked
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """name: hostile
 source: {order: [Shop, No]}
 profiles: every

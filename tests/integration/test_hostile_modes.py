@@ -11,6 +11,8 @@ from backfill.sandbox import Sandbox
 from tests.conftest import Tool, environment
 from tests.integration.test_hostile import order, write
 
+pytestmark = pytest.mark.slow
+
 
 def modes_under(folder: Path) -> dict[str, str]:
     """What is not 0600 (a file) or 0700 (a folder)."""

@@ -15,6 +15,8 @@ from backfill.wire.interface import Reply
 from backfill.wire.track import Track
 from tests.integration.test_delivery_client import OWN_CERTIFICATE
 
+pytestmark = pytest.mark.slow
+
 TRACK = Track("aB3xYz")
 BODY = b"data=planted"
 

@@ -16,6 +16,8 @@ from backfill.schema.expression import ExpressionError, parse_expression, result
 from backfill.schema.load import load_schema
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 GOOD = """name: shop
 customer_properties: {$email: Mail}
 events:

@@ -21,6 +21,8 @@ from backfill.schema.load import load_schema
 from backfill.wire.track import Track, TrackGet
 from tests.conftest import Said, Tool
 
+pytestmark = pytest.mark.slow
+
 KEY = "PLNTKY"
 MARKERS = ("planted.mail", "secret.example", "3239169023", "Plantina", "Markerson", "ORD-PLANTED")
 HOLDERS = ("rejects.csv", "plan")

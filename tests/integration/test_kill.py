@@ -10,6 +10,8 @@ from backfill.event import key
 from backfill.sandbox import Faults, Sandbox
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 KILLS = 10
 ORDERS = 3_000
 IN_FLIGHT = 500 + 200 + 2 * 16
@@ -48,7 +50,6 @@ def write_export(path: Path) -> None:
     path.write_text("\n".join(["No,Email,Name,At,Total", *rows]) + "\n")
 
 
-@pytest.mark.slow
 def test_ten_kills_lose_nothing_and_double_nothing(tool: Tool):
     (tool.folder / "s.yaml").write_text(SCHEMA)
     write_export(tool.folder / "e.csv")

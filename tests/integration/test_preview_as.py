@@ -17,6 +17,8 @@ from backfill.previewing_text import curl_lines, js_lines, json_lines, table_lin
 from backfill.sandbox import Sandbox
 from tests.conftest import Said, Tool, environment
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 name: shown
 source: {order: No}
