@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -23,9 +23,11 @@ from backfill import limits
 from backfill.errors import BackfillError, DeniedError, GateError, StoppedError, UsageError
 
 if TYPE_CHECKING:
-    from backfill.options import Account, Ended, Options
+    from backfill.accounts import Account, Keys
+    from backfill.options import Ended, Options
     from backfill.report.summary import Summary
     from backfill.running import Backfill
+    from backfill.wire.interface import Api, Method
 
 app = typer.Typer(
     name="backfill",
@@ -42,8 +44,10 @@ _INTERRUPTED: Final = 130
 """What typer makes of a KeyboardInterrupt."""
 
 
-class Api(StrEnum):
+class ApiChoice(StrEnum):
     track = "track"
+    events = "events"
+    bulk = "bulk"
 
 
 class MethodChoice(StrEnum):
@@ -58,6 +62,11 @@ class As(StrEnum):
     js = "js"
 
 
+class RepeatsChoice(StrEnum):
+    discard = "discard"
+    refuse = "refuse"
+
+
 class ProfilesChoice(StrEnum):
     newest = "newest"
     none = "none"
@@ -70,7 +79,20 @@ ExportFiles = Annotated[
     typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
 ApiOption = Annotated[
-    Api, typer.Option("--api", help="The API to post to; Track is the only one so far.")
+    ApiChoice | None,
+    typer.Option(
+        "--api",
+        help="bulk (Bulk Create Events, for a private key), events (one event a request) or track "
+        "(for a public key; retired for live accounts). The kind of key tells.",
+    ),
+]
+AccountOption = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        help="The account's public key, where the private key may not read it.",
+    ),
 ]
 MethodOption = Annotated[
     MethodChoice,
@@ -173,6 +195,7 @@ def preview(
         ),
     ] = As.table,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
+    api: ApiOption = None,
     method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
@@ -181,30 +204,42 @@ def preview(
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from datetime import UTC, datetime
 
-    from backfill.options import bounds_of, chosen_profiles, endpoint_of, prepare, wire_of
+    from backfill.accounts import Account, api_of, min_time_s, wire_of
+    from backfill.options import bounds_of, chosen_profiles, prepare
     from backfill.previewing import preview_orders
     from backfill.previewing_text import curl_lines, js_lines, json_lines, table_lines
     from backfill.schema.load import load_schema
+    from backfill.wire.track import Track
 
     loaded = load_schema(schema)
     chosen = chosen_profiles(loaded.schema, profiles.value if profiles else None)
-    export, bound = prepare(loaded, exports)
-    bounds = bounds_of(loaded.schema, until, datetime.now(UTC))
-    wire = wire_of(method.value, url)
+    account = Account(url, "", api_of(_keys(), api.value if api else None))
+    export, bound = prepare(loaded, exports, account.api)
+    earliest_s = min_time_s(account.api)
+    bounds = bounds_of(loaded.schema, until, datetime.now(UTC), min_time_s=earliest_s)
+    wire = wire_of(account, _method(account.api, method))
     _say("note: clashing ids and each person's newest event show over the whole export: see plan")
     if form is As.js:
         _say(
             "note: the front-end form says neither who nor when: it is for the visitor whom "
             "Klaviyo's cookie names, and for now"
         )
-    orders = preview_orders(bound, export, profiles=chosen, bounds=bounds, limit=limit, wire=wire)
+    orders = preview_orders(
+        bound,
+        export,
+        profiles=chosen,
+        bounds=bounds,
+        limit=limit,
+        wire=wire,
+        shown=Track() if form in (As.table, As.js) else wire,
+    )
     match form:
         case As.table:
             lines = table_lines(orders, shutil.get_terminal_size().columns)
         case As.json:
             lines = json_lines(orders)
         case As.curl:
-            lines = curl_lines(orders, endpoint_of(url), method.value)
+            lines = curl_lines(orders, _pasted(account.api, method, url))
         case As.js:
             lines = js_lines(orders)
     for line in lines:
@@ -215,7 +250,8 @@ def preview(
 def plan(
     schema: SchemaFile,
     exports: ExportFiles,
-    api: ApiOption = Api.track,  # noqa: ARG001 - the only one so far
+    api: ApiOption = None,
+    account: AccountOption = None,
     method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
@@ -236,11 +272,11 @@ def plan(
         profiles=profiles.value if profiles else None,
         until=until,
         max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
-        method=method.value,
+        method=_method(_api(api), method),
         keep_plan=keep_plan,
     )
-    account = _account(url, needed=False)
-    with _at_work(schema, exports, state, account, options) as work:
+    found = _account(url, api, account, needed=False)
+    with _at_work(schema, exports, state, found, options) as work:
         ended = work.plan()
     _report(ended, state, json_=json_)
     raise typer.Exit(_losses(ended, options))
@@ -250,7 +286,8 @@ def plan(
 def run(
     schema: SchemaFile,
     exports: ExportFiles,
-    api: ApiOption = Api.track,  # noqa: ARG001 - the only one so far
+    api: ApiOption = None,
+    account: AccountOption = None,
     method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
@@ -270,6 +307,21 @@ def run(
         str | None,
         typer.Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute."),
     ] = None,
+    quota: Annotated[
+        str,
+        typer.Option(
+            "--quota",
+            metavar="N%",
+            help="The share of the allowed requests to use; the rest is left to live integrations.",
+        ),
+    ] = "100%",
+    trigger_flows: Annotated[
+        bool,
+        typer.Option(
+            "--trigger-flows",
+            help="Let old orders start the account's live flows: customers get mails of them.",
+        ),
+    ] = False,
     expect: Annotated[
         str | None, typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
     ] = None,
@@ -283,7 +335,7 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
-    from backfill.delivery.pace import parse_rate
+    from backfill.delivery.pace import Quota, parse_rate
     from backfill.options import Options, Share
 
     options = Options(
@@ -293,15 +345,17 @@ def run(
         max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
         expect=expect,
         new_ids=new_ids,
-        method=method.value,
+        method=_method(_api(api), method),
+        backfill=not trigger_flows,
+        quota=Quota.parse(quota),
         keep_plan=keep_plan,
         concurrency=concurrency,
         windows=parse_rate(rate) if rate is not None else None,
     )
-    account = _account(url, needed=True)
-    with _at_work(schema, exports, state, account, options, yes=yes) as work:
+    found = _account(url, api, account, needed=True)
+    with _at_work(schema, exports, state, found, options, yes=yes) as work:
         ended = work.run()
-    asked = ended.summary.state == "gated" and not account.is_local  # it showed the plan
+    asked = ended.summary.state == "gated" and not found.is_local  # it showed the plan
     _report(ended, state, json_=json_, silent=asked)
     if ended.error is not None:
         _say_next(ended)
@@ -337,11 +391,45 @@ def _report(ended: "Ended", state: Path, *, json_: bool, silent: bool = False) -
         typer.echo(json.dumps(ended.summary.as_dict(), ensure_ascii=False))
 
 
-def _account(url: str, *, needed: bool) -> "Account":
-    """The account to post to; the environment is read here alone."""
-    from backfill.options import account_of
+def _pasted(api: "Api", method: MethodChoice, url: str) -> "Callable[[str], str]":
+    """How one payload becomes a line for a shell."""
+    from backfill.accounts import endpoint_of
+    from backfill.wire.pasted import curl, curl_json_api
 
-    return account_of(url, os.environ.get("KLAVIYO_PUBLIC_KEY", ""), needed=needed)
+    if api == "track":
+        target = endpoint_of(url)
+        return lambda payload: curl(payload, target, method.value)
+    path = limits.BULK_PATH if api == "bulk" else limits.EVENTS_PATH
+    target = endpoint_of(url, path)
+    return lambda payload: curl_json_api(payload, target)
+
+
+def _keys(name: str | None = None) -> "Keys":
+    """The environment is read here alone."""
+    from backfill.accounts import Keys
+
+    public, private = (
+        os.environ.get(f"KLAVIYO_{kind}_KEY", "").strip() for kind in ("PUBLIC", "PRIVATE")
+    )
+    return Keys(public, private, name)
+
+
+def _api(asked: ApiChoice | None) -> "Api":
+    from backfill.accounts import api_of
+
+    return api_of(_keys(), asked.value if asked else None)
+
+
+def _method(api: "Api", asked: MethodChoice) -> "Method":
+    if api != "track" and asked is MethodChoice.get:
+        raise UsageError(f"--method get is for --api track; {api} knows POST alone")
+    return asked.value
+
+
+def _account(url: str, api: ApiChoice | None, name: str | None, *, needed: bool) -> "Account":
+    from backfill.accounts import account_of
+
+    return account_of(url, _keys(name), _api(api), needed=needed)
 
 
 @contextmanager
@@ -363,23 +451,28 @@ def _at_work(
     stop = threading.Event()
     command = ["backfill", *sys.argv[1:]]
     with asking_to_stop(stop, _say), Bars() as bars:
-        hooks = bars.hooks(stop, lambda summary: _confirmed(summary, account, yes=yes))
+        hooks = bars.hooks(
+            stop, lambda summary, remarks: _confirmed(summary, remarks, account, yes=yes)
+        )
         loaded = load_schema(schema)
         yield Backfill(loaded, exports, state, account, options, hooks, command)
 
 
-def _confirmed(summary: "Summary", account: "Account", *, yes: bool) -> bool:
+def _confirmed(
+    summary: "Summary", remarks: "Callable[[], Sequence[str]]", account: "Account", *, yes: bool
+) -> bool:
     """Loopback needs no yes; beyond it a person, or --yes, has to say it."""
     if account.is_local:
         return True
     from backfill.report.text import lines
 
-    for line in lines(summary):
+    for line in (*lines(summary), *remarks()):
         _say(line)
-    _say(
-        "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks the "
-        "key, so a wrong one looks like success"
-    )
+    if account.api == "track":
+        _say(
+            "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks "
+            "the key, so a wrong one looks like success"
+        )
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -399,6 +492,43 @@ def _says_yes(question: str) -> bool:
         return False
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@app.command()
+def verify(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    url: UrlOption = limits.TRACK_URL,
+    profiles: ProfilesOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    resend: Annotated[
+        bool,
+        typer.Option(
+            "--resend", help="Strike what is missing from the ledger: the next run sends it."
+        ),
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
+    from dataclasses import replace
+
+    from backfill.accounts import account_of
+    from backfill.options import Options
+    from backfill.report.verified import as_dict, lines
+
+    options = Options(profiles=profiles.value if profiles else None, until=until)
+    reading = account_of(url, _keys(account), "bulk", needed=True)  # by the private key
+    found = replace(reading, api=_api(api))
+    with _at_work(schema, exports, state, found, options) as work:
+        _, verified = work.verify(resend=resend)
+    for line in lines(verified):
+        _say(line)
+    if json_:
+        typer.echo(json.dumps(as_dict(verified), ensure_ascii=False))
+    raise typer.Exit(FINISHED_WITH_LOSSES if verified.missing else 0)
 
 
 @app.command()
@@ -433,9 +563,20 @@ def sandbox(
     rate_limits: Annotated[
         bool, typer.Option("--rate-limits", help="Klaviyo's windows, with 429.")
     ] = False,
+    repeats: Annotated[
+        RepeatsChoice,
+        typer.Option("--repeats", help="What Bulk Create Events does with an event it has had."),
+    ] = RepeatsChoice.discard,
+    visible_after: Annotated[
+        float,
+        typer.Option(
+            "--visible-after", min=0.0, metavar="SECONDS", help="When queries find an event."
+        ),
+    ] = 0.0,
 ) -> None:
     """Run a local Klaviyo to send to; the first line of stdout is JSON with its url."""
     from backfill.sandbox import FaultsError, StoreError, serve
+    from backfill.sandbox.behaviour import Behaviour
 
     def ready(url: str) -> None:
         typer.echo(json.dumps({"url": url}))
@@ -443,7 +584,8 @@ def sandbox(
         _say(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
 
     try:
-        serve(port, store, faults, rate_limits=rate_limits, ready=ready)
+        behaviour = Behaviour(repeats.value, visible_after)
+        serve(port, store, faults, rate_limits=rate_limits, behaviour=behaviour, ready=ready)
     except (FaultsError, StoreError) as error:
         raise UsageError(str(error)) from error
     except OSError as error:

@@ -11,6 +11,7 @@
     │   └── StoppedError      the other side stays silent
     │       └── AskedError    a person said stop, or how many
     └── DeniedError           Klaviyo refuses the key or the endpoint       exit code 5
+        └── ScopeError        the key may not do just this
 
 A bad row is no error: it is a reject, a value that is counted and written down. No message
 holds a key, an e-mail address, a phone number or a name.
@@ -63,6 +64,10 @@ class AskedError(StoppedError):
 
 class DeniedError(BackfillError):
     exit_code = 5
+
+
+class ScopeError(DeniedError):
+    pass
 
 
 @dataclass(frozen=True, slots=True)

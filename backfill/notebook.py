@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,23 +12,22 @@ import pandas as pd
 import pyarrow as pa
 
 from backfill import limits
+from backfill.accounts import Account, Keys, account_of, api_of, wire_of
 from backfill.delivery.ledger import Ledger
-from backfill.delivery.pace import parse_rate
+from backfill.delivery.pace import Quota, parse_rate
 from backfill.errors import AskedError, GateError
 from backfill.interrupt import asking_to_stop
 from backfill.judge import Profiles
 from backfill.mapping.constants import check_constants
 from backfill.options import (
-    Account,
+    Confirm,
     Ended,
     Exports,
     Options,
     Share,
-    account_of,
     bounds_of,
     chosen_profiles,
     prepare,
-    wire_of,
 )
 from backfill.previewing import preview_orders
 from backfill.report.runs import known_runs
@@ -38,7 +37,7 @@ from backfill.running import Backfill
 from backfill.schema.load import LoadedSchema
 from backfill.schema.load import load_schema as _load
 from backfill.terminal import Bars
-from backfill.wire.interface import Method
+from backfill.wire.interface import Api, Method
 
 STATE = ".backfill"
 
@@ -79,7 +78,7 @@ def preview(
         profiles=chosen_profiles(loaded.schema, profiles),
         bounds=bounds_of(loaded.schema, until, datetime.now(UTC)),
         limit=limit,
-        wire=wire_of(method, url),
+        wire=wire_of(Account(url, ""), method),
     )
     return Preview(orders, opened, tuple(bound.columns))
 
@@ -91,17 +90,21 @@ def plan(
     state: str | Path = STATE,
     url: str = limits.TRACK_URL,
     key: str = "",
+    private_key: str = "",
+    account: str | None = None,
+    api: Api | None = None,
     profiles: Profiles | None = None,
     until: str | None = None,
     method: Method = "post",
 ) -> Report:
     """Read all, send nothing: what a run would do.
 
-    With the account's ``key`` (or a sandbox's ``url``) it leaves out what was delivered before.
+    With the account's key (or a sandbox's ``url``) it leaves out what was delivered before.
     """
-    account = account_of(url, key, needed=False)
+    keys = Keys(key, private_key, account)
+    found = account_of(url, keys, api_of(keys, api), needed=False)
     options = Options(profiles=profiles, until=until, method=method, hold_plan=True)
-    return _worked(schema, export, state, account, options, Backfill.plan)
+    return _worked(schema, export, state, found, options, Backfill.plan)
 
 
 def run(
@@ -111,6 +114,9 @@ def run(
     state: str | Path = STATE,
     url: str = limits.TRACK_URL,
     key: str = "",
+    private_key: str = "",
+    account: str | None = None,
+    api: Api | None = None,
     profiles: Profiles | None = None,
     until: str | None = None,
     limit: int | None = None,
@@ -120,10 +126,14 @@ def run(
     method: Method = "post",
     concurrency: int = 16,
     rate: str | None = None,
+    quota: str = "100%",
+    trigger_flows: bool = False,
     yes: bool = False,
 ) -> Report:
     """Plan, then deliver what is not delivered yet; run it again to go on.
 
+    A ``private_key`` (pk_…) means today's API, a public ``key`` Track's; ``api`` overrides.
+    ``trigger_flows`` lets old orders start the account's live flows: customers get mails of them.
     An account beyond this machine wants ``yes=True``. An interrupt, or ``limit``, ends it cleanly:
     the report's ``error`` says so, and its ``summary.left`` how much is left.
 
@@ -143,18 +153,23 @@ def run(
         method=method,
         concurrency=concurrency,
         windows=parse_rate(rate) if rate is not None else None,
+        quota=Quota.parse(quota),
+        backfill=not trigger_flows,
         hold_plan=True,
     )
-    account = account_of(url, key, needed=True)
+    keys = Keys(key, private_key, account)
+    found = account_of(url, keys, api_of(keys, api), needed=True)
 
-    def confirm(_: Summary) -> bool:
-        if yes or account.is_local:
+    def confirm(_: Summary, remarks: Callable[[], Sequence[str]]) -> bool:
+        if yes or found.is_local:
             return True
+        for line in remarks():
+            _say(line)
         raise GateError(
-            f"{account.url} is a live account: look at plan(…), then say yes=True; nothing was sent"
+            f"{found.url} is a live account: look at plan(…), then say yes=True; nothing was sent"
         )
 
-    return _worked(schema, export, state, account, options, Backfill.run, confirm)
+    return _worked(schema, export, state, found, options, Backfill.run, confirm)
 
 
 def runs(state: str | Path = STATE) -> pd.DataFrame:
@@ -200,7 +215,7 @@ def _worked(
     account: Account,
     options: Options,
     work: Callable[[Backfill], Ended],
-    confirm: Callable[[Summary], bool] = lambda _: True,
+    confirm: Confirm = lambda _, __: True,
 ) -> Report:
     stop = threading.Event()
     with asking_to_stop(stop, _say), _bars() as bars:

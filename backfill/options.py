@@ -9,32 +9,28 @@ from pathlib import Path
 from typing import Final, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
-import httpx
 import pandas as pd
 import pyarrow as pa
 
 from backfill import limits
-from backfill.delivery.endpoint import base_url, is_loopback
-from backfill.delivery.ledger import Target
-from backfill.delivery.pace import Window
+from backfill.delivery.pace import Quota, Window
 from backfill.delivery.run import Delivery
-from backfill.errors import BackfillError, UsageError
+from backfill.errors import BackfillError, SchemaError, UsageError
 from backfill.judge import Profiles
 from backfill.mapping.compile import Bounds
 from backfill.planning import Plan
 from backfill.report.summary import Summary
+from backfill.schema.api import api_problems
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.sources.export import Export, open_export
 from backfill.sources.part import Reading
-from backfill.wire.interface import Method, Wire
-from backfill.wire.track import SHOWN_TOKEN, Track, TrackGet
+from backfill.wire.interface import Api, Method
 
 Exports: TypeAlias = Sequence[str | Path] | pd.DataFrame | pa.Table
 
-LOCAL_KEY: Final = "LOCAL1"
-"""Stands for a public key where a sandbox on this machine needs none."""
+ALL: Final = Quota()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,43 +58,6 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Where events go, and with which key; a key is shown nowhere."""
-
-    url: str
-    key: str = field(repr=False)
-
-    @property
-    def target(self) -> Target:
-        return Target(self.url, self.key)
-
-    @property
-    def is_local(self) -> bool:
-        return is_loopback(httpx.URL(base_url(self.url)).host)
-
-
-def account_of(url: str, key: str, *, needed: bool) -> Account:
-    """The account to post to; a sandbox on this machine needs no key.
-
-    Without a key where none is ``needed``, nobody knows what was delivered. Raises UsageError.
-    """
-    key = key.strip()
-    if not key and Account(url, LOCAL_KEY).is_local:
-        return Account(url, LOCAL_KEY)
-    if not key and needed:
-        raise UsageError(
-            "KLAVIYO_PUBLIC_KEY is not set (key= in Python): the account's public key, six "
-            "characters"
-        )
-    if key and (len(key) != limits.PUBLIC_KEY_CHARS or not (key.isascii() and key.isalnum())):
-        raise UsageError(
-            "KLAVIYO_PUBLIC_KEY is no public key: six letters and digits "
-            "(a private key pk_… is not for the Track API)"
-        )
-    return Account(url, key)
-
-
-@dataclass(frozen=True, slots=True)
 class Options:
     """What a person can ask of a run beside schema and export."""
 
@@ -116,6 +75,14 @@ class Options:
     concurrency: int = 16
     windows: tuple[Window, ...] | None = None
     """None is what the API documents."""
+    quota: Quota = ALL
+    """The share of what the API allows that the run may use."""
+    backfill: bool = True
+    """Old orders start no flows. Not for Track, which has no such thing."""
+
+
+Confirm: TypeAlias = Callable[[Summary, Callable[[], Sequence[str]]], bool]
+"""Says yes to a plan; what it is given to call asks the account about the plan's metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +92,7 @@ class Hooks:
     on_rows: Callable[[int], None] = lambda _: None
     on_plan: Callable[[Summary], None] = lambda _: None
     on_progress: Callable[[Delivery], None] = lambda _: None
-    confirm: Callable[[Summary], bool] = lambda _: True
+    confirm: Confirm = lambda _, __: True
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -140,23 +107,12 @@ class Ended:
     """Call this when the plan's files are not looked at any more, where ``hold_plan`` was said."""
 
 
-def endpoint_of(url: str) -> str:
-    """Where requests go, in full. Raises UsageError where the URL may not be posted to."""
-    return str(httpx.URL(base_url(url) + limits.TRACK_PATH))
-
-
-def wire_of(method: Method, url: str, key: str = SHOWN_TOKEN) -> Wire:
-    """How events go to ``url``; without a key, for what is only planned or shown.
-
-    Raises UsageError where the URL may not be posted to.
-    """
-    if method == "get":
-        return TrackGet(endpoint_of(url), key)
-    return Track(key)
-
-
-def prepare(loaded: LoadedSchema, exports: Exports) -> tuple[Export, BoundSchema]:
+def prepare(
+    loaded: LoadedSchema, exports: Exports, api: Api = "track"
+) -> tuple[Export, BoundSchema]:
     """Raises ExportError, SchemaError."""
+    if problems := api_problems(loaded, api):
+        raise SchemaError(problems)
     source = loaded.schema.source
     reading = Reading(
         delimiter=source.delimiter,
@@ -185,10 +141,12 @@ def chosen_profiles(schema: Schema, asked: Profiles | None) -> Profiles:
     )
 
 
-def bounds_of(schema: Schema, until: str | None, now: datetime) -> Bounds:
+def bounds_of(
+    schema: Schema, until: str | None, now: datetime, *, min_time_s: int = limits.TRACK_MIN_TIME_S
+) -> Bounds:
     latest = int(now.timestamp()) + limits.MAX_FUTURE_S
     until_s = None if until is None else _until_s(schema, until)
-    return Bounds(limits.TRACK_MIN_TIME_S, latest, until_s)
+    return Bounds(min_time_s, latest, until_s)
 
 
 def _until_s(schema: Schema, until: str) -> int:

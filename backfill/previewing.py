@@ -44,12 +44,14 @@ def preview_orders(
     bounds: Bounds,
     limit: int,
     wire: Wire = BY_POST,
+    shown: Wire | None = None,
 ) -> list[PreviewedOrder]:
     """The first ``limit`` orders that stand in the export, with all their rows, wherever they are.
 
     Reads the whole export where the schema names an order: its rows may be scattered. Whether an
     event carries the person's attributes is decided among the previewed events alone.
     """
+    shown = shown or wire
     program = compile_schema(bound, export.temporal, bounds, attributes=profiles != "none")
     rows = _first_orders(export, program, limit)
     if rows is None:
@@ -59,7 +61,7 @@ def preview_orders(
         mapped = within_limits(mapper.map(rows), wire, carries=profiles != "none")
     finally:
         mapper.close()
-    return sorted(_orders(mapped, export, profiles, wire), key=lambda order: order.at)[:limit]
+    return sorted(_orders(mapped, export, profiles, shown), key=lambda order: order.at)[:limit]
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:

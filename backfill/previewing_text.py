@@ -1,7 +1,7 @@
 """Previewed orders as lines to read, to feed to a program, or to paste."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, Final
@@ -9,8 +9,7 @@ from unicodedata import combining, east_asian_width
 
 from backfill.mapping.reasons import REASONS
 from backfill.previewing import PreviewedOrder
-from backfill.wire.interface import Method
-from backfill.wire.pasted import HTML, curl, learnq
+from backfill.wire.pasted import HTML, learnq
 from backfill.wire.plain import plain, plain_json
 
 _QUOTE: Final = "'"
@@ -29,13 +28,13 @@ def json_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
             yield f'{head}, "reject": {_json(why)}}}'
 
 
-def curl_lines(orders: Iterable[PreviewedOrder], url: str, method: Method) -> Iterator[str]:
+def curl_lines(orders: Iterable[PreviewedOrder], pasted: Callable[[str], str]) -> Iterator[str]:
     """A command for each event that sends it; places and rejects as comments."""
     for order in orders:
         # In quotes, because zsh at a prompt takes a comment for a command.
         yield f"# '{plain(_place(order) + _fate(order), spoiling=_QUOTE)}'"
         for payload in order.payloads:
-            yield curl(payload, url, method)
+            yield pasted(payload)
 
 
 def js_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:

@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backfill.accounts import WINDOWS, Account, least_requests, min_time_s, wire_of
 from backfill.delivery.ledger import Ledger, Run
 from backfill.delivery.lock import hold
+from backfill.delivery.reading import Reader
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
 from backfill.errors import AgainError, AskedError, BackfillError, GateError, StoppedError
 from backfill.judge import Known
+from backfill.metrics import lines, standings
 from backfill.options import (
-    Account,
     Ended,
     Exports,
     Hooks,
@@ -25,7 +27,6 @@ from backfill.options import (
     bounds_of,
     chosen_profiles,
     prepare,
-    wire_of,
 )
 from backfill.planning import Plan, make_plan
 from backfill.report.html import whole_page
@@ -35,6 +36,7 @@ from backfill.report.summary import State as SummaryState
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import LoadedSchema
 from backfill.state import RunFolder, State
+from backfill.verify import Verified, verify
 
 
 class Backfill:
@@ -58,8 +60,11 @@ class Backfill:
         # a name that is no UTF-8 text comes from the system in surrogates
         self.command = os.fsencode(shlex.join(command)).decode("utf-8", "backslashreplace")
         self.profiles = chosen_profiles(loaded.schema, options.profiles)
-        self.bounds = bounds_of(loaded.schema, options.until, datetime.now(UTC))
-        self.export, self.bound = prepare(loaded, exports)
+        earliest_s = min_time_s(account.api)
+        self.bounds = bounds_of(
+            loaded.schema, options.until, datetime.now(UTC), min_time_s=earliest_s
+        )
+        self.export, self.bound = prepare(loaded, exports, account.api)
         self._began = time.monotonic()
 
     def plan(self) -> Ended:
@@ -69,6 +74,22 @@ class Backfill:
     def run(self) -> Ended:
         """Plans, asks the gates, delivers. Raises what stops it before its plan is made."""
         return self._noted(self._run)
+
+    def verify(self, *, resend: bool = False) -> tuple[Ended, Verified]:
+        """Plans, sends nothing, and asks the account whether what was delivered is there."""
+        found: list[Verified] = []
+
+        def work(folder: RunFolder, ledger: Ledger) -> Ended:
+            ended = self._plan_only(folder, ledger)
+            with Reader(self.account.url, self.account.key, stop=self.hooks.stop) as reader:
+                files, now_s = self.export.files, _now()
+                answer = verify(ended.plan, reader, ledger, files=files, now_s=now_s, resend=resend)
+            folder.log("verified", missing=answer.missing, struck=answer.struck)
+            found.append(answer)
+            return ended
+
+        ended = self._noted(work)
+        return ended, found[0]
 
     def _noted(self, work: Callable[[RunFolder, Ledger], Ended]) -> Ended:
         """Do it as a run of the state folder: locked, written down, its plan taken away."""
@@ -115,7 +136,7 @@ class Backfill:
             folder.plan,
             profiles=self.profiles,
             bounds=self.bounds,
-            limits=wire_of(self.options.method, self.account.url),
+            limits=wire_of(self.account, self.options.method),
             known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             on_rows=self._on_rows,
         )
@@ -171,9 +192,16 @@ class Backfill:
                 f"{options.max_rejects}; nothing was sent"
             )
         rules = self._rules(plan, ledger)
-        if plan.to_send and not self.hooks.confirm(planned):
+        if plan.to_send and not self.hooks.confirm(planned, lambda: self._remarks(planned)):
             raise GateError("not confirmed; nothing was sent")
         return rules
+
+    def _remarks(self, planned: Summary) -> tuple[str, ...]:
+        """What the account says of the plan's metrics: twins, and flows that hang on them."""
+        if self.account.api == "track":
+            return ()
+        with Reader(self.account.url, self.account.key) as reader:
+            return tuple(lines(standings([metric.metric for metric in planned.metrics], reader)))
 
     def _rules(self, plan: Plan, ledger: Ledger) -> dict[str, str]:
         planned = {metric.metric for metric in plan.judgement.metrics}
@@ -193,13 +221,18 @@ class Backfill:
         return rules
 
     def _deliver(self, folder: RunFolder, plan: Plan, ledger: Ledger) -> Delivery:
-        how = How(concurrency=self.options.concurrency)
-        if self.options.windows is not None:
-            how = replace(how, windows=self.options.windows)
+        options, account = self.options, self.account
+        windows = WINDOWS[account.api] if options.windows is None else options.windows
+        how = How(concurrency=options.concurrency, windows=options.quota.of(windows))
+        aside = None
+        if account.api == "bulk":
+            aside = wire_of(replace(account, api="events"), backfill=options.backfill)
+            how = replace(how, aside_windows=options.quota.of(WINDOWS["events"]))
         with Refusals.open(folder.refusals) as refusals:
             return deliver(
                 plan.pending(self.options.limit),
-                wire=wire_of(self.options.method, self.account.url, self.account.key),
+                wire=wire_of(account, options.method, backfill=options.backfill),
+                aside=aside,
                 url=self.account.url,
                 ledger=ledger,
                 run_id=folder.id,
@@ -228,13 +261,13 @@ class Backfill:
         if self.profiles == "every" and self.schema.maps_attributes:
             yield "profiles every: of a person's events, the one that arrives last stays"
         if not self.account.key:
-            yield (
-                "no key (KLAVIYO_PUBLIC_KEY, or key= in Python): what was delivered before is not "
-                "looked at"
-            )
+            yield "no key: what was delivered before is not looked at"
+        if not self.options.backfill and self.account.api != "track":
+            yield "--trigger-flows: old orders may start the account's live flows"
 
     def _planned(self, folder: RunFolder, plan: Plan) -> Summary:
-        sending = Delivery(requests=plan.to_send, body_bytes=plan.judgement.size)
+        requests = least_requests(self.account.api, plan.to_send, plan.judgement.size)
+        sending = Delivery(requests=requests, body_bytes=plan.judgement.size)
         return self._summary(folder, plan, sending, "planned")
 
     def _summary(
@@ -245,7 +278,7 @@ class Backfill:
             run=folder.id,
             state=state,
             schema=self.schema.name,
-            api="track",
+            api=self.account.api,
             rows=counts.rows,
             rows_left_out=counts.rows_left_out,
             orders=counts.orders_accepted + counts.orders_rejected,
@@ -256,6 +289,7 @@ class Backfill:
             already=judgement.already,
             delivered=delivery.delivered,
             refused=delivery.refused,
+            phones_dropped=delivery.phones_dropped,
             left=plan.to_send - delivery.delivered - delivery.refused,
             changed_orders=judgement.changed_orders,
             people=judgement.people,

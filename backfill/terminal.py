@@ -1,14 +1,13 @@
 """tqdm's bars for a run, on a terminal or in a notebook."""
 
 import threading
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from tqdm import tqdm
 
 from backfill.delivery.run import Delivery
-from backfill.options import Hooks
+from backfill.options import Confirm, Hooks
 from backfill.report.summary import Summary
 
 
@@ -37,7 +36,7 @@ class Bars:
     def close(self) -> None:
         self._bar.close()
 
-    def hooks(self, stop: threading.Event, confirm: Callable[[Summary], bool]) -> Hooks:
+    def hooks(self, stop: threading.Event, confirm: Confirm) -> Hooks:
         return Hooks(self._rows, self._planned, self._sent, confirm, stop)
 
     def _rows(self, rows: int) -> None:

@@ -1,9 +1,10 @@
-"""How fast, and in how much memory: ``python -m benchmarks``, about three minutes on two cores.
+"""How fast, and in how much memory: ``python -m benchmarks``, some six minutes on two cores.
 
 Planning is measured by the rows, orders and events that a process of its own brings into a plan in
 a second, and by its peak; Track delivery by the events a second that ``deliver`` posts to a sink on
-this machine, in turn with the bare transport that it is built on. Other work on the machine moves
-the seconds; CPU seconds, peaks and ratios move less.
+this machine, in turn with the bare transport that it is built on; and the whole way, a process
+from a CSV to the last answer, in turn with what else is used for it. Other work on the machine
+moves the seconds; CPU seconds, peaks and ratios move less.
 """
 
 import argparse
@@ -15,11 +16,13 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.processes import measured, started
+from benchmarks import bulk
+from benchmarks.given import export, sink
+from benchmarks.processes import measured
+from benchmarks.tables import table
 
 HERE: Final = Path(__file__).parent
 
@@ -44,11 +47,14 @@ def main(arguments: Sequence[str]) -> None:
             found["growth"] = _growth(found["planning"])
         if not asked.only or asked.only == "delivery":
             found["delivery"] = _delivery(Path(folder), asked.events, asked.pairs)
+        if not asked.only or asked.only == "bulk":
+            found["bulk"] = bulk.compared(Path(folder), _whole_way(asked))
     print(json.dumps(found, indent=2) if asked.json else _told(found))
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    usual = bulk.Asked()
     add = parser.add_argument
     add("--rows", type=_numbers, default=[1_000_000], metavar="N,N", help="rows of the exports")
     add("--large", action="store_true", help="the same as --rows 1000000,5000000")
@@ -56,12 +62,30 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--repeat", type=int, default=2, help="plans of each export")
     add("--events", type=int, default=30_000, help="events that are posted each time")
     add("--pairs", type=int, default=3, help="times that each way of posting has its turn")
-    add("--only", choices=["planning", "delivery"])
+    add("--api", choices=["bulk", "events", "track"], default=usual.api, help="of the whole way")
+    add("--bulk-rows", type=int, default=usual.rows, help="rows of the whole way")
+    add("--peer-rows", type=int, default=usual.peer_rows, help="the same, dlt's at most")
+    add("--slow-rows", type=int, default=usual.slow_rows, help="of slower peers at most")
+    add("--profiles", choices=["none", "newest"], default=usual.profiles, help="of the whole way")
+    add("--concurrency", type=int, default=usual.concurrency, help="of the whole way")
+    add("--only", choices=["planning", "delivery", "bulk"])
     add("--json", action="store_true", help="figures for programs")
     asked = parser.parse_args(arguments)
     if asked.large:
         asked.rows = [1_000_000, 5_000_000]
     return asked
+
+
+def _whole_way(asked: argparse.Namespace) -> bulk.Asked:
+    return bulk.Asked(
+        api=asked.api,
+        rows=asked.bulk_rows,
+        peer_rows=asked.peer_rows,
+        slow_rows=asked.slow_rows,
+        profiles=asked.profiles,
+        concurrency=asked.concurrency,
+        turns=asked.pairs,
+    )
 
 
 def _numbers(text: str) -> list[int]:
@@ -89,8 +113,8 @@ def _machine() -> Found:
 
 def _planning(folder: Path, cases: Sequence[str], rows: int, repeat: int) -> Iterator[Found]:
     for case in cases:
-        with _export(folder, SHAPES[case], rows) as export:
-            runs = [_planned(folder, case, export) for _ in range(repeat)]
+        with export(folder, SHAPES[case], rows) as path:
+            runs = [_planned(folder, case, path) for _ in range(repeat)]
         first = runs[0]
         if any(run["digest"] != first["digest"] or run["rejected"] for run in runs):
             raise SystemExit(f"the plans of one export differ, or have rejects: {runs}")
@@ -102,21 +126,11 @@ def _planning(folder: Path, cases: Sequence[str], rows: int, repeat: int) -> Ite
         yield {"case": case, **counts, **medians, "runs": runs}
 
 
-def _planned(folder: Path, case: str, export: Path) -> Found:
+def _planned(folder: Path, case: str, path: Path) -> Found:
     plan = folder / "plan"
-    found = measured("planning", HERE / f"{case}.yaml", export, plan)
+    found = measured("benchmarks.planning", HERE / f"{case}.yaml", path, plan)
     shutil.rmtree(plan)
     return {**found.said, "cpu_s": found.cpu_s, "peak_mb": found.peak_mb}
-
-
-@contextmanager
-def _export(folder: Path, shape: str, rows: int) -> Iterator[Path]:
-    path = folder / f"{shape}-{rows}.csv"
-    measured("generate", shape, rows, path)
-    try:
-        yield path
-    finally:
-        path.unlink()
 
 
 def _growth(planning: Sequence[Found]) -> Found:
@@ -134,17 +148,19 @@ def _growth(planning: Sequence[Found]) -> Found:
 
 def _delivery(folder: Path, events: int, pairs: int) -> list[Found]:
     plan = folder / "plan"
-    with _export(folder, "flat", events) as export:
-        measured("planning", HERE / "flat.yaml", export, plan)
+    with export(folder, "flat", events) as path:
+        measured("benchmarks.planning", HERE / "flat.yaml", path, plan)
     runs: dict[str, list[Found]] = {way: [] for way in WAYS}
-    with _sink() as url:
+    with sink() as listening:
         for _ in range(pairs):
             for way in WAYS:
-                found = measured("posting", way, plan, url, events)
+                found = measured("benchmarks.posting", way, plan, listening.url, events)
                 if found.said["events"] != events:
                     raise SystemExit(f"{way} posted {found.said['events']} of {events} events")
                 speed = events / found.said["seconds"]
                 runs[way].append({"events_per_s": speed, "cpu_us": found.cpu_s / events * 1e6})
+    if listening.taken["events"] != events * pairs * len(WAYS):
+        raise SystemExit(f"the sink has {listening.taken}, of {events:,} events each time")
     shutil.rmtree(plan)
     return [
         {
@@ -164,16 +180,6 @@ def _delivery(folder: Path, events: int, pairs: int) -> list[Found]:
     ]
 
 
-@contextmanager
-def _sink() -> Iterator[str]:
-    process = started("sink")
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.communicate(timeout=10)
-
-
 # words -------------------------------------------------------------------------------------------
 
 
@@ -186,7 +192,7 @@ def _told(found: Found) -> str:
     if found["planning"]:
         lines += ["", "Planning (medians)"]
         head = ("case", "rows", "rows/s", "orders/s", "events/s", "seconds", "CPU s", "peak MB")
-        lines += _table(head, [_planning_row(one) for one in found["planning"]])
+        lines += table(head, [_planning_row(one) for one in found["planning"]])
         lines += [
             f"peak of {case} at the most rows: {ratio:.2f} times that at the fewest"
             for case, ratio in found["growth"].items()
@@ -194,7 +200,9 @@ def _told(found: Found) -> str:
     if found["delivery"]:
         lines += ["", "Track delivery to a sink (medians; ratios of one turn)"]
         posted = ("way", "events", "events/s", "CPU µs/event", "of httpx", "of transport", "spread")
-        lines += _table(posted, [_delivery_row(one) for one in found["delivery"]])
+        lines += table(posted, [_delivery_row(one) for one in found["delivery"]])
+    if "bulk" in found:
+        lines += ["", *bulk.told(found["bulk"])]
     return "\n".join(lines)
 
 
@@ -220,17 +228,6 @@ def _delivery_row(one: Found) -> tuple[str, ...]:
         *(f"{ratio:.0%}" for ratio in one["of"].values()),
         f"{min(speeds):,.0f} to {max(speeds):,.0f}",
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (head, *rows)
-    ]
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from backfill.delivery.batch import Batch, landed
-from backfill.delivery.ledger import Ledger
+from backfill.delivery.ledger import Landed, Ledger
 
 RECORD_EVENTS: Final = 500
 RECORD_EVERY_S: Final = 0.2
 """A kill loses at most what was acknowledged within this time, and it is posted again."""
 
-MAX_WAITING_EVENTS: Final = 5_000
+MAX_WAITING_EVENTS: Final = 20_000
 """A slow disk holds up the posting here, so that a kill never loses more than this."""
 
 
@@ -30,7 +30,7 @@ class Acknowledged:
         self._ledger = ledger
         self._run_id = run_id
         self._wall = wall
-        self._batches: list[Batch] = []
+        self._parts: list[Landed] = []
         self._events = 0
         self._over = False
         self._due = asyncio.Event()
@@ -59,7 +59,7 @@ class Acknowledged:
         self._thread.shutdown()
 
     async def add(self, batch: Batch) -> None:
-        self._batches.append(batch)
+        self._parts.append(batch.landed())  # and lets go of its events
         self._events += len(batch)
         if self._events >= RECORD_EVENTS:
             self._due.set()
@@ -68,27 +68,27 @@ class Acknowledged:
             await self._written.wait()
 
     async def _write_on(self) -> None:
-        while self.failure is None and (self._batches or not self._over):
+        while self.failure is None and (self._parts or not self._over):
             if self._events < RECORD_EVENTS and not self._over:
                 self._due.clear()
                 await wait_for(self._due, RECORD_EVERY_S)
-            if self._batches:
+            if self._parts:
                 await self._write()
 
     async def _write(self) -> None:
-        batches, self._batches = self._batches, []
+        parts, self._parts = self._parts, []
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._thread, self._record, batches)
+            await loop.run_in_executor(self._thread, self._record, parts)
         except Exception as err:  # noqa: BLE001 - whoever sends looks at it and stops
             self.failure = err
         else:
-            self._events -= sum(map(len, batches))
+            self._events -= sum(map(len, parts))
         finally:
             self._written.set()
 
-    def _record(self, batches: list[Batch]) -> None:
-        self._ledger.record(landed(batches), run_id=self._run_id, time_s=int(self._wall()))
+    def _record(self, parts: list[Landed]) -> None:
+        self._ledger.record(landed(parts), run_id=self._run_id, time_s=int(self._wall()))
 
 
 async def wait_for(event: asyncio.Event, longest_s: float) -> None:

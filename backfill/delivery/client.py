@@ -1,7 +1,9 @@
 """The boundary with the network: one request goes out, a reply or a silence comes back."""
 
 import asyncio
+import re
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -13,12 +15,13 @@ from httpx_aiohttp import AiohttpTransport
 
 from backfill.delivery.endpoint import base_url
 from backfill.delivery.retry import Silence
-from backfill.wire.interface import Reply, Wire
+from backfill.wire.interface import Allowance, Reply, Wire
 
-MAX_REPLY_BYTES: Final = 65_536
-"""Klaviyo's longest answer is a list of errors; what follows is not read."""
+MAX_REPLY_BYTES: Final = 4_000_000
+"""Klaviyo's longest answer is a list of errors, one or more for each of 1,000 events; what follows
+is not read."""
 
-_AGENT: Final = "backfill/0.1"
+AGENT: Final = "backfill/0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Client:
         self._method = wire.method
         self._headers = httpx.Headers(
             {
-                "user-agent": _AGENT,
+                "user-agent": AGENT,
                 # The transport does not unpack, and an answer of one byte has nothing to pack.
                 "accept-encoding": "identity",
                 **wire.headers,
@@ -73,7 +76,7 @@ class Client:
         self._transport: AiohttpTransport | None = None
 
     async def __aenter__(self) -> Self:
-        tls = _tls(self._url.scheme)
+        tls = tls_of(self._url.scheme)
         self._transport = AiohttpTransport(
             verify=tls,
             client=lambda: aiohttp.ClientSession(
@@ -109,11 +112,13 @@ class Client:
     async def _exchange(self, body: bytes, query: bytes) -> Reply | Silence:
         if self._transport is None:
             raise RuntimeError("the client posts only inside its async with")
+        in_one_piece = len(body) <= _PIECE_BYTES
         request = httpx.Request(
             self._method,
             self._url.copy_with(query=query) if query else self._url,
-            headers=self._headers,
-            content=body,
+            # With a length a stream goes as it is, and not in chunks, which a proxy may refuse.
+            headers=self._headers if in_one_piece else _with_length(self._headers, body),
+            content=body if in_one_piece else _pieces(body),
             extensions=self._extensions,
         )
         response = await self._transport.handle_async_request(request)
@@ -141,7 +146,21 @@ class _BrokenError(aiohttp.ClientConnectionError):
     """A stranger to aiohttp's loop; its cause says what broke."""
 
 
-def _tls(scheme: str) -> ssl.SSLContext:
+_PIECE_BYTES: Final = 1 << 20
+"""aiohttp warns, on stderr, of a larger body in one piece: to write it blocks its loop."""
+
+
+def _with_length(headers: httpx.Headers, body: bytes) -> httpx.Headers:
+    return httpx.Headers([*headers.items(), ("content-length", str(len(body)))])
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for begin in range(0, len(body), _PIECE_BYTES):
+        yield body[begin : begin + _PIECE_BYTES]
+
+
+def tls_of(scheme: str) -> ssl.SSLContext:
+    """Check certificates as httpx does; ``SSL_CERT_FILE`` holds."""
     if scheme == "https":
         return httpx.create_ssl_context()
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
@@ -155,16 +174,31 @@ def _reply(response: httpx.Response, text: bytes) -> Reply | Silence:
         # Its end is marked by nothing: an answer that broke off looks the same. An empty one
         # counts as a yes for Track, so it has to be a whole one.
         return Silence("the answer broke off")
-    return Reply(response.status_code, text, headers.get("retry-after"), headers.get("date"))
+    return Reply(
+        response.status_code,
+        text,
+        headers.get("retry-after"),
+        headers.get("date"),
+        _allowance(headers),
+    )
+
+
+def _allowance(headers: httpx.Headers) -> Allowance | None:
+    told = [headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    # Klaviyo's limit may go on: "150, 10;w=1, 150;w=60".
+    figures = [re.match(r"\s*([0-9]{1,9})(?![0-9])", text) for text in told]
+    if None in figures:
+        return None
+    return Allowance(*(int(figure[1]) for figure in figures if figure))
 
 
 async def _beginning(response: httpx.Response) -> bytes:
-    text = b""
+    text = bytearray()
     async for chunk in response.aiter_raw():
         text += chunk
         if len(text) > MAX_REPLY_BYTES:
             break
-    return text
+    return bytes(text)
 
 
 def _why(err: Exception) -> str:

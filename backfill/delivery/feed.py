@@ -9,7 +9,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from backfill.delivery.batch import Batch, chunks, encode
+from backfill.delivery.batch import Batch, chunk_of, chunks, encode
 from backfill.wire.interface import Wire
 
 
@@ -20,7 +20,7 @@ class Feed:
     """
 
     def __init__(self, pending: Iterable[pa.RecordBatch], wire: Wire) -> None:
-        self._chunks: Iterator[pa.RecordBatch] = chunks(pending)
+        self._chunks: Iterator[pa.RecordBatch] = chunks(pending, chunk_of(wire))
         self._wire = wire
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backfill-encode")
         self._ready: deque[Batch] = deque()
@@ -51,6 +51,11 @@ class Feed:
                     if not await self._refill():
                         return None
         return self._ready.popleft()
+
+    async def encode(self, events: pa.RecordBatch, wire: Wire) -> list[Batch]:
+        """Encode events anew, in the same thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, encode, events, wire)
 
     async def _refill(self) -> bool:
         if self._coming is None:

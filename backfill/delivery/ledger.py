@@ -145,6 +145,55 @@ class Ledger:
             )
         self._metrics |= unseen
 
+    def strike(self, keys: Iterable[bytes]) -> int:
+        """Take events out again, so that the next run sends them; how many were there.
+
+        All of them or none: it is on the disk when this returns.
+
+        Raises:
+            StoppedError: the ledger cannot be written, or is damaged.
+        """
+        struck = frozenset(keys)
+        found: set[bytes] = set()
+        with translated(self._path, to_write=True), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            rows = self._connection.execute(
+                "SELECT id FROM batches WHERE target = ? ORDER BY id", (self._target,)
+            ).fetchall()
+            for (row,) in rows:
+                found |= self._strike_from(row, struck)
+        return len(found)
+
+    def _strike_from(self, row: int, struck: frozenset[bytes]) -> frozenset[bytes]:
+        (checksum, *blobs), *_ = self._connection.execute(
+            "SELECT checksum, keys, contents, carriers FROM batches WHERE id = ?", (row,)
+        )
+        if checksum != _checksum(self._target, *blobs):
+            raise sqlite3.DatabaseError("a batch does not match its checksum")
+        keys, contents, carriers = blobs
+        each = [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)]
+        if struck.isdisjoint(each):
+            return frozenset()
+        stay = [at for at, key in enumerate(each) if key not in struck]
+        left = (
+            b"".join(each[at] for at in stay),
+            b"".join(contents[at * CONTENT_BYTES : (at + 1) * CONTENT_BYTES] for at in stay),
+            b"".join(
+                CARRIER.pack(*carrier)
+                for carrier in CARRIER.iter_unpack(carriers)
+                if carrier[2] not in struck
+            ),
+        )
+        if stay:
+            self._connection.execute(
+                "UPDATE batches SET checksum = ?, keys = ?, contents = ?, carriers = ?"
+                " WHERE id = ?",
+                (_checksum(self._target, *left), *left, row),
+            )
+        else:
+            self._connection.execute("DELETE FROM batches WHERE id = ?", (row,))
+        return struck.intersection(each)
+
     def delivered(self, run_id: str | None = None) -> Iterator[pa.RecordBatch]:
         """Give key and content of every event delivered to this target, as ``DELIVERED``.
 
@@ -166,6 +215,13 @@ class Ledger:
                 ],
                 schema=CARRIED,
             )
+
+    def newest(self) -> int | None:
+        """When events were last delivered to this target, in Unix seconds; None: never."""
+        with translated(self._path, to_write=False):
+            query = "SELECT max(time) FROM batches WHERE target = ?"
+            [newest] = self._connection.execute(query, (self._target,)).fetchone()
+        return None if newest is None else int(newest)
 
     def metrics(self) -> frozenset[str]:
         """The metrics of which an event was delivered to this target."""

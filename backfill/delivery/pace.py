@@ -2,19 +2,16 @@
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from backfill.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """No span of ``length_s`` seconds holds more than ``requests``, wherever it begins.
-
-    So no fixed window of the server holds more either, whenever it opens.
-    """
+    """Klaviyo counts no more than ``requests`` in ``length_s`` seconds, whenever it begins."""
 
     requests: int
     length_s: float
@@ -42,13 +39,48 @@ def parse_rate(text: str) -> tuple[Window, ...]:
     return tuple(Window(int(part[1]), _LENGTHS_S[part[2]]) for part in parts if part)
 
 
+def windows_of(rates: Iterable[tuple[int, float]]) -> tuple[Window, ...]:
+    """Windows as ``limits`` writes them."""
+    return tuple(Window(requests, length_s) for requests, length_s in rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The share of what Klaviyo allows that a run uses; the rest is for the shop's integrations."""
+
+    percent: int = 100
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``60%``.
+
+        Raises:
+            UsageError: it is anything else, or not from 1 % to 100 %.
+        """
+        found = re.fullmatch(r"\s*([1-9][0-9]?|100)\s*%\s*", text)
+        if found is None:
+            raise UsageError(f'--quota {text!r} is no share; write it from "1%" to "100%"')
+        return cls(int(found[1]))
+
+    def of(self, windows: Iterable[Window]) -> tuple[Window, ...]:
+        return tuple(
+            Window(max(1, window.requests * self.percent // 100), window.length_s)
+            for window in windows
+        )
+
+
 class Pace:
+    """Gives a slot for each request, and has it back one window after the *answer* came.
+
+    The server counts a request somewhere between its start and its answer, in windows whose
+    begin we do not know. A slot that is freed a window after the start would let one window of
+    the server hold the late ones of a slow second and the quick ones of the next.
+    """
+
     def __init__(self, windows: tuple[Window, ...], clock: Callable[[], float]) -> None:
         """``clock`` gives seconds that never go back."""
         self._clock = clock
-        self._windows = tuple(
-            (window.length_s, deque[float](maxlen=window.requests)) for window in windows
-        )
+        self._windows = tuple(_Counted(window) for window in windows)
         self._paused_until_s = clock()
         self._paused_s = 0.0
 
@@ -58,17 +90,23 @@ class Pace:
         return self._paused_s
 
     def take(self) -> float:
-        """Start a request: 0.0 if it may start now, and is counted; else seconds to ask again."""
+        """Start a request: 0.0 if it may start now, and has its slot; else seconds to ask again.
+
+        Whoever got a slot calls ``done`` when the answer came, or when none will.
+        """
         now_s = self._clock()
-        wait_s = self._paused_until_s - now_s
-        for length_s, starts in self._windows:
-            if len(starts) == starts.maxlen:
-                wait_s = max(wait_s, starts[0] + length_s - now_s)
+        wait_s = max([self._paused_until_s - now_s, *(one.wait_s(now_s) for one in self._windows)])
         if wait_s > 0.0:
             return wait_s
-        for _, starts in self._windows:
-            starts.append(now_s)
+        for one in self._windows:
+            one.under_way += 1
         return 0.0
+
+    def done(self) -> None:
+        now_s = self._clock()
+        for one in self._windows:
+            one.under_way -= 1
+            one.free_at_s.append(now_s + one.window.length_s)
 
     def pause(self, wait_s: float) -> None:
         """Let no request start for so long; a pause that ends earlier changes nothing."""
@@ -77,3 +115,20 @@ class Pace:
         until_s = max(begin_s, now_s + wait_s)
         self._paused_s += until_s - begin_s
         self._paused_until_s = until_s
+
+
+class _Counted:
+    """What one window holds: requests under way, and answered ones whose slot is not free yet."""
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.under_way = 0
+        self.free_at_s = deque[float]()
+
+    def wait_s(self, now_s: float) -> float:
+        while self.free_at_s and self.free_at_s[0] <= now_s:
+            self.free_at_s.popleft()
+        if self.under_way + len(self.free_at_s) < self.window.requests:
+            return 0.0
+        # With all under way, none is free before one of them is answered and a window has passed.
+        return self.free_at_s[0] - now_s if self.free_at_s else self.window.length_s

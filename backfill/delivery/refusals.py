@@ -1,10 +1,13 @@
-"""What Klaviyo turned down, one JSON line an event, with nothing that names a person."""
+"""What Klaviyo turned down, one JSON line an event.
+
+The one file of a run in which Klaviyo's own words stand, and they may quote what was sent.
+"""
 
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -13,13 +16,16 @@ from backfill.errors import StoppedError
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An event that Klaviyo turned down; ``key`` is the event's, in hexadecimal."""
+    """An event that Klaviyo turned down; ``key`` is the event's, in hexadecimal.
+
+    ``detail`` may name a person: it goes into the file and nowhere else.
+    """
 
     key: str
     metric: str
     status: int
     code: str
-    detail: str
+    detail: str = field(repr=False)
 
 
 class Refusals:

@@ -7,7 +7,7 @@ the outcome of one request. A yes means the request was taken; only a plain yes 
 import json
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -42,12 +42,23 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """One error of a JSON:API answer, in Klaviyo's own words, which may quote what was sent."""
+
+    code: str
+    pointer: str = ""
+    """What of the request it is about; empty where that is not said."""
+    detail: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
-    """Klaviyo turned this request down and would again. Holds nothing of a person."""
+    """Klaviyo turned this request down and would again. Only ``complaints`` may name a person."""
 
     reason: str
     status: int
     detail: str
+    complaints: tuple[Complaint, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +119,19 @@ def attempts(
     jitter: Callable[[], float],
     now: Callable[[], float],
     patience: Patience = DEFAULT_PATIENCE,
+    json_api: bool = False,
 ) -> Steps:
     """Bring one request to its outcome.
 
-    ``jitter`` gives numbers from 0 to 1, ``now`` Unix seconds (for a Retry-After that is a date,
-    from a server that tells no time of its own).
+    ``json_api``: a refusal with a list of errors is Klaviyo's last word, and one without is not
+    Klaviyo's. Track has no such list, so there a 4xx may pass. ``jitter`` gives numbers from 0 to
+    1, ``now`` Unix seconds (for a Retry-After that is a date, from a server that tells no time of
+    its own).
     """
     failed, paused_s = 0, 0.0
     while True:
         came = yield Post()
-        judged = _judge(came, read)
+        judged = _judge(came, read, json_api=json_api)
         if isinstance(judged, _Pause):
             pause_s = max(_pause_s(judged, now, patience.pause_s), patience.shortest_pause_s)
             paused_s += pause_s
@@ -133,7 +147,9 @@ def attempts(
             return judged
 
 
-def _judge(came: Reply | Silence | None, read: ReadAnswer) -> Outcome | _Pause | _Again:
+def _judge(
+    came: Reply | Silence | None, read: ReadAnswer, *, json_api: bool
+) -> Outcome | _Pause | _Again:
     if came is None:
         raise TypeError("a Post was answered with nothing; send a Reply or a Silence")
     if isinstance(came, Silence):
@@ -144,7 +160,7 @@ def _judge(came: Reply | Silence | None, read: ReadAnswer) -> Outcome | _Pause |
         case 3:
             return Denied(came.status)
         case 4:
-            return _judge_client_error(came)
+            return _judge_client_error(came, json_api=json_api)
         case _ if came.status == HTTPStatus.SERVICE_UNAVAILABLE:
             return _Pause(came.retry_after, came.date, came.status)
         case _:
@@ -164,7 +180,7 @@ def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Again:
 _DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
-def _judge_client_error(reply: Reply) -> Outcome | _Pause | _Again:
+def _judge_client_error(reply: Reply, *, json_api: bool) -> Outcome | _Pause | _Again:
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _Pause(reply.retry_after, reply.date, reply.status)
     if reply.status in _DENIED:
@@ -175,10 +191,14 @@ def _judge_client_error(reply: Reply) -> Outcome | _Pause | _Again:
         if _json_object(reply.body) is None:
             return _Again(Silent("a gateway before it answered 403"))
         return Denied(reply.status)
-    refused = _refused(reply)
+    refused = _refused(reply, json_api=json_api)
     if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return refused
-    return _Again(refused)
+    if not json_api:
+        return _Again(refused)
+    if refused.complaints:
+        return refused
+    return _Again(Silent(f"it answered {reply.status} with a body that lists no errors"))
 
 
 def _backoff_s(failed: int, patience: Patience) -> float:
@@ -209,29 +229,43 @@ def _unix_s(http_date: str) -> float | None:
         return None
 
 
-def _refused(reply: Reply) -> Refused:
+def _refused(reply: Reply, *, json_api: bool) -> Refused:
     """Take from an error what names no person: code and pointer, never title or detail.
 
     Klaviyo's texts repeat what was sent ("Invalid email address ...").
     """
-    first = _first_error(reply.body)
-    code = first.get("code")
-    source = first.get("source")
-    pointer = source.get("pointer") if isinstance(source, dict) else None
-    reason = code if isinstance(code, str) and _CODE.fullmatch(code) else f"http-{reply.status}"
-    where = f" at {pointer}" if isinstance(pointer, str) and _POINTER.fullmatch(pointer) else ""
-    return Refused(reason, reply.status, f"the answer was {reply.status}{where}")
+    complaints = _complaints(reply)
+    first = complaints[0] if complaints else Complaint(f"http-{reply.status}")
+    where = f" at {first.pointer}" if _POINTER.fullmatch(first.pointer) else ""
+    detail = f"the answer was {reply.status}{where}"
+    return Refused(first.code, reply.status, detail, complaints if json_api else ())
 
 
 _CODE: Final = re.compile(r"[a-z][a-z_-]{0,63}")
-_POINTER: Final = re.compile(r"(/([a-z_-]{1,40}|[0-9]{1,4})){1,12}/?")
+_POINTER: Final = re.compile(r"(/([a-z_-]{1,40}|[0-9]{1,4})){1,24}/?")
+_MAX_DETAIL_CHARS: Final = 500
 
 
-def _first_error(body: bytes) -> dict[str, object]:
-    errors = (_json_object(body) or {}).get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        return errors[0]
-    return {}
+def _complaints(reply: Reply) -> tuple[Complaint, ...]:
+    """Read ``{"errors": [{"code", "title", "detail", "source": {"pointer"}}]}``.
+
+    Source: klaviyo/facts.md 2.10.
+    """
+    errors = (_json_object(reply.body) or {}).get("errors")
+    if not isinstance(errors, list):
+        return ()
+    return tuple(_complaint(error, reply.status) for error in errors if isinstance(error, dict))
+
+
+def _complaint(error: dict[str, object], status: int) -> Complaint:
+    source = error.get("source")
+    code, detail = error.get("code"), error.get("detail") or error.get("title")
+    pointer = source.get("pointer") if isinstance(source, dict) else None
+    return Complaint(
+        code if isinstance(code, str) and _CODE.fullmatch(code) else f"http-{status}",
+        pointer if isinstance(pointer, str) else "",
+        detail[:_MAX_DETAIL_CHARS] if isinstance(detail, str) else "",
+    )
 
 
 def _json_object(body: bytes) -> dict[str, object] | None:

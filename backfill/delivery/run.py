@@ -6,19 +6,21 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from http import HTTPStatus
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
 
 from backfill import limits
 from backfill.delivery.acknowledged import Acknowledged, wait_for
+from backfill.delivery.anew import decided, encoded_anew
 from backfill.delivery.batch import Batch
 from backfill.delivery.client import DEFAULT_TIMEOUTS, Client, Timeouts
+from backfill.delivery.denied import speaks_json_api, to_send
 from backfill.delivery.feed import Feed
 from backfill.delivery.ledger import Ledger
-from backfill.delivery.pace import Pace, Window
+from backfill.delivery.pace import Pace, Window, windows_of
 from backfill.delivery.refusals import Refusal
 from backfill.delivery.retry import (
     DEFAULT_PATIENCE,
@@ -33,14 +35,15 @@ from backfill.delivery.retry import (
     Wait,
     attempts,
 )
-from backfill.errors import AskedError, BackfillError, DeniedError, StoppedError
-from backfill.wire.interface import Reply, Wire
+from backfill.delivery.work import Job, Lane, Work
+from backfill.errors import AskedError, BackfillError, StoppedError
+from backfill.wire.interface import Allowance, Reply, Wire
+from backfill.wire.plain import plain
 
 TRACK_WINDOWS: Final = (Window(limits.TRACK_RATE_PER_S, 1.0),)
 _LOOK_EVERY_S: Final = 0.05
 """How soon a stop is seen by who waits."""
 _LOOKS_A_REPORT: Final = 4
-_REDIRECT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class How:
 
     concurrency: int = 16
     windows: tuple[Window, ...] = TRACK_WINDOWS
+    aside_windows: tuple[Window, ...] = windows_of(limits.EVENTS_RATES)
+    """Of the endpoint that takes what the first one will not take together."""
     patience: Patience = DEFAULT_PATIENCE
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     time: Time = REAL_TIME
@@ -81,7 +86,13 @@ class Delivery:
     """Of all requests, those that were tried again included."""
     took_s: float = 0.0
     paused_s: float = 0.0
-    """How long a 429 or 503 held up the whole run."""
+    """How long a 429 or 503 held up all requests to an endpoint."""
+    phones_dropped: int = 0
+    """Sent again without the phone number that Klaviyo did not take."""
+    aside: int = 0
+    """Sent one by one, by Create Event, because the bulk endpoint did not take them."""
+    allowance: Allowance | None = None
+    """What Klaviyo's last answer says is left of the steady window."""
     unrecorded: int = 0
     """Delivered, but not in the ledger; after the end not 0 only if the ledger failed."""
     ended: BackfillError | None = None
@@ -99,13 +110,16 @@ def deliver(
     on_progress: Callable[[Delivery], None] = lambda _: None,
     stop: threading.Event | None = None,
     how: How = BY_DEFAULT,
+    aside: Wire | None = None,
 ) -> Delivery:
     """Post every pending event, and write each acknowledged one into the ledger.
 
-    ``pending`` gives rows of ``event.EVENTS`` with a bool column ``carries``. When ``stop`` is
-    set, nothing new starts, what is in flight finishes, the ledger is written. An interrupt
-    (Ctrl-C where nobody handles it, a notebook's stop) is taken for ``stop``. ``on_progress`` is
-    called five times a second from a thread of the run.
+    ``pending`` gives rows of ``event.EVENTS`` with a bool column ``carries``. ``aside``: how one
+    event goes by itself, where ``wire`` takes many and does not take it together with others.
+
+    When ``stop`` is set, nothing new starts, what is in flight finishes, the ledger is written. An
+    interrupt (Ctrl-C where nobody handles it, a notebook's stop) is taken for ``stop``.
+    ``on_progress`` is called five times a second from a thread of the run.
 
     Works inside a running event loop too: the run has a thread and a loop of its own.
 
@@ -115,12 +129,18 @@ def deliver(
             was written. ``refuse`` may raise a ``BackfillError`` to end the run in order.
     """
     stopping = stop or threading.Event()
-    client = Client(url, wire, connections=how.concurrency, timeouts=how.timeouts)
+
+    def lane(wire: Wire, windows: tuple[Window, ...]) -> Lane:
+        client = Client(url, wire, connections=how.concurrency, timeouts=how.timeouts)
+        return Lane(wire, client, Pace(windows, how.time.clock))
+
+    lanes = [lane(wire, how.windows)]
+    if aside is not None:
+        lanes.append(lane(aside, how.aside_windows))
 
     async def run() -> Delivery:
         return await _Run(
-            client=client,
-            wire=wire,
+            lanes=lanes,
             acknowledged=Acknowledged(ledger, run_id, how.time.wall),
             refuse=refuse,
             on_progress=on_progress,
@@ -141,32 +161,37 @@ class _Run:
     def __init__(
         self,
         *,
-        client: Client,
-        wire: Wire,
+        lanes: list[Lane],
         acknowledged: Acknowledged,
         refuse: Callable[[Refusal], None],
         on_progress: Callable[[Delivery], None],
         stop: threading.Event,
         how: How,
     ) -> None:
-        self._client = client
-        self._wire = wire
+        self._lanes = lanes
         self._acknowledged = acknowledged
         self._refuse = refuse
         self._on_progress = on_progress
         self._stop = stop
         self._how = how
-        self._pace = Pace(how.windows, how.time.clock)
         self._began_s = how.time.clock()
         self._halt = asyncio.Event()
         self._ended: BackfillError | None = None
         self._delivered = self._refused = self._requests = self._body_bytes = 0
+        self._phones_dropped = self._aside = 0
 
     async def run(self, pending: Iterable[pa.RecordBatch]) -> Delivery:
         over = asyncio.Event()
-        async with self._client, self._acknowledged, Feed(pending, self._wire) as feed:
-            watching = asyncio.create_task(self._watch(over))
-            workers = [asyncio.create_task(self._work(feed)) for _ in range(self._how.concurrency)]
+        async with AsyncExitStack() as stack:
+            for lane in self._lanes:
+                await stack.enter_async_context(lane.client)
+            await stack.enter_async_context(self._acknowledged)
+            feed = await stack.enter_async_context(Feed(pending, self._lanes[0].wire))
+            work = Work(feed, self._lanes[0])
+            watching = asyncio.create_task(self._watch(over, work))
+            workers = [
+                asyncio.create_task(self._work(work, feed)) for _ in range(self._how.concurrency)
+            ]
             await asyncio.wait(workers)
             over.set()
             await asyncio.wait([watching])
@@ -175,25 +200,29 @@ class _Run:
         self._on_progress(self._so_far())
         return self._so_far()
 
-    async def _work(self, feed: Feed) -> None:
+    async def _work(self, work: Work, feed: Feed) -> None:
         try:
-            while not self._halted() and (batch := await feed.next()) is not None:
-                outcome = await self._bring(batch)
-                if outcome is not None:
-                    await self._book(batch, outcome)
+            while not self._halted() and (job := await work.next()) is not None:
+                outcome = await self._bring(job)
+                work.done([] if outcome is None else await self._book(job, outcome, feed))
         except BackfillError as err:
             self._end(err)
         except BaseException:
             self._halt.set()
             raise
+        finally:
+            if self._halted():
+                work.halt()
 
-    async def _bring(self, batch: Batch) -> Outcome | None:
+    async def _bring(self, job: Job) -> Outcome | None:
         """Bring one batch to its outcome; None if the run halts before there is one."""
+        lane, request = job.lane, job.batch.request
         steps = attempts(
-            self._wire.read,
+            lane.wire.read,
             jitter=self._how.time.jitter,
             now=self._how.time.wall,
             patience=self._how.patience,
+            json_api=speaks_json_api(lane.wire),
         )
         came: Reply | Silence | None = None
         while True:
@@ -205,39 +234,64 @@ class _Run:
             came = None
             match step:
                 case Wait(wait_s, whole_run=True):
-                    self._pace.pause(wait_s)
+                    lane.pace.pause(wait_s)
                 case Wait(wait_s):
                     await self._rest(wait_s)
                 case Post():
-                    if not await self._may_start():
+                    if not await self._may_start(lane.pace):
                         return None
                     self._requests += 1
-                    self._body_bytes += batch.size
-                    came = await self._client.post(batch.body, batch.query)
+                    self._body_bytes += request.size
+                    try:
+                        came = await lane.client.post(request.body, request.query)
+                    finally:
+                        lane.pace.done()
+                    if isinstance(came, Reply) and came.allowance is not None:
+                        lane.allowance = came.allowance
 
-    async def _book(self, batch: Batch, outcome: Outcome) -> None:
+    async def _book(self, job: Job, outcome: Outcome, feed: Feed) -> list[Job]:
+        """Write down what came of a batch; what is to be sent in its place."""
+        batch, wire = job.batch, job.lane.wire
         match outcome:
             case Delivered():
                 self._delivered += len(batch)
                 await self._acknowledged.add(batch)
+            case Refused() if speaks_json_api(wire):
+                return await self._mend(job, outcome, feed)
             case Refused(reason, status, detail):
-                for key, metric in zip(batch.each_key(), batch.metrics, strict=True):
-                    self._refuse(Refusal(key.hex(), metric, status, reason, detail))
-                    self._refused += 1
+                for row in batch.rows:
+                    self._note(batch, row, Refusal("", "", status, reason, detail))
             case Denied(status):
-                self._end(_denied(status, self._wire))
+                self._end(to_send(status, wire))
             case Silent(why):
                 self._end(
                     StoppedError(
-                        f"{self._client.host} takes no more events: {why}; what was delivered is "
-                        "in the ledger, run the same command to go on"
+                        f"{job.lane.client.host} takes no more events: {why}; what was delivered "
+                        "is in the ledger, run the same command to go on"
                     )
                 )
+        return []
 
-    async def _may_start(self) -> bool:
+    async def _mend(self, job: Job, refused: Refused, feed: Feed) -> list[Job]:
+        """Write down the events that were turned down for good; encode the others anew."""
+        aside = self._lanes[-1]
+        mended = decided(job, refused, aside)
+        for row, said in mended.refused:
+            detail = plain(said.detail) or refused.detail
+            self._note(job.batch, row, Refusal("", "", refused.status, said.code, detail))
+        self._phones_dropped += len(mended.without_phone)
+        self._aside += len(mended.aside)
+        return await encoded_anew(job, mended, aside, feed)
+
+    def _note(self, batch: Batch, row: int, said: Refusal) -> None:
+        key, metric = batch.key_of(row).hex(), batch.metric_of(row)
+        self._refuse(replace(said, key=key, metric=metric))
+        self._refused += 1
+
+    async def _may_start(self, pace: Pace) -> bool:
         """Wait for the pace; False if the run halts meanwhile."""
         while not self._halted():
-            wait_s = self._pace.take()
+            wait_s = pace.take()
             if not wait_s:
                 return True
             await self._rest(wait_s)
@@ -256,18 +310,20 @@ class _Run:
         for task in tasks:
             task.cancel()
 
-    async def _watch(self, over: asyncio.Event) -> None:
+    async def _watch(self, over: asyncio.Event, work: Work) -> None:
         """See a stop or a failed ledger while all workers wait; tell of the progress."""
         looks = 0
         try:
             while not over.is_set():
                 await wait_for(over, _LOOK_EVERY_S)
-                self._halted()
+                if self._halted():
+                    work.halt()
                 looks += 1
                 if looks % _LOOKS_A_REPORT == 0:
                     self._on_progress(self._so_far())
         except BaseException:
             self._halt.set()
+            work.halt()
             raise
 
     def _halted(self) -> bool:
@@ -300,7 +356,10 @@ class _Run:
             requests=self._requests,
             body_bytes=self._body_bytes,
             took_s=self._how.time.clock() - self._began_s,
-            paused_s=self._pace.paused_s,
+            paused_s=sum(lane.pace.paused_s for lane in self._lanes),
+            phones_dropped=self._phones_dropped,
+            aside=self._aside,
+            allowance=self._lanes[0].allowance,
             unrecorded=self._acknowledged.waiting,
             ended=self._ended,
         )
@@ -311,14 +370,3 @@ def _raise_first(tasks: Iterable[asyncio.Task[None]]) -> None:
     failures = [failure for task in tasks if (failure := task.exception()) is not None]
     if failures:
         raise failures[0]
-
-
-def _denied(status: int, wire: Wire) -> DeniedError:
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return DeniedError(f"the answer is {status} for {wire.path}: {wire.gone}")
-    if status // 100 == _REDIRECT:
-        return DeniedError(
-            f"the answer is {status}, a redirect, and redirects are not followed; "
-            "check --url, nothing is posted elsewhere"
-        )
-    return DeniedError(f"the answer is {status}: Klaviyo does not accept this key")

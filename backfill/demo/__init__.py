@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from backfill.options import Account, Options
+from backfill.accounts import Account
+from backfill.options import Options
 from backfill.report.summary import Summary
 from backfill.report.text import lines
 from backfill.running import Backfill
@@ -28,9 +29,9 @@ def show(echo: Callable[[str], None]) -> None:
             schema,
             [HERE / "orders.csv"],
             Path(state),
-            Account(sandbox.url, KEY),
+            Account(sandbox.url, KEY, "track", KEY),
             Options(),
-            bars.hooks(threading.Event(), lambda _: True),
+            bars.hooks(threading.Event(), lambda _, __: True),
         )
         summary = work.run().summary
         bars.close()

@@ -50,6 +50,7 @@ UNFIT: Final = {
     "email": "not_an_email",
     "phone": "not_a_phone",
     "country": "not_a_country",
+    "currency": "not_a_currency",
     "list": "not_a_list",
     "json": "not_json",
 }
@@ -143,6 +144,8 @@ def _value(cell: str, kind: Type, name: Name, *, typed: bool) -> str:
             return _email(cell, name)
         case "phone":
             return f"backfill_phone({cell}, {quote(kind.region or '')})"
+        case "currency":
+            return f"backfill_currency({cell})"
         case _:
             return f"backfill_country({cell})"
 

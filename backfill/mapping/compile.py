@@ -23,7 +23,7 @@ from backfill.mapping.leaves import (
 from backfill.mapping.results import Fault, LeafSql
 from backfill.schema.bind import BoundSchema
 from backfill.schema.model import Event, Leaf
-from backfill.schema.uses import Level, is_line_column, leaf_columns
+from backfill.schema.uses import Level, documented, is_line_column, leaf_columns
 
 _GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
 _COMPUTED: Final = re.compile(r"\b(?:ov|ga)[0-9]+\b")
@@ -223,7 +223,7 @@ class _Compiler:
             name = key.removeprefix("$")
             if not self.attributes and not (key[0] == "$" and name in IDENTIFIERS):
                 continue
-            made = self.leaves.compile(leaf, "order", key)
+            made = self.leaves.compile(leaf, "order", documented(key))
             if made is None:
                 continue
             if key.startswith("$") and name in IDENTIFIERS:
@@ -292,6 +292,7 @@ class _Compiler:
         members, faults = self._properties(event, level)
         event_id = self._event_id(at, event, level, faults)
         value = self._value(event, level, faults)
+        currency = self._currency(event, level, faults)
         faults[:0] = time.faults if time else ()
         column = ", ".join(leaf_columns(event.time))
         late = f"t{at} not between {self.bounds.earliest_s} and {self.bounds.latest_s}"
@@ -304,6 +305,7 @@ class _Compiler:
             (when, f"t{at}"),
             (event_id, f"i{at}"),
             (f"({value})::decimal(38,6)", f"v{at}"),
+            (currency, f"u{at}"),
             (json_object(members), f"p{at}"),
             (unsure, f"q{at}"),
             (f"coalesce({wanted}, false) and q{at} is null", f"w{at}"),
@@ -319,7 +321,7 @@ class _Compiler:
         for name, leaf in event.properties.items():
             if name in _SPECIAL:
                 continue
-            made = self.leaves.compile(leaf, level, name)
+            made = self.leaves.compile(leaf, level, documented(name))
             if made is not None:
                 members.append((name, made.json))
                 faults += made.faults
@@ -346,13 +348,23 @@ class _Compiler:
         # what is written, so that the amount is rounded once
         return f"try_cast({made.text} as decimal(38,6))"
 
+    def _currency(self, event: Event, level: Level, faults: list[Fault]) -> str:
+        leaf = event.currency
+        made = self.leaves.compile(leaf, level, "currency") if leaf is not None else None
+        if made is None:
+            return "null::varchar"
+        faults += made.faults
+        return made.text
+
     def _event_rows(self, at: int, event: Event, people: "_People") -> str:
         per_line = event.per == "line"
         k = "l." if per_line else "x."
         source = "l join x on l.o = x.o" if per_line else "x"
+        # NULL adds nothing: an event without a currency is what it was before there were any.
+        currency = f", chr(31) || {k}u{at}" if event.currency is not None else ""
         content = (
             f"concat({k}t{at}, chr(31), {k}v{at}, chr(31), x.whose, chr(31), x.who, chr(31), "
-            f"{k}p{at})"
+            f"{k}p{at}{currency})"
         )
         columns = {
             "key": hash_sql(quote(event.event), f"{k}i{at}"),
@@ -361,7 +373,7 @@ class _Compiler:
             "event_id": f"{k}i{at}",
             "time": f"{k}t{at}",
             "value": f"{k}v{at}",
-            "currency": "null::varchar",
+            "currency": f"{k}u{at}",
             **{
                 name: f"x.{name}" if name in people.columns else "null::varchar"
                 for name in (*IDENTIFIERS, *PROFILE_FIELDS, "profile")
@@ -398,7 +410,7 @@ class _Compiler:
             f"{column}{at}"
             for at, block in enumerate(blocks)
             if block.level == "order"
-            for column in "tivpw"
+            for column in "tivupw"
         ]
         clocks = [name for sql in self.leaves.clocks for name in _COMPUTED.findall(sql)]
         flags = [f"d{column[1:]}" for _, column in self._order_columns()]

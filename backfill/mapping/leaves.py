@@ -23,6 +23,7 @@ from backfill.schema.model import Leaf
 from backfill.schema.template import parse_template
 from backfill.schema.types import Type
 from backfill.schema.uses import (
+    IMPLIED,
     SQL_TYPES,
     Level,
     column_type,
@@ -73,6 +74,9 @@ def layered(source: str, columns: Sequence[tuple[str, str]]) -> str:
 
 
 _WORD: Final = re.compile(r"\w+")
+
+_READ_AGAIN: Final = ("$email", "$phone_number", "currency")
+"""Fields whose texts fit or do not, those that SQL makes too."""
 
 
 @dataclass(slots=True)
@@ -240,10 +244,11 @@ class LeafCompiler:
         if key == "time":
             raw = f"(epoch_us({sql}) // 1000000)"
             return LeafSql(raw, raw, sql, found.faults, raw)
-        if found.kind == "VARCHAR" and leaf.as_ is not None:
-            cell = self._cell(f"nullif(trim({sql}), '')", leaf.as_, level, leaf.sql or "")
+        wanted = Type(IMPLIED[key]) if key in _READ_AGAIN and leaf.as_ is None else leaf.as_
+        if found.kind == "VARCHAR" and wanted is not None:
+            cell = self._cell(f"nullif(trim({sql}), '')", wanted, level, leaf.sql or "")
             cell = replace(cell, faults=(*found.faults, *cell.faults))
-            return self._with_default(cell, leaf, leaf.as_)
+            return self._with_default(cell, leaf, wanted)
         made = result(sql, found, leaf.as_, in_value=key == "$value")
         made = replace(made, faults=(*made.faults, *unwhole(sql, leaf, level)))
         if leaf.default is None:

@@ -18,6 +18,16 @@ REASONS: Final = {
     "time_without_zone": "the time has no offset, and the schema names no source.timezone",
     "time_out_of_range": "the time is before Klaviyo's first or more than a year ahead",
     "too_large": "the event is larger than a request may be",
+    "too_many_properties": "the event has more than 400 properties",
+    "string_too_long": "a text, or a property's name, has more than 100,000 bytes",
+    "too_many_elements": "a list has more than 4,000 elements",
+    "too_deep": "objects and lists stand more than 10 levels deep in each other",
+    "number_too_large": "a whole number does not fit into 64 bits (as text it would)",
+    "email_too_long": "the e-mail address has 100 characters or more",
+    "name_too_long": "the metric's name has 128 characters or more",
+    "id_too_long": "the event's id has more than 255 characters",
+    "profile_too_large": "what the event says of the person is over 95 KB (--profiles none "
+    "leaves it out)",
     "url_too_long": "the event makes a URL of more than 8,000 bytes (--method post has room)",
     "phone_only": "GET identifies a person by an e-mail address or an id, and there is neither "
     "(--method post takes a phone number)",
@@ -39,5 +49,6 @@ REASONS: Final = {
     "not_an_email": "the cell is no e-mail address",
     "not_a_phone": "the cell is no valid phone number",
     "not_a_country": "the cell is no country's code or name",
+    "not_a_currency": "the cell is no currency's code of ISO 4217, such as EUR",
     "not_json": "the cell is no JSON",
 }

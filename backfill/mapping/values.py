@@ -21,9 +21,9 @@ CACHE: Final = 65_536
 def teach(connection: duckdb.DuckDBPyConnection) -> None:
     """Make known what SQL then calls.
 
-    ``backfill_phone(cell, region)``, ``backfill_country(cell)`` and ``backfill_json(cell)`` give
-    NULL for a cell that does not fit; ``backfill_built(json)`` makes of SQL's own JSON what a
-    payload may hold.
+    ``backfill_phone(cell, region)``, ``backfill_country(cell)``, ``backfill_currency(cell)`` and
+    ``backfill_json(cell)`` give NULL for a cell that does not fit; ``backfill_built(json)`` makes
+    of SQL's own JSON what a payload may hold.
     """
     phone = functools.lru_cache(CACHE)(_phone)
 
@@ -35,6 +35,7 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
     functions: dict[str, Callable[..., pa.Array]] = {
         "backfill_phone": phones,
         "backfill_country": _each(_country),
+        "backfill_currency": _each(_currency),
         "backfill_json": _each(_json),
         "backfill_built": _each(_built),
     }
@@ -80,6 +81,17 @@ def _country(cell: str) -> str | None:
     except LookupError:
         return None
     return str(found.alpha_2)
+
+
+def _currency(cell: str) -> str | None:
+    code = cell.upper()
+    return code if code in _currencies() else None
+
+
+@functools.cache
+def _currencies() -> frozenset[str]:
+    """Those of today: under an older one an amount cannot be told any more."""
+    return frozenset(currency.alpha_3 for currency in pycountry.currencies)
 
 
 def _json(cell: str) -> str | None:

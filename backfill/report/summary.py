@@ -48,6 +48,8 @@ class Summary:
     delivered: int
     refused: int
     left: int
+    phones_dropped: int
+    """Of the delivered: sent without the phone number, which Klaviyo would not take."""
     changed_orders: int
     people: int
     metrics: tuple[Metric, ...]

@@ -35,6 +35,8 @@ def _fate(summary: Summary) -> Iterator[str]:
         yield f"{'':>13}digest {summary.digest}"
         return
     yield f"{summary.delivered:>12,} delivered in {_few(summary.requests, 'request')}"
+    if summary.phones_dropped:
+        yield f"{summary.phones_dropped:>14,} of them without a phone number that it turned down"
     if summary.refused:
         yield f"{summary.refused:>12,} refused by Klaviyo"
     if summary.left:

@@ -1,11 +1,12 @@
-"""A local Klaviyo to send to, with faults on demand: the Track API, so far.
+"""A local Klaviyo to send to, with faults on demand: Track, and the API of today.
 
 It judges what arrives by Klaviyo's documents and shares no code with the rest of ``backfill`` but
 the numbers in ``limits``: else code and judge would be wrong together.
 """
 
+from backfill.sandbox.behaviour import Behaviour
 from backfill.sandbox.faults import Faults, FaultsError
 from backfill.sandbox.running import Sandbox, serve
 from backfill.sandbox.store import StoreError
 
-__all__ = ["Faults", "FaultsError", "Sandbox", "StoreError", "serve"]
+__all__ = ["Behaviour", "Faults", "FaultsError", "Sandbox", "StoreError", "serve"]

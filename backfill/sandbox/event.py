@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Api = Literal["track", "events", "bulk"]
+"""Which of Klaviyo's APIs an event came through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class Event:
 
     ``properties`` are as they were sent, ``$event_id`` and ``$value`` among them; ``attributes``
     are the customer properties as they were sent, without the identifiers.
-    ``time_s`` is None where the request leaves the time to Klaviyo.
+    ``time_s`` is None where the request leaves the time to Klaviyo. An event with ``backfill``
+    starts no flow; Track has no word for it.
     """
 
     token: str
@@ -29,6 +34,8 @@ class Event:
     person: Person
     properties: Mapping[str, object]
     attributes: Mapping[str, object]
+    api: Api = "track"
+    backfill: bool = False
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from backfill.sandbox import mishaps
 from backfill.sandbox.faults import Faults
 from backfill.sandbox.store import Store
-from backfill.sandbox.windows import FixedWindows
+from backfill.sandbox.windows import Shares
 
 Endpoint = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -20,23 +20,35 @@ class Gate:
         self._faults = faults
         self._number = 0
 
-    def before(self, endpoint: Endpoint, windows: FixedWindows | None) -> Endpoint:
-        """``endpoint`` behind this gate; without ``windows`` it has no rate limit."""
+    def before(
+        self, endpoint: Endpoint, name: str, shares: Shares | None, manner: mishaps.Manner
+    ) -> Endpoint:
+        """``endpoint`` behind this gate; without ``shares`` it has no rate limit.
+
+        Who shares a window is told by the header Authorization: a private key, or nobody. Track's
+        account is in the body, which is not read for a no.
+        """
 
         async def gated(request: web.Request) -> web.Response:
             self._number += 1
             self._counts["requests"] += 1
+            self._counts[f"endpoint {name}"] += 1
             fault = self._faults.decide(self._number)
             if fault is not None:
                 self._counts[f"fault {fault.answer}"] += 1
-                early = mishaps.before(fault, self._number, request)
+                early = mishaps.before(fault, self._number, request, manner)
                 if early is not None:
                     return early
-            wait_s = windows.take() if windows is not None else 0
-            if wait_s:
-                self._counts["limited"] += 1
-                return mishaps.throttled(wait_s)
+            windows = None
+            if shares is not None:
+                windows = shares.of(request.headers.get(hdrs.AUTHORIZATION, ""))
+                wait_s = windows.take()
+                if wait_s:
+                    self._counts["limited"] += 1
+                    return manner.throttled(wait_s)
             answer = await endpoint(request)
+            if windows is not None and manner is mishaps.JSON_API:
+                answer.headers.update(windows.headers())
             return answer if fault is None else await mishaps.after(fault, request, answer)
 
         return gated

@@ -4,10 +4,12 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
+from backfill import limits
 from backfill.sandbox.faults import Fault
 
 _PAGE = (
@@ -17,22 +19,32 @@ _PAGE = (
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def throttled(wait_s: int) -> web.Response:
-    """Source: bodies seen on Klaviyo's legacy endpoints, klaviyo/facts.md 1.5."""
-    seconds = "second" if wait_s == 1 else "seconds"
-    return web.json_response(
-        {"detail": f"Request was throttled. Expected available in {wait_s} {seconds}."},
-        status=429,
-        headers={"Retry-After": str(wait_s)},
-    )
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an API says that it cannot just now: by the seconds to wait, by the request's number."""
+
+    throttled: Callable[[int], web.Response]
+    unavailable: Callable[[int], web.Response]
+    broken: Callable[[int], web.Response]
 
 
-def before(fault: Fault, number: int, request: web.Request) -> web.Response | None:
+def before(fault: Fault, number: int, request: web.Request, manner: Manner) -> web.Response | None:
     """The answer in place of taking the request; None where the fault comes after that."""
-    if fault.answer == "reset":
-        return _reset(request)
-    instead = _INSTEAD.get(fault.answer)
-    return None if instead is None else instead(fault, number)
+    match fault.answer:
+        case "reset":
+            return _reset(request)
+        case "429":
+            return manner.throttled(fault.retry_after_s)
+        case "503":
+            return manner.unavailable(fault.retry_after_s)
+        case "500":
+            return _broken(number) if number % 2 else manner.broken(number)
+        case "502":
+            return _page(502, "502 Bad Gateway")
+        case "403":
+            return _page(403, "403 Forbidden")
+        case _:
+            return None
 
 
 async def after(fault: Fault, request: web.Request, answer: web.Response) -> web.Response:
@@ -49,39 +61,65 @@ async def after(fault: Fault, request: web.Request, answer: web.Response) -> web
     return answer
 
 
-def _unavailable(wait_s: int) -> web.Response:
-    return web.json_response(
-        {"detail": "Service temporarily unavailable, try again later."},
-        status=503,
-        headers={"Retry-After": str(wait_s)},
-    )
-
-
-def _broken(number: int) -> web.Response:
-    if number % 2:
-        return web.Response(status=500, text="Internal Server Error")
-    return web.json_response({"detail": "A server error occurred."}, status=500)
+def _broken(_: int) -> web.Response:
+    return web.Response(status=500, text="Internal Server Error")
 
 
 def _page(status: int, title: str) -> web.Response:
     return web.Response(status=status, text=_PAGE.format(title=title), content_type="text/html")
 
 
-_INSTEAD: Final[dict[str, Callable[[Fault, int], web.Response]]] = {
-    "429": lambda fault, _: throttled(fault.retry_after_s),
-    "503": lambda fault, _: _unavailable(fault.retry_after_s),
-    "500": lambda _, number: _broken(number),
-    "502": lambda *_: _page(502, "502 Bad Gateway"),
-    "403": lambda *_: _page(403, "403 Forbidden"),
-}
+def _expected(wait_s: int) -> str:
+    seconds = "second" if wait_s == 1 else "seconds"
+    return f"Request was throttled. Expected available in {wait_s} {seconds}."
+
+
+def _legacy(status: int, detail: str, wait_s: int | None = None) -> web.Response:
+    """Source: bodies seen on Klaviyo's legacy endpoints, klaviyo/facts.md 1.5."""
+    return web.json_response({"detail": detail}, status=status, headers=_retry_after(wait_s))
+
+
+def _errors(status: int, code: str, title: str, detail: str, wait_s: int | None) -> web.Response:
+    """Source: bodies seen on today's API, klaviyo/facts.md 2.9."""
+    error = {"id": _ERROR, "status": status, "code": code, "title": title, "detail": detail}
+    whole = {"errors": [error | {"source": {"pointer": "/data/"}, "links": {}, "meta": {}}]}
+    return web.json_response(
+        whole, status=status, headers=_retry_after(wait_s), content_type=limits.JSON_API
+    )
+
+
+def _retry_after(wait_s: int | None) -> dict[str, str]:
+    return {} if wait_s is None else {"Retry-After": str(wait_s)}
+
+
+_ERROR: Final = "5a4db0c5-0000-4000-8000-000000000000"
+_LATER: Final = "Service temporarily unavailable, try again later."
+_BROKEN: Final = "A server error occurred."
+
+TRACK: Final = Manner(
+    throttled=lambda wait_s: _legacy(429, _expected(wait_s), wait_s),
+    unavailable=lambda wait_s: _legacy(503, _LATER, wait_s),
+    broken=lambda _: _legacy(500, _BROKEN),
+)
+JSON_API: Final = Manner(
+    throttled=lambda wait_s: _errors(
+        429, "throttled", "Request was throttled.", _expected(wait_s), wait_s
+    ),
+    unavailable=lambda wait_s: _errors(
+        503, "service_unavailable", "Service unavailable.", _LATER, wait_s
+    ),
+    broken=lambda _: _errors(500, "error", "A server error occurred.", _BROKEN, None),
+)
 
 
 def _head(answer: web.Response) -> bytes:
-    return (
+    """Without the body; of an answer that has none, without its own end."""
+    head = (
         f"HTTP/1.1 {answer.status} {answer.reason}\r\n"
         f"Content-Type: {answer.content_type}\r\n"
         f"Content-Length: {answer.content_length}\r\n\r\n"
     ).encode("ascii")
+    return head if answer.content_length else head[: len(head) // 2]
 
 
 def _reset(request: web.Request) -> web.Response:

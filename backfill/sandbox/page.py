@@ -45,6 +45,7 @@ _COUNTS: Final = (
     ("limited", "over the rate limit"),
     ("profiles", "profiles"),
     ("profile_merges", "profiles merged"),
+    ("would_trigger_flows", "would start flows"),
 )
 
 

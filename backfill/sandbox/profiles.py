@@ -56,7 +56,7 @@ class Profiles:
         Identifiers that lead to different profiles merge these for good into the one found by the
         strongest: e-mail, then phone number, then id. What that one says of a person is kept.
         """
-        given = list(_identifiers(person))
+        given = list(identifiers(person))
         found = [self._find(token, *identifier) for identifier in given]
         known = list(dict.fromkeys(profile for profile in found if profile is not None))
         if not known:
@@ -70,6 +70,11 @@ class Profiles:
         if len(given) > 1:
             self._show(profile, given)
         return Match(profile, tuple(absorbed))
+
+    def find(self, token: str, person: Person) -> int | None:
+        """The profile that ``person`` has, by the strongest identifier that is known."""
+        found = (self._find(token, *identifier) for identifier in identifiers(person))
+        return next((profile for profile in found if profile is not None), None)
 
     def describe(self, profile: int, attributes: Mapping[str, object]) -> None:
         """Merge ``attributes`` in: the last writer wins, null and "" erase."""
@@ -132,7 +137,7 @@ class Profiles:
         self._db.execute(update, (_text(attributes), profile))
 
 
-def _identifiers(person: Person) -> Iterator[tuple[str, str]]:
+def identifiers(person: Person) -> Iterator[tuple[str, str]]:
     """The strongest first."""
     if person.email is not None:
         yield "email", person.email

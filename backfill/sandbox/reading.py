@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ _PAGE_ROWS: Final = 500
 _LAST_EVENTS: Final = 50
 
 _EVENTS: Final = """
-SELECT e.id, m.token, m.name, e.event_id, e.time_s, e.properties,
+SELECT e.id, m.token, m.name, e.event_id, e.time_s, e.properties, e.backfill,
        p.id, p.email, p.phone_number, p.external_id
 FROM events e JOIN metrics m ON m.id = e.metric JOIN profiles p ON p.id = e.profile
 """
@@ -39,7 +39,11 @@ Pages = Callable[[Store, Filter], Iterator[list[dict[str, Any]]]]
 
 
 def stats(store: Store) -> dict[str, Any]:
-    """``received`` is always the sum of ``recorded``, ``merged`` and ``discarded``."""
+    """``received`` is always the sum of ``recorded``, ``merged``, ``discarded`` and ``lost``.
+
+    ``would_trigger_flows`` are the recorded events of today's API without ``backfill``. Track's
+    are left out: it has no such word, and an account that still took them would start its flows.
+    """
     counts = store.counts
     metrics: dict[str, int] = {}
     for (_, name), metric in store.metrics.items():
@@ -50,12 +54,20 @@ def stats(store: Store) -> dict[str, Any]:
         "limited": counts["limited"],
         "profiles": store.db.execute("SELECT count(*) FROM profiles").fetchone()[0],
         "profile_merges": counts["profile_merges"],
+        "would_trigger_flows": counts["would_trigger_flows"],
+        "lost": counts["lost"],
         "metrics": metrics,
-        "faults": {
-            name.removeprefix("fault "): count
-            for name, count in counts.items()
-            if name.startswith("fault ")
-        },
+        "apis": _under("api ", counts),
+        "endpoints": _under("endpoint ", counts),
+        "faults": _under("fault ", counts),
+    }
+
+
+def _under(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): count
+        for name, count in counts.items()
+        if name.startswith(prefix)
     }
 
 
@@ -117,7 +129,7 @@ def _pages(
 
 
 def _event(row: tuple[Any, ...]) -> dict[str, Any]:
-    _, token, metric, event_id, time_s, properties_json, *person = row
+    _, token, metric, event_id, time_s, properties_json, backfill, *person = row
     properties = json.loads(properties_json)
     return {
         "token": token,
@@ -126,6 +138,7 @@ def _event(row: tuple[Any, ...]) -> dict[str, Any]:
         "time": time_s,
         "value": properties.get("$value"),
         "properties": properties,
+        "backfill": bool(backfill),
         "profile": _person(*person),
     }
 

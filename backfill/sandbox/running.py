@@ -4,7 +4,7 @@ import asyncio
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from backfill.sandbox import reading
+from backfill.sandbox.behaviour import DEFAULT, Behaviour, Flows, Platforms, Repeats
 from backfill.sandbox.faults import NO_FAULTS, Faults
+from backfill.sandbox.problems import Pointers
 from backfill.sandbox.reading import Filter
 from backfill.sandbox.server import Listening, Settings, listen
 from backfill.sandbox.store import Store
@@ -32,6 +34,12 @@ class Sandbox:
     running loop (a notebook) alike. ``port=0`` takes a free one; without ``store`` all is kept in
     memory and gone afterwards. ``clock`` stands in for the time of day, in Unix seconds.
 
+    Of today's API: ``repeats`` is what Bulk Create Events does with what it has had,
+    ``visible_after_s`` how long a query is blind to an event, ``account`` whose the keys are that
+    name none, ``scopes`` what all keys may, ``pointers`` how much a refusal says, ``flows`` by
+    metric what hangs on it, as ``{"Placed Order": [("Thank you", "live")]}``, ``platforms`` by
+    metric which integration has one of the same name, as ``{"Placed Order": "Shopify"}``.
+
     Raises:
         FaultsError, StoreError: a file that is not what it should be.
         OSError: the port is taken.
@@ -45,8 +53,24 @@ class Sandbox:
         *,
         rate_limits: bool = False,
         clock: Callable[[], float] = time.time,
+        repeats: Repeats = DEFAULT.repeats,
+        visible_after_s: float = DEFAULT.visible_after_s,
+        account: str = DEFAULT.account,
+        scopes: Iterable[str] = DEFAULT.scopes,
+        pointers: Pointers = DEFAULT.pointers,
+        flows: Flows | None = None,
+        platforms: Platforms | None = None,
     ) -> None:
-        self._settings = Settings(port, store, _script(faults), rate_limits, clock)
+        behaviour = Behaviour(
+            repeats,
+            visible_after_s,
+            account,
+            frozenset(scopes),
+            pointers,
+            flows or {},
+            platforms or {},
+        )
+        self._settings = Settings(port, store, _script(faults), rate_limits, clock, behaviour)
         self._running: _Running | None = None
 
     def __enter__(self) -> Self:
@@ -85,6 +109,11 @@ class Sandbox:
     def refusals(self, *, token: str | None = None) -> list[dict[str, Any]]:
         """Why each request was answered with no, in order."""
         return self._all(reading.refusals, Filter(token))
+
+    def lose(self, event_ids: Iterable[str]) -> int:
+        """Forget events, as Klaviyo would that took and lost them; how many there were."""
+        ids = list(event_ids)
+        return self._open().read(lambda store: store.lose(ids))
 
     def _all(self, pages: reading.Pages, wanted: Filter) -> list[dict[str, Any]]:
         return self._open().read(lambda store: list(chain.from_iterable(pages(store, wanted))))
@@ -141,13 +170,14 @@ def serve(
     faults: Faults | Path | None = None,
     *,
     rate_limits: bool = False,
+    behaviour: Behaviour = DEFAULT,
     ready: Callable[[str], None],
 ) -> None:
     """Be a sandbox until SIGINT or SIGTERM; ``ready`` is told its URL once it listens.
 
     Raises what ``Sandbox`` raises. In the main thread only, as signals are.
     """
-    settings = Settings(port, store, _script(faults), rate_limits)
+    settings = Settings(port, store, _script(faults), rate_limits, behaviour=behaviour)
     asyncio.run(_until_signalled(settings, ready))
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +12,22 @@ from typing import Final
 from aiohttp import web
 
 from backfill import limits
+from backfill.sandbox import mishaps
+from backfill.sandbox.behaviour import DEFAULT, Behaviour
 from backfill.sandbox.faults import NO_FAULTS, Faults
 from backfill.sandbox.gate import Gate
+from backfill.sandbox.json_api import JsonApi
+from backfill.sandbox.routes import routes
 from backfill.sandbox.store import Store
 from backfill.sandbox.track_endpoint import TrackEndpoint
 from backfill.sandbox.views import add_views
-from backfill.sandbox.windows import FixedWindows, Rate
+from backfill.sandbox.windows import Rate, Shares
 
 _HOST: Final = "127.0.0.1"
 _COMMIT_EVERY_S: Final = 0.25
 _LAST_ANSWERS_S: Final = 0.5
 _TURNS_TO_ACCEPT: Final = 5
-
-TRACK_RATES: Final = (Rate(limits.TRACK_RATE_PER_S, 1),)
+_TRACK_RATES: Final = ((limits.TRACK_RATE_PER_S, 1.0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Settings:
     faults: Faults = NO_FAULTS
     rate_limits: bool = False
     clock: Callable[[], float] = time.time
+    behaviour: Behaviour = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +86,34 @@ async def _accepting(runner: web.AppRunner, port: int) -> AsyncIterator[int]:
 
 
 def _app(store: Store, settings: Settings) -> web.Application:
-    """One endpoint for an API; its body limit is the application's as long as there is one."""
+    """Its body limit is Track's; today's API reads bodies by itself."""
     app = web.Application(client_max_size=limits.TRACK_MAX_BODY_BYTES)
     gate = Gate(store, settings.faults)
-    # One window for all accounts: Track's account is in the body, which is not read for a no.
-    windows = FixedWindows(*TRACK_RATES, clock=settings.clock) if settings.rate_limits else None
-    endpoint = gate.before(TrackEndpoint(store, settings.clock).answer, windows)
+    track = TrackEndpoint(store, settings.clock).answer
+    shares = _shares(settings, _TRACK_RATES)
+    endpoint = gate.before(track, "track", shares, mishaps.TRACK)
     for path in (limits.TRACK_PATH, f"{limits.TRACK_PATH}/"):
         app.router.add_get(path, endpoint, allow_head=False)
         app.router.add_post(path, endpoint)
+    _add_today(app, gate, store, settings)
     add_views(app, store)
     return app
+
+
+def _add_today(app: web.Application, gate: Gate, store: Store, settings: Settings) -> None:
+    api = JsonApi(store, settings.behaviour, settings.clock)
+    for route in routes(store, settings.behaviour):
+        answer = api.endpoint(route.scope, route.answer, records=route.scope == "events:write")
+        shares = _shares(settings, route.rates)
+        endpoint = gate.before(answer, route.name, shares, mishaps.JSON_API)
+        for path in (route.path, f"{route.path}/"):  # revisions before 2024-10-15 had the slash
+            app.router.add_route(route.method, path, endpoint)
+
+
+def _shares(settings: Settings, rates: Sequence[tuple[int, float]]) -> Shares | None:
+    if not settings.rate_limits:
+        return None
+    return Shares(*(Rate(*rate) for rate in rates), clock=settings.clock)
 
 
 async def _commit_now_and_then(store: Store) -> None:

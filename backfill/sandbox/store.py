@@ -4,48 +4,13 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 from backfill import limits
-from backfill.sandbox import profiles
+from backfill.sandbox import profiles, store_file
 from backfill.sandbox.event import Event, Refused
-
-_FORMAT: Final = 0x6B6C6176  # SQLite's application_id of a sandbox's store
-
-_TABLES: Final = f"""
-PRAGMA application_id = {_FORMAT};
-BEGIN;
-{profiles.TABLES}
-CREATE TABLE metrics (
-    id INTEGER PRIMARY KEY,
-    token TEXT NOT NULL,
-    name TEXT NOT NULL
-);
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    metric INTEGER NOT NULL,
-    profile INTEGER NOT NULL,
-    event_id TEXT,
-    time_s INTEGER NOT NULL,
-    properties TEXT NOT NULL,
-    content BLOB NOT NULL
-);
--- Klaviyo: "If you don't specify an $event_id, it will default to the timestamp of the event."
-CREATE UNIQUE INDEX one_event ON events (profile, metric, coalesce(event_id, time_s || ''));
-CREATE TABLE refusals (
-    id INTEGER PRIMARY KEY,
-    time_s INTEGER NOT NULL,
-    token TEXT,
-    reason TEXT NOT NULL,
-    message TEXT NOT NULL
-);
-CREATE TABLE counts (
-    name TEXT PRIMARY KEY,
-    count INTEGER NOT NULL
-) WITHOUT ROWID;
-COMMIT;
-"""
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _sorted_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
@@ -67,7 +32,7 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         try:
-            self.db = _open(path)
+            self.db = store_file.connect(path)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{path}: cannot be the sandbox's store: {error}") from None
         self.counts: Counter[str] = Counter(dict(self.db.execute("SELECT name, count FROM counts")))
@@ -82,7 +47,7 @@ class Store:
         self._profiles = profiles.Profiles(self.db)
         self._committed = self.counts.copy()
 
-    def record(self, event: Event, *, now_s: int) -> None:
+    def record(self, event: Event, *, now_s: float) -> None:
         """Take one event: it is recorded, merged with the one that it repeats, or discarded.
 
         Raises:
@@ -92,12 +57,43 @@ class Store:
         if _is_discarded(event):
             self.counts["discarded"] += 1
         else:
-            metric = self._metric(event.token, event.metric)
+            metric = self._metric(event)
             profile = self._profile(event)
-            time_s = now_s if event.time_s is None else event.time_s
-            row = (metric, profile, event.event_id, time_s, properties, content)
-            self._insert(row)
+            time_s = int(now_s) if event.time_s is None else event.time_s
+            said = (metric, profile, event.event_id, time_s, properties, content)
+            self._insert(said, event, now_s)
         self.counts["received"] += 1
+
+    def repeats(self, events: Iterable[Event], *, now_s: float) -> list[int]:
+        """The places of events that are here already, or stand twice among ``events``.
+
+        Nothing is recorded, and no profile is made.
+        """
+        seen: set[tuple[object, str, str]] = set()
+        people: dict[tuple[str, str], object] = {}
+        found = []
+        for place, event in enumerate(events):
+            who = self._who(event, people)
+            time_s = int(now_s) if event.time_s is None else event.time_s
+            key = str(time_s) if event.event_id is None else event.event_id
+            if (who, event.metric, key) in seen or self._holds(who, event, key):
+                found.append(place)
+            seen.add((who, event.metric, key))
+        return found
+
+    def lose(self, event_ids: Iterable[str]) -> int:
+        """Forget events by their ids, of all accounts and metrics, as if they had never come."""
+        lost = 0
+        for event_id in event_ids:
+            rows = self.db.execute(
+                "DELETE FROM events WHERE event_id = ? RETURNING metric", (event_id,)
+            ).fetchall()
+            lost += len(rows)
+            for (metric,) in rows:
+                self.recorded[metric] -= 1
+        self.counts["recorded"] -= lost
+        self.counts["lost"] += lost
+        return lost
 
     def refuse(self, refused: Refused, *, now_s: int) -> None:
         self.counts["refused"] += 1
@@ -118,10 +114,12 @@ class Store:
         self.commit()
         self.db.close()
 
-    def _metric(self, token: str, name: str) -> int:
+    def _metric(self, event: Event) -> int:
+        """Today's API has no limit of metrics that we know of (klaviyo/facts.md 2.8)."""
+        token, name = event.token, event.metric
         metric = self.metrics.get((token, name))
         if metric is None:
-            if self._metrics_of[token] >= limits.TRACK_MAX_METRICS:
+            if event.api == "track" and self._metrics_of[token] >= limits.TRACK_MAX_METRICS:
                 limit = limits.TRACK_MAX_METRICS
                 raise Refused("metrics", f"the account has its {limit} metrics", token=token)
             insert = "INSERT INTO metrics (token, name) VALUES (?, ?)"
@@ -129,6 +127,28 @@ class Store:
             self.metrics[token, name] = metric
             self._metrics_of[token] += 1
         return metric
+
+    def _who(self, event: Event, people: dict[tuple[str, str], object]) -> object:
+        """A profile's number, or the first identifier of somebody who is new in this request."""
+        given = list(profiles.identifiers(event.person))
+        known = [people[one] for one in given if one in people]
+        who = known[0] if known else self._profiles.find(event.token, event.person) or given[0]
+        people.update((one, who) for one in given)
+        return who
+
+    def _holds(self, who: object, event: Event, key: str) -> bool:
+        metric = self.metrics.get((event.token, event.metric))
+        if metric is None or not isinstance(who, int):
+            return False
+        return self._first(who, metric, key) is not None
+
+    def _first(self, profile: int, metric: int, key: str) -> bytes | None:
+        row = self.db.execute(
+            "SELECT content FROM events"
+            " WHERE profile = ? AND metric = ? AND coalesce(event_id, time_s || '') = ?",
+            (profile, metric, key),
+        ).fetchone()
+        return None if row is None else cast("bytes", row[0])
 
     def _profile(self, event: Event) -> int:
         match = self._profiles.match(event.token, event.person)
@@ -138,24 +158,23 @@ class Store:
         self._profiles.describe(match.profile, event.attributes)
         return match.profile
 
-    def _insert(self, row: tuple[int, int, str | None, int, str, bytes]) -> None:
-        metric, profile, event_id, time_s, _, content = row
+    def _insert(
+        self, said: tuple[int, int, str | None, int, str, bytes], event: Event, now_s: float
+    ) -> None:
+        metric, profile, event_id, time_s, _, content = said
         inserted = self.db.execute(
-            "INSERT OR IGNORE INTO events (metric, profile, event_id, time_s, properties, content)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            row,
+            "INSERT OR IGNORE INTO events (metric, profile, event_id, time_s, properties, content,"
+            " api, backfill, arrived_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*said, event.api, event.backfill, now_s),
         ).rowcount
         if inserted:
             self.counts["recorded"] += 1
+            self.counts[f"api {event.api}"] += 1
+            self.counts["would_trigger_flows"] += event.api != "track" and not event.backfill
             self.recorded[metric] += 1
             return
         key = str(time_s) if event_id is None else event_id
-        first = self.db.execute(
-            "SELECT content FROM events"
-            " WHERE profile = ? AND metric = ? AND coalesce(event_id, time_s || '') = ?",
-            (profile, metric, key),
-        ).fetchone()
-        self._count_merged(differs=first[0] != content)
+        self._count_merged(differs=self._first(profile, metric, key) != content)
 
     def _count_merged(self, *, differs: bool) -> None:
         self.counts["merged"] += 1
@@ -176,29 +195,6 @@ class Store:
             self.recorded[metric] -= 1
             self._count_merged(differs=bool(differs))
         self.db.execute("UPDATE events SET profile = ? WHERE profile = ?", (target, source))
-
-
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
-        path.touch(mode=0o600)  # it holds what a shop's customers bought
-    db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
-    try:
-        _prepare(db)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA locking_mode = EXCLUSIVE")  # what is cached in memory must stay true
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        db.executescript(_TABLES)
-    elif db.execute("PRAGMA application_id").fetchone()[0] != _FORMAT:
-        raise sqlite3.DatabaseError("it is the database of something else")
-    db.execute("BEGIN IMMEDIATE")
 
 
 def _is_discarded(event: Event) -> bool:

@@ -3,15 +3,13 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from aiohttp import web
 
 from backfill.sandbox import page, reading
+from backfill.sandbox.local import LOCAL_HOSTS, asks_for_this_machine
 from backfill.sandbox.reading import Filter
 from backfill.sandbox.store import Store
-
-_LOCAL_HOSTS: Final = ("127.0.0.1", "localhost")
 
 View = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,15 +26,9 @@ def add_views(app: web.Application, store: Store) -> None:
 
 
 def _local(view: View) -> View:
-    """Answer only those who ask for this machine by name.
-
-    Without it a website could read the store: its own host name, resolved to 127.0.0.1, makes
-    this server one of its origin (DNS rebinding).
-    """
-
     async def looked(request: web.Request) -> web.StreamResponse:
-        if request.host.partition(":")[0] not in _LOCAL_HOSTS:
-            raise web.HTTPForbidden(text=f"ask for http://{_LOCAL_HOSTS[0]}")
+        if not asks_for_this_machine(request):
+            raise web.HTTPForbidden(text=f"ask for http://{LOCAL_HOSTS[0]}")
         return await view(request)
 
     return looked

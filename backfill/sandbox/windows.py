@@ -43,3 +43,29 @@ class FixedWindows:
             return math.ceil(wait_s)
         self._taken = taken
         return 0
+
+    def headers(self) -> dict[str, str]:
+        """Where the steady window stands; Klaviyo sends these with every answer but a 429."""
+        rate, (window, used) = self._rates[-1], self._taken[-1]
+        now = self._clock()
+        current = int(now // rate.seconds)
+        left = rate.requests - (used if window == current else 0)
+        return {
+            "RateLimit-Limit": str(rate.requests),
+            "RateLimit-Remaining": str(left),
+            "RateLimit-Reset": str(math.ceil((current + 1) * rate.seconds - now)),
+        }
+
+
+class Shares:
+    """Windows for everybody who asks, each with all of the rates to itself."""
+
+    def __init__(self, *rates: Rate, clock: Callable[[], float]) -> None:
+        self._rates = rates
+        self._clock = clock
+        self._of: dict[str, FixedWindows] = {}
+
+    def of(self, who: str) -> FixedWindows:
+        if who not in self._of:
+            self._of[who] = FixedWindows(*self._rates, clock=self._clock)
+        return self._of[who]

@@ -31,6 +31,7 @@ FITTING: Final[dict[str, tuple[Kind, ...]]] = {
     "$consent": ("list",),
     "$value": ("money", "number", "integer"),
     "time": ("time",),
+    "currency": ("currency",),
 }
 """The types that a documented field takes."""
 
@@ -153,6 +154,8 @@ def _expression(schema: Schema, use: Use) -> Found:
         yield use.path, f"sum adds numbers; this gives {found}"
     if use.field == "$value" and not summable:
         yield use.path, f"$value is a number; this gives {found}"
+    if use.field == "currency" and found != "VARCHAR":
+        yield use.path, f"currency is a text such as EUR; this gives {found}"
     if use.field == "time" and found not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
         yield use.path, f"time is a time; this gives {found}"
     elif use.field == "time" and "VARCHAR" in types.values():
@@ -167,6 +170,8 @@ def _type(schema: Schema, use: Use) -> Found:
     leaf, field = use.leaf, use.field
     if field == "where":
         return
+    if field == "currency" and leaf.kind == "sum":
+        return  # adding made a number of it, and that is told already
     if field in FITTING and leaf.kind in ("each", "object"):
         yield use.path, f"{field} is one value"
         return

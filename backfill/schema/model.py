@@ -140,6 +140,8 @@ class Event(Part):
     event: Name
     per: Literal["order", "line"] = "order"
     time: AnyLeaf
+    currency: AnyLeaf | None = None
+    """Of ``$value``: its ISO 4217 code."""
     where: Name | None = None
     properties: dict[Name, AnyLeaf] = Field(default_factory=dict)
 

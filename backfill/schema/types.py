@@ -21,6 +21,7 @@ Kind = Literal[
     "email",
     "phone",
     "country",
+    "currency",
     "list",
     "json",
 ]

@@ -19,6 +19,7 @@ IMPLIED: Final[dict[str, Kind]] = {
     "$consent": "list",
     "$value": "money",
     "time": "time",
+    "currency": "currency",
 }
 """What a column is read as where the schema does not declare it but Klaviyo's field says it."""
 
@@ -33,6 +34,7 @@ SQL_TYPES: Final[dict[Kind, str]] = {
     "email": "VARCHAR",
     "phone": "VARCHAR",
     "country": "VARCHAR",
+    "currency": "VARCHAR",
     "list": "VARCHAR[]",
     "json": "JSON",
 }
@@ -47,7 +49,7 @@ class Use:
     leaf: Leaf
     level: Level
     field: str | None = None
-    """The documented field that it fills: ``$email``, ``$event_id``, ``time`` …"""
+    """The documented field that it fills: ``$email``, ``$event_id``, ``time`` …; or None."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -57,7 +59,7 @@ class Use:
 
 def uses(schema: Schema) -> Iterator[Use]:
     for name, leaf in schema.customer_properties.items():
-        yield from _within(("customer_properties", name), leaf, "order", name)
+        yield from _within(("customer_properties", name), leaf, "order", documented(name))
     for at, event in enumerate(schema.events):
         yield from event_uses(event, ("events", at))
 
@@ -65,14 +67,21 @@ def uses(schema: Schema) -> Iterator[Use]:
 def event_uses(event: Event, path: Place = ()) -> Iterator[Use]:
     level: Level = event.per
     yield from _within((*path, "time"), event.time, level, "time")
+    if event.currency is not None:
+        yield from _within((*path, "currency"), event.currency, level, "currency")
     if event.where is not None:
         yield Use((*path, "where"), Leaf.condition(event.where), level, "where")
     for name, leaf in event.properties.items():
-        yield from _within((*path, "properties", name), leaf, level, name)
+        yield from _within((*path, "properties", name), leaf, level, documented(name))
+
+
+def documented(name: str) -> str | None:
+    """A property's name where Klaviyo documents it; a shop may call its own one ``time``."""
+    return name if name.startswith("$") else None
 
 
 def _within(path: Place, leaf: Leaf, level: Level, field: str | None) -> Iterator[Use]:
-    yield Use(path, leaf, level, field if field and (field[0] == "$" or field == "time") else None)
+    yield Use(path, leaf, level, field)
     if leaf.each is not None:
         yield from _within((*path, "each"), leaf.each, "line", None)
     for name, member in (leaf.object or {}).items():
@@ -114,7 +123,7 @@ def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
 def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
     """What a leaf's default is read as. Raises ExpressionError."""
     expression = leaf_expression(leaf)
-    if leaf.as_ is not None or expression is None:
+    if leaf.as_ is not None or expression is None or field == "currency":
         return leaf_type(schema, leaf, field)
     types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
     found = result_type(expression, types)

@@ -9,7 +9,22 @@ import pyarrow as pa
 Method: TypeAlias = Literal["post", "get"]
 """Of the Track API's requests."""
 
+Api: TypeAlias = Literal["track", "events", "bulk"]
+"""Track; Create Event; Bulk Create Events."""
+
 Answer: TypeAlias = Literal["delivered", "refused", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What Klaviyo says of a key's steady window: ``RateLimit-Limit``, ``-Remaining``, ``-Reset``.
+
+    Source: klaviyo/facts.md 2.9: every answer but a 429 has them.
+    """
+
+    limit: int
+    remaining: int
+    reset_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,7 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     retry_after: str | None = None
     date: str | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,8 @@ class Request:
     rows: range
     query: bytes = field(default=b"", repr=False)
     """What stands behind the ``?``, as it is sent."""
+    items: tuple[range, ...] = ()
+    """Of Bulk Create Events: the rows of each profile with its events, in order."""
 
     @property
     def size(self) -> int:
@@ -88,3 +106,6 @@ class Wire(Limits, Protocol):
 
     def read(self, reply: Reply) -> Answer:
         """Read a 2xx answer; what is not plainly a yes or a no is ``unreadable``."""
+
+    def rows_at(self, pointer: str, request: Request) -> range:
+        """The rows of ``request`` that a JSON:API pointer names; none where it names no event."""

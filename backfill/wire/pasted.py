@@ -6,11 +6,13 @@ A payload is given as the JSON of ``Track.payloads`` with ``SHOWN_TOKEN`` for a 
 import json
 from typing import Final
 
+from backfill import limits
 from backfill.wire.interface import Method
 from backfill.wire.plain import plain, plain_json
 from backfill.wire.track import SHOWN_TOKEN
 
 KEY_VARIABLE: Final = "KLAVIYO_PUBLIC_KEY"
+PRIVATE_KEY_VARIABLE: Final = "KLAVIYO_PRIVATE_KEY"
 
 _OPENING: Final = f'{{"token":"{SHOWN_TOKEN}",'
 
@@ -31,6 +33,24 @@ def curl(payload: str, url: str, method: Method) -> str:
     return (
         f"printf %s {text} |{coded} curl -sS -w '\\n'{as_query} --data-urlencode data@- '{target}'"
     )
+
+
+def curl_json_api(payload: str, url: str) -> str:
+    """The same for today's API: the JSON goes with the private key of a variable."""
+    headers = (
+        f"authorization: Klaviyo-API-Key ${{{PRIVATE_KEY_VARIABLE}:?}}",
+        f"revision: {limits.REVISION}",
+        f"content-type: {limits.JSON_API}",
+    )
+    shown = " ".join(f'-H "{header}"' for header in headers)
+    target = plain(url).replace("'", "%27")
+    return (
+        f"printf %s '{plain_json(payload, spoiling=_QUOTE)}' | curl -sS -w '%{{http_code}}\\n' "
+        f"{shown} --data-binary @- '{target}'"
+    )
+
+
+_QUOTE: Final = "'"
 
 
 def learnq(payload: str) -> str:

@@ -10,11 +10,9 @@ Source: Track API reference v1-2, "POST": "serialized as a URL-encoded form" in 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +20,7 @@ from backfill import limits
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.wire.batches import cut
 from backfill.wire.interface import Answer, Reply, Request
+from backfill.wire.sql import VALUE, encoded, json_of, member, members_of, select, texts
 from backfill.wire.unfit import first_of_each, longer_than, longest, where
 
 SHOWN_TOKEN: Final = "PUBKEY"  # noqa: S105 - stands where a key of six characters will stand
@@ -47,26 +46,29 @@ class Track:
 
     def measure(self, events: pa.Table) -> pa.Table:
         # What attributes add is the same wherever they stand, so the rest is encoded once.
-        return _select(
+        return select(
             f"strlen({_form(_payload('false'))})::INTEGER AS size,"
             f" strlen(url_encode({_ATTRIBUTES}))::INTEGER AS attributes_size",
             events,
-            SHOWN_TOKEN,
+            _named(SHOWN_TOKEN),
         )
 
     def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
         return longer_than(self.max_bytes, longest(events, carries=carries), events, "too_large")
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return _texts(_payload("carries"), events, self.token)
+        return texts(_payload("carries"), events, _named(self.token))
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        encoded = _encoded(_form(_payload("carries")), events, self.token)
-        for rows in cut([len(body) for body in encoded], max_events=1):
-            yield Request(encoded[rows.start], rows)
+        found = encoded(_form(_payload("carries")), events, _named(self.token))
+        for rows in cut([len(body) for body in found], max_events=1):
+            yield Request(found[rows.start], rows)
 
     def read(self, reply: Reply) -> Answer:
         return _read(reply)
+
+    def rows_at(self, pointer: str, request: Request) -> range:  # noqa: ARG002
+        return range(0)  # this API's answers name no part of a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,10 @@ class TrackGet:
     def measure(self, events: pa.Table) -> pa.Table:
         # Attributes move what follows them to other places in base64, which has other + and /.
         bare, whole = (f"strlen({_base64(_get_payload(carries))})" for carries in ("false", "true"))
-        return _select(
+        return select(
             f"{bare}::INTEGER AS size, ({whole} - {bare})::INTEGER AS attributes_size",
             events,
-            SHOWN_TOKEN,
+            _named(SHOWN_TOKEN),
         )
 
     def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
@@ -106,15 +108,18 @@ class TrackGet:
         )
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return _texts(_get_payload("carries"), events, self.token)
+        return texts(_get_payload("carries"), events, _named(self.token))
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        encoded = _encoded(_base64(_get_payload("carries")), events, self.token)
-        for rows in cut([len(query) for query in encoded], max_events=1):
-            yield Request(b"", rows, encoded[rows.start])
+        found = encoded(_base64(_get_payload("carries")), events, _named(self.token))
+        for rows in cut([len(query) for query in found], max_events=1):
+            yield Request(b"", rows, found[rows.start])
 
     def read(self, reply: Reply) -> Answer:
         return _read(reply)
+
+    def rows_at(self, pointer: str, request: Request) -> range:  # noqa: ARG002
+        return range(0)  # this API's answers name no part of a request
 
 
 def _read(reply: Reply) -> Answer:
@@ -132,48 +137,14 @@ _OK: Final = 200
 _ANSWERS: Final[Mapping[bytes, Answer]] = {b"1": "delivered", b"": "delivered", b"0": "refused"}
 
 
-def _encoded(sql: str, events: pa.RecordBatch, token: str) -> list[bytes]:
-    column = _select(f"{sql} AS encoded", events, token)["encoded"]
-    encoded: list[bytes] = column.cast(pa.binary()).to_pylist()
-    return encoded
-
-
-def _texts(sql: str, events: pa.Table, token: str) -> list[str]:
-    texts: list[str] = _select(f"{sql} AS text", events, token)["text"].to_pylist()
-    return texts
-
-
-def _select(columns: str, events: pa.RecordBatch | pa.Table, token: str) -> pa.Table:
-    table = pa.Table.from_batches([events]) if isinstance(events, pa.RecordBatch) else events
-    with _engine().cursor() as connection:
-        connection.register("events", table)
-        query = f"SELECT {columns} FROM (SELECT *, $token AS token FROM events)"
-        return connection.sql(query, params={"token": token}).to_arrow_table()
-
-
-@cache
-def _engine() -> duckdb.DuckDBPyConnection:
-    """One for the process: to connect costs 12 ms, a cursor of its own for a thread 3 µs."""
-    return duckdb.connect(":memory:", config={"threads": 1})
-
-
-def _member(name: str, value: str) -> str:
-    """SQL for ``"name":value``, NULL if the value is."""
-    return f"""'"{name}":' || {value}"""
-
-
-def _json(column: str) -> str:
-    return f'to_json("{column}")::VARCHAR'
-
-
-def _members_of(column: str) -> str:
-    """SQL for what stands between the braces of a JSON object, NULL if that is nothing."""
-    return f"""nullif("{column}"[2:-2], '')"""
+def _named(token: str) -> dict[str, str]:
+    return {"token": token}
 
 
 def _identifier() -> str:
     cases = (
-        f'WHEN "{name}" IS NOT NULL THEN {_member(f"${name}", _json(name))}' for name in IDENTIFIERS
+        f'WHEN "{name}" IS NOT NULL THEN {member(f"${name}", json_of(name))}'
+        for name in IDENTIFIERS
     )
     return f"CASE {' '.join(cases)} END"
 
@@ -182,27 +153,25 @@ def _attributes() -> str:
     """SQL for what an event says of its person beside the one identifier, from the comma on."""
     others = (
         f"CASE WHEN coalesce({', '.join(IDENTIFIERS[:place])}) IS NOT NULL"
-        f" THEN {_member(f'${name}', _json(name))} END"
+        f" THEN {member(f'${name}', json_of(name))} END"
         for place, name in enumerate(IDENTIFIERS)
         if place
     )
     # Consent is JSON already: "list of strings" (Track API reference v1-2, "$consent").
     fields = (
-        _member(f"${name}", f'"{name}"' if name == "consent" else _json(name))
+        member(f"${name}", f'"{name}"' if name == "consent" else json_of(name))
         for name in PROFILE_FIELDS
     )
-    members = ", ".join((*others, *fields, _members_of("profile")))
+    members = ", ".join((*others, *fields, members_of("profile")))
     return f"coalesce(',' || nullif(concat_ws(',', {members}), ''), '')"
 
 
 def _properties() -> str:
-    # A decimal's text is exact but has all six places: "32.600000".
-    value = "rtrim(rtrim(\"value\"::VARCHAR, '0'), '.')"
     members = ", ".join(
         (
-            _members_of("properties"),
-            _member("$event_id", _json("event_id")),
-            _member("$value", value),
+            members_of("properties"),
+            member("$event_id", json_of("event_id")),
+            member("$value", VALUE),
         )
     )
     return f"concat_ws(',', {members})"
@@ -213,7 +182,7 @@ _ATTRIBUTES: Final = _attributes()
 
 def _payload(carries: str, otherwise: str = "''") -> str:
     return f"""(
-        '{{"token":' || {_json("token")} || ',"event":' || {_json("metric")}
+        '{{"token":' || {json_of("token")} || ',"event":' || {json_of("metric")}
         || ',"customer_properties":{{' || {_identifier()}
         || CASE WHEN {carries} THEN {_ATTRIBUTES} ELSE {otherwise} END
         || '}},"properties":{{' || {_properties()}
@@ -228,7 +197,7 @@ def _get_payload(carries: str) -> str:
     key, or a unique identifier, using an $id key"; a phone number does for POST alone.
     """
     beside_phone = "email IS NULL AND phone_number IS NOT NULL AND id IS NOT NULL"
-    named = f"CASE WHEN {beside_phone} THEN ',' || {_member('$id', _json('id'))} ELSE '' END"
+    named = f"CASE WHEN {beside_phone} THEN ',' || {member('$id', json_of('id'))} ELSE '' END"
     return _payload(carries, named)
 
 

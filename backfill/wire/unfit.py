@@ -26,6 +26,11 @@ def where(mask: pa.ChunkedArray, reason: str, column: str) -> pa.Table:
     return _unfit(at, reason, pa.repeat(pa.scalar(column), len(at)))
 
 
+def named(at: list[int], reasons: list[str], columns: list[str]) -> pa.Table:
+    """One row for each, given apart."""
+    return pa.table([at, reasons, columns], schema=UNFIT)
+
+
 def first_of_each(*unfit: pa.Table) -> pa.Table:
     """One row an event: where several reasons hold, the one that is given first."""
     found = pa.concat_tables(unfit)

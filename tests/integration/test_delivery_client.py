@@ -9,7 +9,7 @@ import pytest
 from backfill.delivery.client import MAX_REPLY_BYTES, Client, Timeouts
 from backfill.delivery.retry import Silence
 from backfill.errors import UsageError
-from backfill.wire.interface import Reply
+from backfill.wire.interface import Allowance, Reply
 from backfill.wire.track import Track
 
 TRACK = Track("aB3xYz")
@@ -218,3 +218,50 @@ def test_a_certificate_that_nobody_signed_is_silence(tmp_path):
 def test_http_beyond_this_machine_is_no_client():
     with pytest.raises(UsageError, match="is not encrypted"):
         Client("http://a.klaviyo.com", TRACK, connections=1)
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 5_000_000])
+def test_a_body_of_any_size_goes_whole_and_with_its_length(size):
+    body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+
+    async def post():
+        yes = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"
+        async with (
+            answering(yes) as (url, sent),
+            Client(url, TRACK, connections=1) as client,
+        ):
+            assert await client.post(body) == Reply(200, b"1")
+        return sent
+
+    ((head, arrived),) = asyncio.run(post())
+    assert arrived == body
+    assert b"transfer-encoding" not in head.lower()
+
+
+@pytest.mark.parametrize(
+    ("told", "allowance"),
+    [
+        pytest.param(("150", "149", "59"), Allowance(150, 149, 59), id="three numbers"),
+        pytest.param(
+            ("150, 10;w=1, 150;w=60", "3", "1"), Allowance(150, 3, 1), id="with the windows"
+        ),
+        pytest.param(("150", "", "59"), None, id="one lacks"),
+        pytest.param(("150", "many", "59"), None, id="no number"),
+        pytest.param(("9" * 99, "1", "59"), None, id="a number without end"),
+    ],
+)
+def test_what_klaviyo_allows_is_read(told, allowance):
+    names = ("Limit", "Remaining", "Reset")
+    lines = "".join(
+        f"RateLimit-{name}: {text}\r\n" for name, text in zip(names, told, strict=True) if text
+    )
+    answer = f"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n{lines}\r\n".encode()
+
+    async def post():
+        async with (
+            answering(answer) as (url, _),
+            Client(url, TRACK, connections=1) as client,
+        ):
+            return await client.post(b"x")
+
+    assert asyncio.run(post()) == Reply(202, b"", allowance=allowance)

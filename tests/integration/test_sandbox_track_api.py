@@ -195,7 +195,7 @@ def test_a_compressed_body_is_not_unpacked(sandbox, http):
         ("PUT", "/api/track", 405),
         ("HEAD", "/api/track", 405),
         ("POST", "/api/identify", 404),
-        ("GET", "/api/events", 404),
+        ("GET", "/api/profiles", 404),
     ],
 )
 def test_what_is_not_there_is_not_taken(sandbox, http, method, path, status):

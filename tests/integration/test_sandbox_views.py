@@ -72,7 +72,11 @@ def test_stats_tell_all_counts(sandbox, http):
         "limited": 0,
         "profiles": 1,
         "profile_merges": 1,
+        "would_trigger_flows": 0,
+        "lost": 0,
         "metrics": {"Placed Order": 1, "Seen": 2},
+        "apis": {"track": 3},
+        "endpoints": {"track": 7},
         "faults": {},
     }
     assert sandbox.stats() == http.get("/_sandbox/stats").json()

@@ -3,8 +3,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
-from backfill.delivery.batch import chunks, encode, landed
+from backfill.delivery.batch import Chunk, chunk_of, chunks, encode, landed
 from backfill.delivery.ledger import CARRIER
+from backfill.event import person
+from backfill.wire.bulk import Bulk
 from backfill.wire.interface import Request
 from backfill.wire.track import Track
 
@@ -23,6 +25,7 @@ EVENTS = pa.record_batch(
         "attributes_size": pa.array([500_000, 500_000, 0], pa.int32()),
     }
 )
+CHUNK = Chunk(2_000, 8_000_000)
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,27 @@ class TwoARequest(Track):
         yield Request(b"second", range(2, 3))
 
 
+@dataclass(frozen=True)
+class OneARequest(Track):
+    def requests(self, events):
+        yield Request(b"only", range(len(events)))
+
+
 def test_a_batch_keeps_what_the_ledger_needs_of_its_events():
     first, second = encode(EVENTS, TwoARequest("aB3xYz"))
     keys, people = EVENTS["key"].to_pylist(), EVENTS["person"].to_pylist()
 
-    assert (first.body, len(first), len(second)) == (b"first", 2, 1)
-    assert list(first.each_key()) == keys[:2]
+    assert (first.request.body, len(first), len(second)) == (b"first", 2, 1)
+    assert [first.key_of(row) for row in first.rows] == keys[:2]
+    assert second.keys == second.key_of(2) == keys[2]
+    assert second.metric_of(2) == "Ordered Product"
     assert first.contents == b"".join(EVENTS["content"].to_pylist()[:2])
     assert first.carriers == CARRIER.pack(people[0], 1_500_000_000, keys[0])
     assert second.carriers == CARRIER.pack(people[2], 1_500_000_002, keys[2])
 
 
 def test_acknowledged_batches_are_put_together_in_order():
-    together = landed(encode(EVENTS, TwoARequest("aB3xYz")))
+    together = landed(batch.landed() for batch in encode(EVENTS, TwoARequest("aB3xYz")))
 
     assert len(together) == 3
     assert together.keys == b"".join(EVENTS["key"].to_pylist())
@@ -53,7 +64,7 @@ def test_acknowledged_batches_are_put_together_in_order():
 
 
 def test_what_is_encoded_in_one_go_fits_in_memory():
-    assert [len(chunk) for chunk in chunks([EVENTS, EVENTS])] == [2, 1, 2, 1]
+    assert [len(chunk) for chunk in chunks([EVENTS, EVENTS], CHUNK)] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +73,7 @@ def test_what_is_encoded_in_one_go_fits_in_memory():
         pytest.param([], [], id="nothing"),
         pytest.param([0], [], id="an empty batch"),
         pytest.param([1, 0, 2], [3], id="small ones are joined"),
-        pytest.param([1_999, 2, 1], [2_000, 1, 1], id="a full one goes"),
+        pytest.param([1_999, 2, 1], [2_000, 2], id="a full one goes, the rest waits"),
         pytest.param([4_500], [2_000, 2_000, 500], id="a long one is cut"),
     ],
 )
@@ -77,8 +88,32 @@ def test_record_batches_of_any_length_are_encoded_in_large_ones(lengths, encoded
         for length in lengths
     )
 
-    assert [len(chunk) for chunk in chunks(pending)] == encoded
+    assert [len(chunk) for chunk in chunks(pending, CHUNK)] == encoded
 
 
 def test_no_body_is_in_a_repr():
     assert "first" not in repr(encode(EVENTS, TwoARequest("aB3xYz")))
+
+
+def test_a_slice_has_the_keys_of_its_own_events():
+    (batch,) = encode(EVENTS.slice(1, 1), OneARequest("aB3xYz"))
+
+    assert batch.keys == EVENTS["key"][1].as_py()
+    assert batch.contents == EVENTS["content"][1].as_py()
+
+
+def test_bulk_is_encoded_in_several_full_requests_at_a_time():
+    assert chunk_of(Bulk()).max_events >= 5 * Bulk().max_events
+    assert chunk_of(Bulk()).max_bytes >= 4 * Bulk().max_bytes
+    assert chunk_of(Track()) == CHUNK
+
+
+def test_a_person_is_noted_under_each_identifier_of_the_event():
+    place = EVENTS.schema.get_field_index("phone_number")
+    phones = pa.array(["+4512345678", None, None], pa.string())
+    events = EVENTS.set_column(place, "phone_number", phones)
+
+    (batch,) = encode(events.slice(0, 2), OneARequest("aB3xYz"))
+
+    who = [carrier[0] for carrier in CARRIER.iter_unpack(batch.carriers)]
+    assert who == [EVENTS["person"][0].as_py(), person("phone_number", "+4512345678")]

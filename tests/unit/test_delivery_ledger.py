@@ -1,6 +1,9 @@
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import suppress
 
 import pyarrow as pa
@@ -9,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.delivery.ledger import CARRIED, CARRIER, DELIVERED, Landed, Ledger, Run, Target
-from backfill.errors import MendError, UsageError
+from backfill.errors import MendError, StoppedError, UsageError
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 
@@ -227,3 +230,82 @@ def test_what_is_recorded_waits_for_the_disk(path):
             for name in ("journal_mode", "synchronous")
         ]
     assert found == ["wal", 2]  # FULL: with WAL, NORMAL would sync at checkpoints alone
+
+
+def key(number):
+    return number.to_bytes(16, "big")
+
+
+def test_struck_events_are_gone_and_all_others_stay(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger.record(some(1, 2, 3, carriers=[(1, 5), (2, 6)]), run_id="r1", time_s=7)
+        ledger.record(some(4), run_id="r1", time_s=7)
+        ledger.record(some(2, 5), run_id="r2", time_s=8)
+
+        assert ledger.strike([key(2), key(4), key(99)]) == 2
+
+    with Ledger.open(path, HERE) as ledger:
+        assert numbers(ledger) == [1, 3, 5]
+        assert delivered(ledger)[1]["content"] == (3).to_bytes(8, "little")
+        carried = pa.Table.from_batches(ledger.carried(), CARRIED).to_pylist()
+        assert [row["key"] for row in carried] == [key(1)]
+        assert ledger.strike([key(2)]) == 0
+
+
+def test_what_went_to_another_target_is_not_struck(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger.record(some(1), run_id="r", time_s=7)
+    with Ledger.open(path, Target("https://a.klaviyo.com", "aB3xYz")) as other:
+        assert other.strike([key(1)]) == 0
+
+    with Ledger.open(path, HERE) as ledger:
+        assert numbers(ledger) == [1]
+
+
+def test_a_strike_that_fails_half_way_strikes_nothing(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger.record(some(1, 2), run_id="r", time_s=7)
+        ledger.record(some(3, 4), run_id="r", time_s=7)
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE batches SET contents = zeroblob(16) WHERE id = 2")
+    file.close()
+
+    with Ledger.open(path, HERE) as ledger, pytest.raises(StoppedError, match="is damaged"):
+        ledger.strike([key(1), key(3)])
+
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT keys FROM batches WHERE id = 1").fetchone() == (
+            key(1) + key(2),
+        )
+    file.close()
+
+
+_KILLED_WHILE_STRIKING = """
+import os, signal, sys
+from pathlib import Path
+from backfill.delivery.ledger import Ledger, Target
+
+ledger = Ledger.open(Path(sys.argv[1]), Target("http://127.0.0.1:8080", "aB3xYz"))
+strike_from = ledger._strike_from
+
+def until_the_second(row, struck):
+    if row == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return strike_from(row, struck)
+
+ledger._strike_from = until_the_second
+ledger.strike([(1).to_bytes(16, "big"), (3).to_bytes(16, "big")])
+"""
+
+
+def test_a_kill_while_striking_strikes_nothing(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger.record(some(1, 2), run_id="r", time_s=7)
+        ledger.record(some(3, 4), run_id="r", time_s=7)
+
+    killed = subprocess.run([sys.executable, "-c", _KILLED_WHILE_STRIKING, path], check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    with Ledger.open(path, HERE) as ledger:
+        assert numbers(ledger) == [1, 2, 3, 4]
+        assert ledger.strike([key(1), key(3)]) == 2

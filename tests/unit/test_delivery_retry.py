@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from backfill.delivery.retry import (
+    Complaint,
     Delivered,
     Denied,
     Patience,
@@ -184,3 +187,58 @@ def test_pauses_come_to_an_end():
 )
 def test_a_refusal_names_no_person(body, reason, detail):
     assert steps(*[Reply(400, body)] * 8)[1] == Refused(reason, 400, detail)
+
+
+BAD_MEMBERS = Reply(
+    400,
+    b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co","source":{"pointer":"/data/7"}},'
+    b'{"title":"Invalid input.","source":{"parameter":"x"}}, 5]}',
+)
+
+
+def bulk_steps(*answers):
+    trying = attempts(lambda _: "delivered", jitter=lambda: 1.0, now=lambda: NOW_S, json_api=True)
+    next(trying)
+    try:
+        for answer in answers:
+            step = trying.send(answer)
+            while isinstance(step, Wait):
+                step = next(trying)
+    except StopIteration as done:
+        return done.value
+    return None
+
+
+def test_a_refusal_of_todays_api_ends_at_once_with_its_errors():
+    outcome = bulk_steps(BAD_MEMBERS)
+
+    assert outcome.complaints == (
+        Complaint("invalid", "/data/7", "Invalid email a@b.co"),
+        Complaint("http-400", "", "Invalid input."),
+    )
+    assert outcome.detail == "the answer was 400 at /data/7"
+    assert "a@b.co" not in repr(outcome)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b'{"errors":[]}', b'{"errors":{}}', b"[1]"]
+)
+def test_what_is_not_klaviyos_own_refusal_refuses_nothing(body):
+    assert bulk_steps(*[Reply(400, body)] * 7) is None
+    assert bulk_steps(*[Reply(400, body)] * 8) == Silent(
+        "it answered 400 with a body that lists no errors"
+    )
+
+
+def test_413_of_todays_api_ends_at_once_without_errors_too():
+    assert bulk_steps(Reply(413)) == Refused("http-413", 413, "the answer was 413")
+
+
+def test_a_long_pointer_is_shown():
+    pointer = (
+        "/data/attributes/events-bulk-create/data/999/attributes/events/data/0/attributes/metric"
+        "/data/attributes/name"
+    )
+    body = json.dumps({"errors": [{"code": "invalid", "source": {"pointer": pointer}}]}).encode()
+
+    assert bulk_steps(Reply(400, body)).detail == f"the answer was 400 at {pointer}"

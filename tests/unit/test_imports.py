@@ -13,9 +13,9 @@ LAYERS = (
     ("schema",),
     ("sources", "mapping", "wire"),
     ("judge", "fit", "planning"),
-    ("state", "delivery"),
+    ("state", "delivery", "metrics", "landed", "compare", "verify"),
     ("report",),
-    ("previewing", "previewing_text", "options", "running"),
+    ("accounts", "previewing", "previewing_text", "options", "running"),
     (
         "interrupt",
         "terminal",

@@ -29,9 +29,10 @@ NAMES = {
 SIGNATURES = {
     "load_schema": "(source)",
     "preview": "(schema, export, *, limit, profiles, until, method, url)",
-    "plan": "(schema, export, *, state, url, key, profiles, until, method)",
-    "run": "(schema, export, *, state, url, key, profiles, until, limit, max_rejects, expect, "
-    "new_ids, method, concurrency, rate, yes)",
+    "plan": "(schema, export, *, state, url, key, private_key, account, api, profiles, until, "
+    "method)",
+    "run": "(schema, export, *, state, url, key, private_key, account, api, profiles, until, "
+    "limit, max_rejects, expect, new_ids, method, concurrency, rate, quota, trigger_flows, yes)",
     "runs": "(state)",
 }
 ATTRIBUTES = {

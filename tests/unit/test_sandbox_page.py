@@ -15,6 +15,7 @@ STATS = {
     "limited": 0,
     "profiles": 2,
     "profile_merges": 0,
+    "would_trigger_flows": 0,
     "metrics": {"Placed Order": 2},
     "faults": {},
 }

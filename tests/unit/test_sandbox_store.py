@@ -70,6 +70,7 @@ def test_an_event_is_given_back_as_it_was_sent(store):
             "time": 1_500_000_000,
             "value": 9.5,
             "properties": {"$event_id": "o1", "$value": 9.5},
+            "backfill": False,
             "profile": {
                 "id": "P1",
                 "email": "anna@shop.test",
@@ -429,3 +430,64 @@ def test_whatever_comes_every_event_is_accounted_for(sent):
         assert len(keys) == len(kept)
         assert stats["profiles"] == len(profiles(store))
         assert {e["profile"]["id"] for e in kept} <= {p["id"] for p in profiles(store)}
+
+
+def test_only_new_events_of_todays_api_without_backfill_would_start_flows(store):
+    starts = replace(ORDER, api="bulk")
+    record(
+        store,
+        ORDER,
+        replace(starts, event_id="o2", backfill=True),
+        replace(starts, event_id="o3"),
+        replace(starts, event_id="o3"),
+    )
+
+    assert counts(store, "would_trigger_flows", "apis") == (1, {"track": 1, "bulk": 2})
+    assert [event["backfill"] for event in events(store)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("asked", "repeats"),
+    [
+        pytest.param([ORDER], [0], id="what is stored"),
+        pytest.param([replace(ORDER, event_id="o2")], [], id="what is not"),
+        pytest.param([replace(ORDER, metric="Seen")], [], id="another metric"),
+        pytest.param([replace(ORDER, token="XYZ789")], [], id="another account"),
+        pytest.param([replace(ORDER, person=PHONE)], [], id="another profile"),
+        pytest.param([replace(ORDER, person=BOTH)], [0], id="a profile with one more identifier"),
+        pytest.param([replace(NO_ID, person=PHONE)] * 2, [1], id="twice here, in one second"),
+        pytest.param(
+            [replace(ORDER, event_id="n", person=who) for who in (BOTH, PHONE)],
+            [1],
+            id="twice here, by what the first says of a person",
+        ),
+    ],
+)
+def test_repeats_are_told_before_anything_is_recorded(store, asked, repeats):
+    record(store, ORDER)
+
+    assert store.repeats(asked, now_s=NOW_S) == repeats
+    assert counts(store, "recorded", "profiles") == (1, 1)
+
+
+def test_lost_events_are_gone_and_counted(store):
+    record(store, ORDER, replace(ORDER, event_id="o2"), replace(ORDER, metric="Seen"))
+
+    assert store.lose(["o1", "o9"]) == 2
+    assert [event["event_id"] for event in events(store)] == ["o2"]
+    assert counts(store, "received", "recorded", "lost", "metrics") == (
+        3,
+        1,
+        2,
+        {"Placed Order": 1, "Seen": 0},
+    )
+
+
+def test_todays_api_has_no_limit_of_metrics(store):
+    many = [replace(ORDER, metric=f"M{number}") for number in range(limits.TRACK_MAX_METRICS)]
+    record(store, *many)
+
+    record(store, replace(ORDER, metric="one more", api="events"))
+
+    with pytest.raises(Refused, match="has its 200 metrics"):
+        record(store, replace(ORDER, metric="yet another"))

@@ -17,13 +17,19 @@ def good():
     return {
         "name": "shop",
         "source": {"order": "Number", "line": ["Item"], "timezone": "UTC"},
-        "columns": {"A": "integer", "B": {"time": "%Y"}, "C": {"phone": {"region": "US"}}},
+        "columns": {
+            "A": "integer",
+            "B": {"time": "%Y"},
+            "C": {"phone": {"region": "US"}},
+            "D": "currency",
+        },
         "profiles": "newest",
         "customer_properties": {"$email": "Email", "$city": {"column": "City", "optional": True}},
         "events": [
             {
                 "event": "Placed Order",
                 "time": "At",
+                "currency": {"column": "Paid in", "default": "EUR"},
                 "properties": {"X": {"each": {"a": "Item", "b": {"sql": "A"}}}, "Y": {"value": 5}},
             }
         ],

@@ -381,5 +381,5 @@ def test_a_body_over_the_limit_is_told_with_its_bytes():
 def test_no_key_or_address_is_in_a_get_that_is_shown():
     [batch] = table({"email": "a@b.co"}).to_batches()
     [request] = TrackGet(URL, TOKEN).requests(batch)
-    assert repr(request) == "Request(rows=range(0, 1))"
+    assert repr(request) == "Request(rows=range(0, 1), items=())"
     assert TOKEN not in repr(TrackGet(URL, TOKEN))

@@ -1,0 +1,130 @@
+"""What a JSON object in an event or a profile may hold: the limits of klaviyo/facts.md 2.8.
+
+A regular expression, the length, and what is left of a text without all but its brackets clear
+nearly all of them; the few others are read in Python, exactly.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from backfill import limits
+
+Fault = tuple[str, str]
+"""The reason, and which member breaks the limit how far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What differs between an event's properties and a profile's."""
+
+    max_members: float
+    level: int
+    """Of the object itself; a profile's own properties stand within its attributes."""
+
+
+EVENT: Final = Rules(limits.MAX_PROPERTIES, level=1)
+PROFILE: Final = Rules(math.inf, level=2)
+
+_MEMBER_BYTES: Final = len('"":0,')
+_MANY_MEMBERS_BYTES: Final = (limits.MAX_PROPERTIES + 1) * _MEMBER_BYTES
+"""No shorter text has too many members; and none too many elements, or too long a string."""
+
+_LONG_NUMBER: Final = r"[:,\[]\s*-?[0-9]{19}"
+"""2^63 has 19 digits."""
+
+_SUSPECT: Final = rf"{_LONG_NUMBER}|(?:[{{\[][^{{\[]*){{{limits.MAX_LEVELS}}}"
+"""Such a number, or so many brackets that they might stand too deep; one pass for both."""
+
+
+def faults(objects: pa.ChunkedArray, rules: Rules) -> Iterator[tuple[int, Fault]]:
+    """The first fault of each JSON object that has one, with its place."""
+    long = pc.greater_equal(pc.binary_length(objects), _MANY_MEMBERS_BYTES)
+    places = pc.indices_nonzero(pc.or_(long, pc.match_substring_regex(objects, _SUSPECT)))
+    texts = objects.take(places)
+    numbers = pc.match_substring_regex(texts, _LONG_NUMBER).to_pylist()
+    for at, text, number in zip(places.to_pylist(), texts.to_pylist(), numbers, strict=True):
+        if number or not _is_clear(text.encode(), rules):
+            fault = fault_of(text, rules)
+            if fault is not None:
+                yield at, fault
+
+
+def fault_of(text: str, rules: Rules) -> Fault | None:
+    try:
+        members = json.loads(text, parse_int=_integer)
+    except RecursionError:
+        return _too_deep("a member")
+    if len(members) > rules.max_members:
+        return "too_many_properties", f"{len(members):,} properties"
+    found = (
+        fault
+        for name, value in members.items()
+        for fault in (*_text(name, "a name"), *_within(value, rules.level + 1, name))
+    )
+    return next(found, None)
+
+
+def _within(value: object, level: int, member: str) -> Iterator[Fault]:
+    """The faults of a value; ``level`` is its own, if it has one."""
+    match value:
+        case str():
+            yield from _text(value, member)
+        case int() if not limits.MIN_INTEGER <= value <= limits.MAX_INTEGER:
+            yield "number_too_large", member
+        case dict() | list() if level > limits.MAX_LEVELS:
+            yield _too_deep(member)
+        case dict():
+            for name in value:
+                yield from _text(name, member)
+            yield from _each(value.values(), level + 1, member)
+        case list():
+            if len(value) > limits.MAX_ELEMENTS:
+                yield "too_many_elements", f"{member}: {len(value):,} elements"
+            yield from _each(value, level + 1, member)
+
+
+def _each(values: Iterable[object], level: int, member: str) -> Iterator[Fault]:
+    for value in values:
+        yield from _within(value, level, member)
+
+
+def _text(text: str, member: str) -> Iterator[Fault]:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > limits.MAX_STRING_BYTES:
+        yield "string_too_long", f"{member}: {size:,} bytes"
+
+
+def _too_deep(member: str) -> Fault:
+    return "too_deep", member
+
+
+def _integer(digits: str) -> int:
+    """Python reads no integer of 5,000 digits, and needs none."""
+    return int(digits) if len(digits) <= _READ_DIGITS else limits.MAX_INTEGER + 1
+
+
+_READ_DIGITS: Final = 20
+
+_TO_BRACES: Final = bytes.maketrans(b"[]", b"{}")
+_NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'{}[]"\\'))
+
+
+def _is_clear(text: bytes, rules: Rules) -> bool:
+    """Is it plain, at 1 ns a byte, that nothing but a number can be too large here?
+
+    What is left of strings without brackets, quotes and backslashes in them is two quotes each.
+    """
+    if len(text) > limits.MAX_STRING_BYTES or text.count(b",") >= limits.MAX_ELEMENTS:
+        return False
+    if text.count(b'":') > rules.max_members:
+        return False
+    brackets = text.translate(_TO_BRACES, _NO_STRUCTURE).replace(b'""', b"")
+    for _ in range(rules.level, limits.MAX_LEVELS + 1):
+        brackets = brackets.replace(b"{}", b"")
+    return not brackets

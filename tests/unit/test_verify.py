@@ -1,0 +1,628 @@
+"""The ledger held against an account that a table in memory plays."""
+
+import itertools
+import random
+import re
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from backfill import event, landed, verify
+from backfill.delivery.ledger import Landed, Ledger, Target
+from backfill.errors import AskedError, DeniedError, ScopeError
+from backfill.judge import Known
+from backfill.mapping.compile import Bounds
+from backfill.metrics import lines as metric_lines
+from backfill.metrics import standings
+from backfill.planning import make_plan
+from backfill.report import verified as words
+from backfill.schema.bind import bind
+from backfill.schema.load import load_schema
+from backfill.sources.export import Export
+from backfill.sources.frame import Frame
+from backfill.wire.track import Track
+
+SCHEMA = """
+name: shop
+columns: {Total: money}
+customer_properties: {$email: Email}
+events:
+  - event: Placed Order
+    time: At
+    properties: {$event_id: "{No}", $value: Total}
+  - event: Cancelled Order
+    where: Status = 'cancelled'
+    time: At
+    properties: {$event_id: "{No}"}
+"""
+NOW_S = 1_790_000_000
+LONG_AGO_S = NOW_S - 86_400
+JANUARY = "2020-01-01T12:00:00Z"
+
+
+def order(number, at=JANUARY, total="10.00", status=""):
+    email = f"p{number}@shop.example"
+    return {"No": str(number), "At": at, "Total": total, "Status": status, "Email": email}
+
+
+def second(text):
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+class Account:
+    """A ``Reader`` of what is in its lists."""
+
+    def __init__(self):
+        self.metrics = {}
+        self.events = []
+        self.flows = {}
+        self.asked = []
+        self.denied = ()
+        self.page = 3
+
+    def metric(self, name, integration="API", created="2020-01-01T00:00:00+00:00"):
+        found = f"M{len(self.metrics)}"
+        self.metrics[found] = {
+            "name": name,
+            "created": created,
+            "integration": {"object": "integration", "id": "i", "name": integration},
+        }
+        return found
+
+    def take(self, metric, event_id, at, value=10.0):
+        properties = {"$value": value} | ({} if event_id is None else {"$event_id": event_id})
+        self.events.append((metric, second(at), properties))
+
+    def get(self, path, _query):
+        self._ask(path)
+        flows = self.flows[path.split("/")[3]]
+        return {"data": [{"id": "F", "type": "flow", "attributes": flow} for flow in flows]}
+
+    def pages(self, path, query):
+        self._ask(path)
+        if path == "/api/metrics":
+            for found, attributes in self.metrics.items():
+                yield {"data": [{"type": "metric", "id": found, "attributes": attributes}]}
+            return
+        pattern = (
+            r'and\(equals\(metric_id,"(\w+)"\),greater-or-equal\(datetime,(\S+Z)\),'
+            r"less-than\(datetime,(\S+Z)\)\)"
+        )
+        metric, first, end = re.fullmatch(pattern, query["filter"]).groups()
+        assert query["page[size]"] == "1000"
+        here = [
+            {"attributes": {"timestamp": at, "event_properties": properties}}
+            for found, at, properties in self.events
+            if found == metric and second(first) <= at < second(end)
+        ]
+        for start in range(0, len(here) or 1, self.page):
+            self.asked.append("page")
+            yield {"data": here[start : start + self.page]}
+
+    def post(self, path, body):
+        self._ask(path)
+        asked = body["data"]["attributes"]
+        texts = [re.search(r"datetime,(.*)\)", text)[1] for text in asked["filter"]]
+        first, end = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in texts)
+        days = [first + timedelta(at) for at in range((end - first).days)]
+        assert len(days) <= 365
+        assert (asked["timezone"], asked["interval"]) == ("UTC", "day")
+        rows = [
+            [
+                properties.get("$value", 0)
+                for found, at, properties in self.events
+                if found == asked["metric_id"] and day.timestamp() <= at < day.timestamp() + 86_400
+            ]
+            for day in days
+        ]
+        measured = {"count": [float(len(row)) for row in rows], "sum_value": list(map(sum, rows))}
+        attributes = {
+            "dates": [day.isoformat() for day in days],
+            "data": [{"dimensions": [], "measurements": measured}],
+        }
+        return {"data": {"type": "metric-aggregate", "attributes": attributes}}
+
+    def _ask(self, path):
+        self.asked.append(path)
+        if any(part in path for part in self.denied):
+            raise ScopeError(f"the answer is 403 for {path}")
+
+
+def plan_of(folder, orders, known, schema=SCHEMA):
+    table = pa.Table.from_pylist(orders or [order(0)]).slice(0, len(orders))
+    export = Export([Frame(table)])
+    return make_plan(
+        bind(load_schema(schema), export.columns),
+        export,
+        folder / f"plan-{len(list(folder.iterdir()))}",
+        profiles="none",
+        bounds=Bounds(1_000_000_000, NOW_S),
+        limits=Track(),
+        known=known,
+    )
+
+
+@contextmanager
+def ledger_in(folder):
+    with Ledger.open(folder / "ledger.sqlite", Target("http://127.0.0.1:1", "aB3xYz")) as ledger:
+        yield ledger
+
+
+def delivered(ledger, plan, *, time_s=LONG_AGO_S):
+    """Write all of a plan into the ledger, as a run does when Klaviyo has said yes."""
+    for batch in plan.pending():
+        keys, contents = b"".join(batch["key"].to_pylist()), b"".join(batch["content"].to_pylist())
+        ledger.record(
+            Landed(keys, contents, b"", frozenset(batch["metric"].to_pylist())),
+            run_id="r1",
+            time_s=time_s,
+        )
+
+
+def deliver(folder, orders, account, *, time_s=LONG_AGO_S, but=()):
+    """A run: everything is in the ledger, and, ``but`` for some ids, in the account."""
+    ids = {}
+    with ledger_in(folder) as ledger:
+        plan = plan_of(folder, orders, Known(ledger.delivered()))
+        delivered(ledger, plan, time_s=time_s)
+    for path in plan.parts:
+        for one in pq.read_table(path).to_pylist():
+            name = one["metric"]
+            if name not in ids:
+                known = [at for at, found in account.metrics.items() if found["name"] == name]
+                ids[name] = known[0] if known else account.metric(name)
+            if one["event_id"] not in but:
+                at = datetime.fromtimestamp(one["time"], UTC).isoformat()
+                account.take(ids[name], one["event_id"], at, value=float(one["value"] or 0))
+
+
+def verified(folder, orders, account, **options):
+    with ledger_in(folder) as ledger:
+        plan = plan_of(folder, orders, Known(ledger.delivered()))
+        files = ("orders.csv",)
+        found = verify.verify(plan, account, ledger, files=files, now_s=NOW_S, **options)
+    assert found.delivered == found.found + found.missing
+    return found
+
+
+def odd(found):
+    return {(day.metric, day.day.isoformat()) for day in found.days if not day.is_whole}
+
+
+def test_what_is_whole_is_one_line_a_metric_and_no_event_is_read(tmp_path):
+    orders = [order(n, f"2020-01-{n:02}T12:00:00Z") for n in range(1, 29)]
+    orders[3]["Status"] = "cancelled"
+    account = Account()
+    deliver(tmp_path, orders, account)
+    found = verified(tmp_path, orders, account)
+    assert list(words.lines(found)) == [
+        "Cancelled Order  2020-01-04: 1 delivered, 1 found",
+        "Placed Order     2020-01-01 … 2020-01-28: 28 delivered, 28 found",
+    ]
+    assert account.asked == ["/api/metrics", *["/api/metric-aggregates"] * 2]
+    assert (found.missing, found.unexpected, found.struck, odd(found)) == (0, 0, 0, set())
+
+
+def test_missing_events_are_named_by_metric_day_and_row(tmp_path):
+    orders = [order(n, f"2020-01-{n % 5 + 1:02}T12:00:00Z") for n in range(40)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"7", "12", "20"})
+    found = verified(tmp_path, orders, account)
+    assert {(day.day.day, day.missing, day.places) for day in found.days if day.missing} == {
+        (3, 2, ((0, 8), (0, 13))),
+        (1, 1, ((0, 21),)),
+    }
+    assert list(words.lines(found)) == [
+        "Placed Order  2020-01-01 … 2020-01-05: 40 delivered, 37 found, 3 missing",
+        "    2020-01-01: 8 delivered, 7 found, 1 missing (orders.csv row 21)",
+        "    2020-01-03: 8 delivered, 6 found, 2 missing (orders.csv rows 8, 13)",
+        "3 events missing; --resend lets the next run send them again",
+    ]
+
+
+def test_resend_strikes_what_is_missing_and_no_more(tmp_path):
+    orders = [order(n) for n in range(20)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"3", "4"})
+    found = verified(tmp_path, orders, account, resend=True)
+    assert (found.missing, found.struck) == (2, 2)
+    assert list(words.lines(found))[-1] == (
+        "2 events struck from the ledger: the next run sends them again"
+    )
+    with ledger_in(tmp_path) as ledger:
+        left = {key for batch in ledger.delivered() for key in batch["key"].to_pylist()}
+    gone = {event.key("Placed Order", number) for number in ("3", "4")}
+    assert left == {event.key("Placed Order", str(n)) for n in range(20)} - gone
+    deliver(tmp_path, orders, account)
+    again = verified(tmp_path, orders, account)
+    # the account of this test takes all a second time, where Klaviyo keeps the first of each
+    assert (again.missing, again.not_sent) == (0, 0)
+
+
+def test_without_resend_the_ledger_stays_as_it_is(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2)], account, but={"2"})
+    assert verified(tmp_path, [order(1), order(2)], account).missing == 1
+    assert verified(tmp_path, [order(1), order(2)], account).missing == 1
+
+
+def test_what_the_shop_sent_itself_is_unexpected_and_hides_nothing(tmp_path):
+    orders = [order(n) for n in range(10)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"5"})
+    account.take("M0", "of-the-shop", JANUARY)
+    found = verified(tmp_path, orders, account)
+    # ten events and the same sum: what tells is the value, or here nothing
+    assert (found.missing, found.unexpected) == (0, 0)
+    account.take("M0", None, JANUARY)
+    found = verified(tmp_path, orders, account)
+    assert (found.missing, found.unexpected) == (1, 2)
+    assert "9 found, 1 missing, 2 unexpected (orders.csv row 6)" in "\n".join(words.lines(found))
+
+
+def test_one_swapped_for_another_is_told_by_the_sum_of_values(tmp_path):
+    orders = [order(n, total=f"{n}.50") for n in range(10)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"5"})
+    account.take("M0", "of-the-shop", JANUARY, value=99)
+    found = verified(tmp_path, orders, account)
+    assert (found.missing, found.unexpected) == (1, 1)
+
+
+def test_an_id_that_stands_there_twice_is_found_once(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2)], account, but={"2"})
+    account.take("M0", "1", JANUARY)
+    account.take("M0", "1", JANUARY)
+    found = verified(tmp_path, [order(1), order(2)], account)
+    assert (found.found, found.missing, found.unexpected) == (1, 1, 2)
+
+
+def test_an_id_that_comes_back_as_a_number_is_known(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2)], account, but={"2"})
+    account.take("M0", 2, JANUARY, value=1)
+    found = verified(tmp_path, [order(1), order(2)], account)
+    assert (found.missing, found.unexpected) == (0, 0)
+    [day] = found.days
+    assert (day.values_differ, day.value, day.value_there) == (True, "20", "11")
+
+
+def test_other_values_are_told_and_are_no_fault(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2)], account)
+    changed = [order(1), order(2, total="30.00")]
+    found = verified(tmp_path, changed, account)
+    assert (found.missing, found.unexpected) == (0, 0)
+    assert any("add up to 20, those of the export to 40" in line for line in words.lines(found))
+
+
+def test_floats_may_add_up_a_little_otherwise(tmp_path):
+    orders = [order(n, total="0.10") for n in range(30)]
+    account = Account()
+    deliver(tmp_path, orders, account)
+    assert sum(properties["$value"] for _, _, properties in account.events) != 3
+    assert odd(verified(tmp_path, orders, account)) == set()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param("2020-01-01T23:30:00Z", id="the same day"),
+        pytest.param("2020-01-02T00:00:00Z", id="the day after"),
+        pytest.param("2019-12-31T23:59:59Z", id="the day before"),
+    ],
+)
+def test_an_event_under_another_day_is_found_and_told(tmp_path, at):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2)], account, but={"2"})
+    account.take("M0", "2", at, value=10 if at.startswith("2020-01-01") else 11)
+    found = verified(tmp_path, [order(1), order(2)], account)
+    assert (found.missing, found.unexpected) == (0, 0)
+    moved = not at.startswith("2020-01-01")
+    assert [day.elsewhere for day in found.days] == [int(moved)]
+    told = any("1 found under another day" in line for line in words.lines(found))
+    assert told == moved
+
+
+def test_a_day_that_was_whole_by_its_sums_is_told_by_ids_where_it_was_read(tmp_path):
+    orders = [order(1), order(2), order(3, "2020-01-02T12:00:00Z")]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"2", "3"})
+    account.take("M0", "of-the-shop", "2020-01-02T12:00:00Z")
+    found = verified(tmp_path, orders, account)
+    assert [(day.missing, day.unexpected) for day in found.days] == [(1, 0), (1, 1)]
+
+
+def test_an_order_is_named_once_however_many_lines_of_it_are_missing(tmp_path):
+    schema = """
+name: lines
+source: {order: No, line: [Total]}
+columns: {Total: money}
+customer_properties: {$email: Email}
+events:
+  - event: Ordered Product
+    per: line
+    time: At
+    properties: {$event_id: "{No}-{line}", $value: Total}
+"""
+    rows = [order(n) for n in range(3) for _ in range(12)]
+    with ledger_in(tmp_path) as ledger:
+        delivered(ledger, plan_of(tmp_path, rows, Known(), schema))
+        plan = plan_of(tmp_path, rows, Known(ledger.delivered()), schema)
+        found = verify.verify(plan, Account(), ledger, files=("a",), now_s=NOW_S)
+    assert [(day.missing, day.places) for day in found.days] == [(36, ((0, 1), (0, 13), (0, 25)))]
+    assert next(iter(words.as_dict(found)["days"]))["rows"][2] == {"file": "a", "row": 25}
+
+
+def test_what_is_in_the_ledger_twice_is_one_event(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1)], account)
+    with ledger_in(tmp_path) as ledger:
+        delivered(ledger, plan_of(tmp_path, [order(1)], Known()))
+    assert verified(tmp_path, [order(1)], account).not_in_export == 0
+
+
+def test_a_plan_of_many_batches_is_taken_with_each_events_own_verdict(tmp_path):
+    orders = [order(n) for n in range(70_000)]
+    half = random.Random(5).sample(orders, 35_000)
+    keys = b"".join(event.key("Placed Order", one["No"]) for one in half)
+    account = Account()
+    account.page = 1_000
+    account.metric("Placed Order")
+    with ledger_in(tmp_path) as ledger:
+        landed_ = Landed(keys, b"\0" * (len(keys) // 2), b"", frozenset({"Placed Order"}))
+        ledger.record(landed_, run_id="r1", time_s=LONG_AGO_S)
+    for one in half[1:]:
+        account.take("M0", one["No"], JANUARY)
+    found = verified(tmp_path, orders, account)
+    assert (found.delivered, found.missing, found.unexpected) == (35_000, 1, 0)
+    assert (found.not_sent, found.not_in_export) == (35_000, 0)
+
+
+def test_midnight_of_utc_parts_the_days(tmp_path):
+    times = ["2020-01-01T23:59:59Z", "2020-01-02T00:00:00Z", "2020-01-02T23:59:59Z"]
+    orders = [order(n, at) for n, at in enumerate(times)]
+    account = Account()
+    deliver(tmp_path, orders, account)
+    found = verified(tmp_path, orders, account)
+    assert [(day.day.isoformat(), day.delivered) for day in found.days] == [
+        ("2020-01-01", 1),
+        ("2020-01-02", 2),
+    ]
+    assert odd(found) == set()
+    account.events.pop()
+    assert odd(verified(tmp_path, orders, account)) == {("Placed Order", "2020-01-02")}
+
+
+def test_a_plan_over_many_years_asks_a_year_at_a_time(tmp_path):
+    orders = [
+        order(f"{year}-{month}", f"{year}-{month:02}-15T12:00:00Z")
+        for year in range(2003, 2013)
+        for month in (1, 7)
+    ]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"2005-7"})
+    found = verified(tmp_path, orders, account)
+    assert odd(found) == {("Placed Order", "2005-07-15")}
+    assert account.asked.count("/api/metric-aggregates") == 10
+    assert account.asked.count("/api/events") == 1
+
+
+def test_a_metric_that_the_account_lacks_is_missing_as_a_whole(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2, "2020-01-03T00:00:00Z")], account)
+    account.metrics.clear()
+    account.metric("Placed Order", "Shopify")
+    found = verified(tmp_path, [order(1), order(2, "2020-01-03T00:00:00Z")], account)
+    assert (found.found, found.missing) == (0, 2)
+    assert list(words.lines(found))[:3] == [
+        "Placed Order  2020-01-01 … 2020-01-03: 2 delivered, 0 found, 2 missing",
+        "    the account has no metric of this name from the API",
+        'note: Shopify has a metric "Placed Order" too, which is another and was not looked at',
+    ]
+    assert account.asked == ["/api/metrics"]
+
+
+def test_of_metrics_of_one_name_the_oldest_of_the_api_is_ours(tmp_path):
+    account = Account()
+    account.metric("Placed Order", created="2024-01-01T00:00:00+00:00")
+    account.metric("Placed Order", "Shopify", created="2019-01-01T00:00:00+00:00")
+    account.metric("Placed Order", created="2023-01-01T00:00:00+00:00")
+    deliver(tmp_path, [order(1)], account)
+    assert verified(tmp_path, [order(1)], account).missing == 1
+    account.events = [("M2", at, properties) for _, at, properties in account.events]
+    found = verified(tmp_path, [order(1)], account)
+    assert found.missing == 0
+    assert 'note: the API has 2 metrics of the name "Placed Order"' in "\n".join(words.lines(found))
+
+
+def test_where_nothing_was_delivered_nothing_is_asked(tmp_path):
+    account = Account()
+    found = verified(tmp_path, [order(1)], account)
+    assert (found.delivered, found.not_sent, account.asked) == (0, 1, [])
+    assert list(words.lines(found)) == [
+        "nothing of this export is in the ledger: there is nothing to verify",
+        "note: 1 event of this export not delivered yet: run sends them",
+    ]
+
+
+def test_what_the_export_no_longer_has_is_counted_and_not_unexpected(tmp_path):
+    orders = [order(n) for n in range(9)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={"1"})
+    found = verified(tmp_path, orders[:4], account)
+    assert (found.delivered, found.missing, found.unexpected) == (4, 1, 0)
+    assert found.not_in_export == 5
+    text = "\n".join(words.lines(found))
+    assert "note: 5 events of the ledger not in this export: not looked at" in text
+
+
+@pytest.mark.parametrize(("ago_s", "told"), [(60, True), (601, False)])
+def test_events_of_the_last_minutes_may_not_be_visible_yet(tmp_path, ago_s, told):
+    account = Account()
+    deliver(tmp_path, [order(1), order(2)], account, time_s=NOW_S - ago_s, but={"2"})
+    found = verified(tmp_path, [order(1), order(2)], account)
+    assert found.recent == told
+    assert ("may show them some minutes later" in "\n".join(words.lines(found))) == told
+
+
+def test_whoever_listens_may_stop_it(tmp_path):
+    def stop(_):
+        raise AskedError("stopped as asked")
+
+    account = Account()
+    deliver(tmp_path, [order(1)], account, but={"1"})
+    with pytest.raises(AskedError, match="stopped as asked"):
+        verified(tmp_path, [order(1)], account, on_events=stop)
+
+
+def test_an_answer_of_another_shape_is_one_sentence(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1)], account)
+    account.post = lambda *_: {"data": []}
+    with pytest.raises(
+        DeniedError, match=r"/api/metric-aggregates: the answer is not in the shape"
+    ):
+        verified(tmp_path, [order(1)], account)
+
+
+def test_days_without_end_are_cut_for_people_and_whole_as_json(tmp_path):
+    first = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    orders = [order(n, (first + timedelta(2 * n)).isoformat()) for n in range(90)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={str(n) for n in range(0, 90, 1)})
+    found = verified(tmp_path, orders, account)
+    text = list(words.lines(found))
+    assert len(text) == 1 + 40 + 1 + 1
+    assert text[41] == (
+        "    and 50 days more (50 delivered, 0 found, 50 missing); --json has them all"
+    )
+    said = words.as_dict(found)
+    assert len(said["days"]) == 90
+    assert said["days"][0]["rows"] == [{"file": "orders.csv", "row": 1}]
+    # in the days between them nothing landed, so one question is enough
+    assert account.asked.count("/api/events") == 1
+
+
+def test_it_finds_exactly_what_was_taken_away(tmp_path):
+    random_ = random.Random(4)
+    first = datetime(2018, 6, 1, tzinfo=UTC)
+    orders = [
+        order(n, (first + timedelta(seconds=random_.randrange(86_400 * 600))).isoformat(), "1.25")
+        for n in range(700)
+    ]
+    gone = {str(n) for n in random_.sample(range(700), 37)}
+    account = Account()
+    deliver(tmp_path, orders, account, but=gone)
+    found = verified(tmp_path, orders, account, resend=True)
+    rows = {row for day in found.days for _, row in day.places}
+    assert rows == {int(number) + 1 for number in gone}
+    assert (found.missing, found.struck, found.unexpected) == (37, 37, 0)
+
+
+# sums and spans ----------------------------------------------------------------------------------
+
+
+def days(*texts):
+    return [date.fromisoformat(text) for text in texts]
+
+
+def test_windows_hold_all_days_in_as_few_questions_as_can_be():
+    random_ = random.Random(3)
+    wanted = {date(2010, 1, 1) + timedelta(random_.randrange(4_000)) for _ in range(300)}
+    found = list(landed.windows(wanted))
+    held = [day for day in wanted for span in found if span.first <= day < span.end]
+    assert sorted(held) == sorted(wanted)
+    assert all((span.end - span.first).days <= 365 for span in found)
+    assert all(
+        (after.first - before.first).days >= 365 for before, after in itertools.pairwise(found)
+    )
+    assert list(landed.windows([])) == []
+
+
+@pytest.mark.parametrize(
+    ("between", "count"),
+    [
+        pytest.param(landed.Tally(), 1, id="nothing landed between them"),
+        pytest.param(landed.Tally(1), 2, id="something did"),
+        pytest.param(None, 2, id="nobody asked"),
+    ],
+)
+def test_days_apart_are_read_together_where_nothing_is_between(between, count):
+    said = {} if between is None else {date(2020, 1, 2): between}
+    found = list(verify.spans(days("2020-01-01", "2020-01-03"), said))
+    assert len(found) == count
+
+
+def test_a_days_rows_are_added_whatever_they_are_divided_by():
+    class Divided(Account):
+        def post(self, path, body):
+            answer = super().post(path, body)
+            attributes = answer["data"]["attributes"]
+            attributes["data"] = attributes["data"] * 2
+            return answer
+
+    account = Divided()
+    account.take(account.metric("Placed Order"), "1", JANUARY, value=2.5)
+    found = landed.tallies(account, "M0", days("2020-01-01"))
+    assert found == {date(2020, 1, 1): landed.Tally(2, 5.0)}
+
+
+# the account's metrics ---------------------------------------------------------------------------
+
+
+def said_of(account, *names):
+    return list(metric_lines(standings(names, account)))
+
+
+def test_before_a_live_run_flows_and_metrics_of_the_same_name_are_told():
+    account = Account()
+    ours = account.metric("Placed Order")
+    account.metric("Placed Order", "Shopify")
+    account.flows = {
+        ours: [
+            {"name": "Thank\x1b[2Jyou", "status": "live", "archived": False},
+            {"name": "Draft", "status": "draft", "archived": False},
+            {"name": "Old", "status": "live", "archived": True},
+        ]
+    }
+    assert said_of(account, "Placed Order", "Ordered Product") == [
+        '"Placed Order": the account has it from the API; Shopify has one of the same name, which '
+        "stays a metric of its own beside it; 1 live flow hangs on it: "
+        '"Thank\\u001b[2Jyou"',
+        '"Ordered Product": the first event makes this metric',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("denied", "line"),
+    [
+        ("/api/metrics", "not looked at: the account's metrics and flows: .*scope metrics:read"),
+        ("flow-triggers", "not looked at: the flows that hang on metrics: .*scope flows:read"),
+    ],
+)
+def test_what_the_key_may_not_read_is_told(denied, line):
+    account = Account()
+    account.metric("Placed Order")
+    account.denied = (denied,)
+    assert re.fullmatch(line, said_of(account, "Placed Order")[-1])
+
+
+def test_flows_are_asked_for_in_few_requests():
+    account = Account()
+    names = [f"Metric {n}" for n in range(40)]
+    account.flows = {account.metric(name): [] for name in names}
+    lines = said_of(account, *names)
+    assert len(account.asked) == 1 + 25
+    assert lines[-1] == "not looked at: the flows of 15 more metrics: too many to ask for"
+    assert lines[0].endswith("no live flow hangs on it")
+
+
+def test_a_sum_is_exact_in_words():
+    assert verify._exact(Decimal("26691.100000")) == "26691.1"
+    assert verify._exact(Decimal("100.000000")) == "100"
