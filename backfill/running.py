@@ -81,7 +81,7 @@ class Backfill:
 
         def work(folder: RunFolder, ledger: Ledger) -> Ended:
             ended = self._plan_only(folder, ledger)
-            with Reader(self.account.url, self.account.key, stop=self.hooks.stop) as reader:
+            with self._reader() as reader:
                 files, now_s = self.export.files, _now()
                 answer = verify(ended.plan, reader, ledger, files=files, now_s=now_s, resend=resend)
             folder.log("verified", missing=answer.missing, struck=answer.struck)
@@ -200,8 +200,12 @@ class Backfill:
         """What the account says of the plan's metrics: twins, and flows that hang on them."""
         if self.account.api == "track":
             return ()
-        with Reader(self.account.url, self.account.key) as reader:
+        with self._reader() as reader:
             return tuple(lines(standings([metric.metric for metric in planned.metrics], reader)))
+
+    def _reader(self) -> Reader:
+        account, stop = self.account, self.hooks.stop
+        return Reader(account.url, account.key, quota=self.options.quota, stop=stop)
 
     def _rules(self, plan: Plan, ledger: Ledger) -> dict[str, str]:
         planned = {metric.metric for metric in plan.judgement.metrics}
@@ -309,7 +313,7 @@ class Backfill:
             clock_skipped=counts.clock_skipped,
             clock_doubled=counts.clock_doubled,
             disagreements=dict(counts.disagreements),
-            notes=tuple(self._notes()),
+            notes=(*self._notes(), *_told_of(delivery)),
             next=self.command if state == "stopped" else "",
         )
 
@@ -324,6 +328,20 @@ def _disk_of(path: Path) -> Iterator[None]:
             f"{path}: {error.strerror or error}; make room or mend the folder, then run the same "
             "command to go on"
         ) from error
+
+
+def _told_of(delivery: Delivery) -> Iterator[str]:
+    if delivery.aside:
+        yield (
+            f"{delivery.aside:,} events went one by one, by Create Event: the bulk endpoint did "
+            "not take them together"
+        )
+    if delivery.allowance is not None:
+        left = delivery.allowance
+        yield (
+            f"Klaviyo's last answer leaves {left.remaining:,} of {left.limit:,} requests for the "
+            f"next {left.reset_s:,} s"
+        )
 
 
 def _now() -> int:

@@ -36,11 +36,14 @@ from backfill.delivery.retry import (
     attempts,
 )
 from backfill.delivery.work import Job, Lane, Work
-from backfill.errors import AskedError, BackfillError, StoppedError
+from backfill.errors import AskedError, BackfillError, DeniedError, StoppedError
 from backfill.wire.interface import Allowance, Reply, Wire
 from backfill.wire.plain import plain
 
 TRACK_WINDOWS: Final = (Window(limits.TRACK_RATE_PER_S, 1.0),)
+MAX_REFUSED_AT_FIRST: Final = 1_000
+"""More refusals than that without one yes are no fault of single events: the run ends."""
+
 _LOOK_EVERY_S: Final = 0.05
 """How soon a stop is seen by who waits."""
 _LOOKS_A_REPORT: Final = 4
@@ -287,6 +290,14 @@ class _Run:
         key, metric = batch.key_of(row).hex(), batch.metric_of(row)
         self._refuse(replace(said, key=key, metric=metric))
         self._refused += 1
+        if not self._delivered and self._refused > MAX_REFUSED_AT_FIRST:
+            self._end(
+                DeniedError(
+                    f"Klaviyo refused the first {self._refused:,} events and took none; its words "
+                    "stand in refusals.jsonl; they are not in the ledger, so mend what they say "
+                    "and run again"
+                )
+            )
 
     async def _may_start(self, pace: Pace) -> bool:
         """Wait for the pace; False if the run halts meanwhile."""

@@ -1,6 +1,7 @@
 """Today's API by the command line: what lands, under whose account, and what is said."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -272,3 +273,29 @@ def test_before_a_live_run_twins_and_live_flows_are_named(tmp_path: Path):
     assert told == [
         '"Placed Order": the account has it from the API; 1 live flow hangs on it: "Thank you"'
     ]
+
+
+def test_what_klaviyo_says_of_its_window_is_shown(tool: Tool):
+    with Sandbox(rate_limits=True) as sandbox:
+        said = sent(tool, "bulk", sandbox)
+    assert said.code == 0, said.err
+    assert re.search(r"leaves 14\d of 150 requests for the next \d+ s", said.err)
+
+
+@pytest.mark.slow
+def test_a_run_of_which_every_event_is_refused_ends_early(tool: Tool):
+    """A clock that stands in 2001 takes all of them for the future."""
+    rows = [f"{no},p{no}@x.example,2020-01-01T00:00:00Z" for no in range(4_000)]
+    (tool.folder / "e.csv").write_text("\n".join(["No,Email,At", *rows]) + "\n")
+    (tool.folder / "s.yaml").write_text(
+        "name: s\ncustomer_properties: {$email: Email}\nevents:\n"
+        "  - {event: Seen, time: At, properties: {$event_id: '{No}'}}\n"
+    )
+    command = ("run", "s.yaml", "e.csv", "--api", "bulk", "--concurrency", "1", "--rate", "none")
+    with Sandbox(clock=lambda: 1_000_000_000.0) as sandbox:
+        said = tool(*command, "--url", sandbox.url, "--json")
+        assert sandbox.stats()["recorded"] == 0
+    assert said.code == 5
+    assert re.search(r"Klaviyo refused the first 1,0\d\d events and took none", said.err)
+    assert said.summary["refused"] + said.summary["left"] == 4_000
+    assert 1_000 < said.summary["refused"] < 1_100
