@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from backfill.accounts import Account
 from backfill.delivery.client import Client
 from backfill.delivery.ledger import Target
 from backfill.errors import BackfillError
-from backfill.options import Account, Hooks, Options
+from backfill.options import Hooks, Options
 from backfill.running import Backfill
 from backfill.schema.load import load_schema
 from backfill.wire.track import Track, TrackGet
