@@ -11,8 +11,9 @@ from backfill.metrics import Reader, understood
 MAX_DAYS: Final = 365
 """In one question for sums.
 
-Source: developers.klaviyo.com/en/reference/query_metric_aggregates, ``filter``: a time range of at
-most one year; read 2026-11-23."""
+Source: a third party's tool for this endpoint (scalably-io/klaviyo-mcp, ``metric_aggregate``: at
+most a year a call; read 2026-11-23). Klaviyo's own pages that we have name no such limit: the
+smaller reading."""
 
 DAY: Final = timedelta(days=1)
 

@@ -33,7 +33,7 @@ _MEASUREMENTS: Final = ("count", "sum_value", "unique")
 _INTERVALS: Final = ("hour", "day", "week", "month")
 _ALLOWED: Final = {"datetime": ("greater-or-equal", "less-than")}
 _YEAR: Final = timedelta(days=366)
-"""Source: developers.klaviyo.com/en/reference/query_metric_aggregates: at most one year."""
+"""Source: scalably-io/klaviyo-mcp, ``metric_aggregate``; not confirmed by Klaviyo's own pages."""
 _DECEMBER: Final = 12
 
 
