@@ -20,6 +20,8 @@ from backfill.sandbox import Faults, Sandbox
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 
+pytestmark = pytest.mark.slow
+
 KEY = "pk_LOCAL1_0123456789abcdef"
 SCHEMA = pa.schema([*event.EVENTS, pa.field("carries", pa.bool_())])
 BAD_CURRENCY = "ZZZ"
@@ -327,7 +329,6 @@ def test_a_server_that_stays_broken_stops_the_run_and_refuses_nothing(send):
     assert isinstance(delivery.ended, StoppedError)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wire", "rates", "per_min"),
     [

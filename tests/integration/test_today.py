@@ -18,6 +18,8 @@ from backfill.sandbox import Sandbox
 from backfill.schema.load import load_schema
 from tests.conftest import ROOT, SALES, SALES_SCHEMA, Said, Tool, environment
 
+pytestmark = pytest.mark.slow
+
 KEY = "pk_LOCAL1_0123456789abcdef"
 DEMO = ROOT / "backfill" / "demo"
 
@@ -45,7 +47,6 @@ def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-@pytest.mark.slow
 def test_all_three_apis_leave_the_same_events_and_profiles(tool: Tool):
     landed = {}
     for api in ("track", "events", "bulk"):
@@ -62,7 +63,6 @@ def test_all_three_apis_leave_the_same_events_and_profiles(tool: Tool):
     assert landed["bulk"] == landed["track"]
 
 
-@pytest.mark.slow
 def test_all_of_adventureworks_goes_in_bulk(tool: Tool):
     with Sandbox() as sandbox:
         said = tool(
@@ -282,7 +282,6 @@ def test_what_klaviyo_says_of_its_window_is_shown(tool: Tool):
     assert re.search(r"leaves 14\d of 150 requests for the next \d+ s", said.err)
 
 
-@pytest.mark.slow
 def test_a_run_of_which_every_event_is_refused_ends_early(tool: Tool):
     """A clock that stands in 2001 takes all of them for the future."""
     rows = [f"{no},p{no}@x.example,2020-01-01T00:00:00Z" for no in range(4_000)]

@@ -30,6 +30,8 @@ from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 from backfill.wire.track import Track
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "aB3xYz"
 KEY = f"pk_{ACCOUNT}_0123456789abcdef"
 SCHEMA = """

@@ -8,6 +8,8 @@ from backfill.wire.events import Events
 from tests.unit.test_wire_limits import FITS_AND_NOT
 from tests.unit.test_wire_today import EVERYTHING, KEY, requests
 
+pytestmark = pytest.mark.slow
+
 WIRES = [pytest.param(Events(KEY), id="events"), pytest.param(Bulk(KEY), id="bulk")]
 OURS_ALONE = ("100 KB a name",)
 """Klaviyo says how long strings are; that a name is one is our reading."""
