@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from backfill.errors import BackfillError
 from backfill.event import EVENTS
-from backfill.judge import MEMORY, Verdict
+from backfill.judge import Verdict
 from backfill.landed import DAY, Found
 from backfill.planning import Plan
+from backfill.scratch import scratch
 
 PLACES: Final = 10
 """Orders of a day's missing events that are named, by their rows: no person."""
@@ -27,7 +28,6 @@ _DELIVERED: Final = pa.schema([EVENTS.field(name) for name in _COLUMNS])
 _KEY: Final = pa.schema([EVENTS.field("key")])
 _DAY: Final = "(time // 86400)::int"
 _EPOCH: Final = date(1970, 1, 1)
-_INTERRUPTED: Final = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
 
 
 class Deliveries(Protocol):
@@ -72,16 +72,8 @@ class Ids:
     @classmethod
     @contextmanager
     def of(cls, plan: Plan, ledger: Deliveries) -> Iterator[Self]:
-        with duckdb.connect(":memory:", config={"memory_limit": MEMORY}) as connection:
-            spill = str(plan.folder / "spill").replace("'", "''")
-            connection.execute(f"set temp_directory = '{spill}'")
-            connection.execute("set preserve_insertion_order = false")
-            try:
-                yield cls(connection, plan, ledger)
-            except RuntimeError as error:
-                if str(error) != _INTERRUPTED:
-                    raise
-                raise KeyboardInterrupt from None
+        with scratch(plan.folder / "spill") as connection:
+            yield cls(connection, plan, ledger)
 
     def sums(self) -> dict[str, dict[date, Sum]]:
         """By metric and day, what the ledger says was delivered of this plan."""

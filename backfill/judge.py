@@ -20,13 +20,9 @@ import pyarrow as pa
 
 from backfill.errors import BackfillError
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS, hash_sql
+from backfill.scratch import scratch
 
 Profiles = Literal["newest", "none", "every"]
-
-MEMORY: Final = "160MB"
-
-_INTERRUPTED: Final = "Query interrupted"
-"""What DuckDB makes of a KeyboardInterrupt that comes in the middle of a query."""
 
 Verdicts = list[npt.NDArray[np.uint8]]
 """For each file of the plan, for each of its events, what becomes of it."""
@@ -109,15 +105,8 @@ def judge(
     files: Sequence[Path], counts: Sequence[int], spill: Path, profiles: Profiles, known: Known
 ) -> Judgement:
     """``files`` hold ``event.EVENTS``; ``counts`` says how many each."""
-    with duckdb.connect(":memory:", config={"memory_limit": MEMORY}) as connection:
-        connection.execute(f"set temp_directory = '{_quoted(spill)}'")
-        connection.execute("set preserve_insertion_order = false")
-        try:
-            return _Judging(connection, files, counts).judgement(profiles, known)
-        except RuntimeError as error:
-            if str(error) != _INTERRUPTED:
-                raise
-            raise KeyboardInterrupt from None
+    with scratch(spill) as connection:
+        return _Judging(connection, files, counts).judgement(profiles, known)
 
 
 class _Judging:

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
-    ("errors", "limits", "event", "marks", "memory"),
+    ("errors", "limits", "event", "marks", "memory", "scratch"),
     ("schema",),
     ("sources", "mapping", "wire"),
     ("judge", "fit", "planning"),
