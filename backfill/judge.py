@@ -21,6 +21,7 @@ import pyarrow as pa
 from backfill.errors import BackfillError
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS, hash_sql
 from backfill.scratch import scratch
+from backfill.strangers import set_strangers_aside
 
 Profiles = Literal["newest", "none", "every"]
 
@@ -75,10 +76,18 @@ class MonthCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """Orders that must not be sent, for what no slice can see."""
+
+    reason: str
+    column: str
+    orders: Codes
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     verdicts: Verdicts
-    clashes: Codes
-    """Orders that must not be sent: an order that stands first has one of their ids."""
+    rejected: tuple[Rejected, ...]
     events: int
     already: int
     repeats: int
@@ -102,11 +111,20 @@ _PLAIN_REPEATS: Final = f"""
 
 
 def judge(
-    files: Sequence[Path], counts: Sequence[int], spill: Path, profiles: Profiles, known: Known
+    files: Sequence[Path],
+    counts: Sequence[int],
+    spill: Path,
+    profiles: Profiles,
+    known: Known,
+    *,
+    shared_limit: int | None = None,
 ) -> Judgement:
-    """``files`` hold ``event.EVENTS``; ``counts`` says how many each."""
+    """``files`` hold ``event.EVENTS``; ``counts`` says how many each.
+
+    An identity of more than ``shared_limit`` people stands for nobody; its orders are rejects.
+    """
     with scratch(spill) as connection:
-        return _Judging(connection, files, counts).judgement(profiles, known)
+        return _Judging(connection, files, counts).judgement(profiles, known, shared_limit)
 
 
 class _Judging:
@@ -123,7 +141,8 @@ class _Judging:
         connection.execute(f"create view e as {parts}")
         connection.execute("create temp table out (part utinyint, n bigint, verdict utinyint)")
 
-    def judgement(self, profiles: Profiles, known: Known) -> Judgement:
+    def judgement(self, profiles: Profiles, known: Known, shared_limit: int | None) -> Judgement:
+        shared = self._shared(shared_limit) if shared_limit is not None else []
         clashes, repeats = self._clashes()
         changed = self._known(known.delivered)
         if profiles != "none":
@@ -132,7 +151,11 @@ class _Judging:
         already = sum(int((part == Verdict.KNOWN).sum()) for part in self.verdicts)
         return Judgement(
             self.verdicts,
-            clashes,
+            tuple(
+                rejected
+                for rejected in (*shared, Rejected("id_clash", "$event_id", clashes))
+                if len(rejected.orders)
+            ),
             sum(metric.events for metric in metrics),
             already,
             repeats,
@@ -145,6 +168,17 @@ class _Judging:
         )
 
     # each fact -----------------------------------------------------------------------------------
+
+    def _shared(self, most: int) -> list[Rejected]:
+        """Takes out the orders of those who stand for too many people."""
+        found = set_strangers_aside(self.connection, _ORDER, most)
+        if found:
+            for batch in self._batches("select part, n from aside"):
+                self._mark(batch, Verdict.REJECTED)
+        return [
+            Rejected("shared_identity", whose, orders["order_code"].to_numpy())
+            for whose, orders in found.items()
+        ]
 
     def _clashes(self) -> tuple[Codes, int]:
         """Marks the events of orders that clash, and events that stand in the plan twice."""

@@ -2,11 +2,11 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,18 @@ import pyarrow.parquet as pq
 
 from backfill.event import EVENTS, PROFILE_FIELDS, SEPARATOR
 from backfill.fit import rejecting, within_limits
-from backfill.judge import Judgement, Known, Profiles, Verdict, judge, order_code, order_of
+from backfill.judge import (
+    Judgement,
+    Known,
+    Profiles,
+    Rejected,
+    Verdict,
+    judge,
+    order_code,
+    order_of,
+)
 from backfill.mapping.compile import Bounds, compile_schema
+from backfill.mapping.named import with_names
 from backfill.mapping.slices import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
@@ -31,6 +41,10 @@ ROW_GROUP: Final = 131_072
 
 _REPEATED: Final = ("metric", "currency", *PROFILE_FIELDS, "file")
 """Columns of few values; a dictionary of what is never the same twice is built for nothing."""
+
+
+Look: TypeAlias = Callable[[Sequence[pa.ChunkedArray]], None]
+"""Sees the cells of consecutive rows, all columns of the export in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +120,9 @@ class Plan:
                 at = (row["file"], row["row"])
                 if at == (row["order_file"], row["order_row"]):
                     yield at, Reject(row["reason"], row["column"])
-        for code in self.judgement.clashes.tolist():
-            yield order_of(code), Reject("id_clash", "$event_id")
+        for lost in self.judgement.rejected:
+            for code in lost.orders.tolist():
+                yield order_of(code), Reject(lost.reason, lost.column)
 
     def rejected_rows(self) -> dict[int, RejectedRows]:
         """For each file, the rows of rejected orders."""
@@ -115,7 +130,7 @@ class Plan:
             pq.read_table(path, columns=["file", "row", "reason", "column"])
             for path in sorted(self.folder.glob("rejects-*.parquet"))
         ]
-        rows = pa.concat_tables([*tables, self._clashing_rows()])
+        rows = pa.concat_tables([*tables, *map(self._rows_of, self.judgement.rejected)])
         why = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
         coded = why.combine_chunks().dictionary_encode()
         reasons = tuple(Reject(*text.split(SEPARATOR, 1)) for text in coded.dictionary.to_pylist())
@@ -128,23 +143,23 @@ class Plan:
             found[file] = RejectedRows(places[here], codes[here], reasons)
         return found
 
-    def _clashing_rows(self) -> pa.Table:
-        """All rows of the orders that lost a clash of ids."""
-        clashes = self.judgement.clashes
-        orders = [order_of(code) for code in clashes.tolist()]
+    def _rows_of(self, lost: Rejected) -> pa.Table:
+        """All rows of the orders that were judged to be rejects."""
+        orders = [order_of(code) for code in lost.orders.tolist()]
         pairs = [np.array(orders, np.int64).reshape(-1, 2)]
-        for path in sorted(self.folder.glob("members-*.parquet")) if len(clashes) else ():
+        for path in sorted(self.folder.glob("members-*.parquet")):
             for batch in pq.ParquetFile(path).iter_batches():
                 file, row, order_file, order_row = (column.to_numpy() for column in batch.columns)
-                lost = np.isin(order_code(order_file.astype(np.int64), order_row), clashes)
-                pairs.append(np.stack([file[lost].astype(np.int64), row[lost]], axis=1))
+                codes = order_code(order_file.astype(np.int64), order_row)
+                here = np.isin(codes, lost.orders)
+                pairs.append(np.stack([file[here].astype(np.int64), row[here]], axis=1))
         rows = np.concatenate(pairs)
         return pa.table(
             {
                 "file": pa.array(rows[:, 0].astype(np.int32)),
                 "row": pa.array(rows[:, 1]),
-                "reason": pa.repeat("id_clash", len(rows)),
-                "column": pa.repeat("$event_id", len(rows)),
+                "reason": pa.repeat(lost.reason, len(rows)),
+                "column": pa.repeat(lost.column, len(rows)),
             }
         )
 
@@ -159,28 +174,34 @@ def make_plan(
     limits: Limits,
     known: Known,
     on_rows: Callable[[int], None] = lambda _: None,
+    look: Look | None = None,
 ) -> Plan:
     """Read all of an export, map it, judge it; ``folder`` is made and left with the plan.
 
+    ``look`` is given all cells of each batch, those that the schema does not use among them.
     Raises ExportError where the export cannot be read to its end.
     """
     folder.mkdir(mode=0o700, parents=True)
-    making = _Making(bound, export, folder, profiles, bounds, limits, on_rows)
+    making = _Making(bound, export, folder, profiles, bounds, limits, on_rows, look)
     outcomes = making.map_all()
     counts = sum((outcome.counts for outcome in outcomes), Counts())
     reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
     on_rows(0)
     judgement = judge(
-        _parts(folder), [outcome.events for outcome in outcomes], folder / "spill", profiles, known
+        _parts(folder),
+        [outcome.events for outcome in outcomes],
+        folder / "spill",
+        profiles,
+        known,
+        shared_limit=bound.schema.source.shared_identity_limit,
     )
-    clashes = len(judgement.clashes)
     plan = Plan(folder, counts, judgement, profiles, reasons)
-    if clashes:
-        rows = plan._clashing_rows().num_rows  # noqa: SLF001
+    for lost in judgement.rejected:
+        rows = plan._rows_of(lost).num_rows  # noqa: SLF001
         plan = replace(
             plan,
-            counts=rejecting(counts, clashes, rows),
-            reasons=reasons + Counter(id_clash=clashes),
+            counts=rejecting(plan.counts, len(lost.orders), rows),
+            reasons=Counter(plan.reasons) + Counter({lost.reason: len(lost.orders)}),
         )
     _assert_adds_up(plan)
     return plan
@@ -220,12 +241,14 @@ class _Making:
         bounds: Bounds,
         limits: Limits,
         on_rows: Callable[[int], None],
+        look: Look | None,
     ) -> None:
         self.folder = folder
         self.limits = limits
         self.across_files = bound.schema.source.across_files
         self.carries = profiles != "none"
         self.on_rows = on_rows
+        self.look = look
         self.program = compile_schema(bound, export.temporal, bounds, attributes=self.carries)
         self._export = export
         self._reading = threading.Lock()
@@ -244,19 +267,31 @@ class _Making:
                 slices.close()
 
     def _slices(self) -> Generator[pa.Table]:
-        batches = self._counted(self._export.batches(self.program.columns))
+        used = self._export.batches(self.program.columns)
+        batches = self._counted(used if self.look is None else self._looked_at(self.look))
         if not self.program.order:
             yield from batches
             return
         buckets = buckets_for(self._export.text_bytes)
-        yield from spill(batches, self.program.order, self.folder / "spill", buckets)
+        folder, cell = self.folder / "spill", self.program.cell
+        yield from spill(batches, self.program.order, folder, buckets, cell=cell)
+
+    def _looked_at(self, look: Look) -> Iterator[pa.Table]:
+        """What the schema uses of batches that were shown whole."""
+        used = self.program.columns
+        others = [place for place in range(len(self._export.columns)) if place not in used]
+        ats = {place: at for at, place in enumerate([*used, *others])}
+        unseen = [f"c{len(used) + at}" for at in range(len(others))]
+        for batch in self._export.batches(used, others):
+            look([batch.column(ats[place]) for place in range(len(ats))])
+            yield batch.drop_columns(unseen)
 
     def _counted(self, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
         for batch in batches:
             if self._stopped:
                 return
             self.on_rows(batch.num_rows)
-            yield batch
+            yield with_names(batch, self.program, self._export.files)
 
     def _next(self, slices: Iterator[pa.Table]) -> pa.Table | None:
         with self._reading:

@@ -12,6 +12,7 @@ from backfill.event import SEPARATOR
 from backfill.fit import within_limits
 from backfill.judge import Profiles
 from backfill.mapping.compile import Bounds, Program, compile_schema
+from backfill.mapping.named import with_names
 from backfill.mapping.slices import Mapped, Mapper
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
@@ -66,7 +67,9 @@ def preview_orders(
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
     """All rows of the first orders."""
-    batches = export.batches(program.columns)
+    batches = (
+        with_names(batch, program, export.files) for batch in export.batches(program.columns)
+    )
     if not program.order:
         return _first_rows(batches, limit)
     wanted: dict[str, None] = {}

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from backfill.errors import UsageError
+from backfill.errors import StoppedError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,11 @@ class State:
     def runs(self) -> Path:
         return self.path / "runs"
 
+    @property
+    def scratch(self) -> Path:
+        """Of whoever holds the lock, while it works."""
+        return self.path / "scratch"
+
     def begin(self, now: datetime) -> RunFolder:
         """A new run's folder. Whoever calls this holds the lock."""
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
@@ -119,10 +124,23 @@ class State:
         return RunFolder(self.runs / run_id)
 
     def drop_dead_plans(self) -> None:
-        """Take away the plans that killed runs left."""
+        """Take away the plans that killed runs left. Whoever calls this holds the lock."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
         if self.runs.is_dir():
             for run in self.runs.iterdir():
                 RunFolder(run).drop_dead_plan()
+
+
+@contextmanager
+def disk_of(path: Path) -> Iterator[None]:
+    """A disk that is full or fails, as one sentence; what Klaviyo took is in the ledger."""
+    try:
+        yield
+    except OSError as error:
+        raise StoppedError(
+            f"{path}: {error.strerror or error}; make room or mend the folder, then run the same "
+            "command to go on"
+        ) from error
 
 
 @contextmanager

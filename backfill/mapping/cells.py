@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.limits import MAX_EMAIL_CHARS
+from backfill.mapping.parts import spec_of
 from backfill.schema.types import Type
 
 PLACES: Final = {
@@ -53,6 +54,7 @@ UNFIT: Final = {
     "currency": "not_a_currency",
     "list": "not_a_list",
     "json": "not_json",
+    "pairs": "not_pairs",
 }
 """The reason of a reject by the type that its cell does not fit; reasons.py has the sentences."""
 
@@ -75,6 +77,13 @@ _LONG_LABEL: Final = "@.*[^.@]{64}"
 _EMAIL: Final = rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_TOP}"
 _ASCII_EMAIL: Final = "[a-z0-9_+-]+(?:[.][a-z0-9_+-]+)*@[a-z0-9]+(?:[.-][a-z0-9]+)*[.][a-z]{2,24}"
 """Most addresses, ten times as fast as the whole rule."""
+_STARS: Final = "*\u2022\u25cf"
+_MASKED: Final = (
+    f"[{_STARS}]{{2,}}|^[^@]?[{_STARS}]"
+    "|^x{3,}(?:@|$)|^[^@]{0,2}x{4,}[^@]{0,2}@|@x{3,}[.]?$|@x{4,}[.]"
+)
+"""Of an address in lower case: what is left when somebody made it unreadable. It stands for nobody,
+and all who look alike would become one person."""
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?"
 _OFFSET: Final = r"Z|[+-](0[0-9]|1[0-8])(:?[0-5][0-9])?"
 _ISO: Final = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}( ?({_OFFSET}))?"
@@ -85,21 +94,38 @@ class CellSql:
     """A cell read as a type: SQL for its value, and for "there is a cell and it does not fit"."""
 
     value: str
-    bad: str | None = None
+    faults: tuple[tuple[str, str], ...] = ()
+    """Conditions, each with the reason why the cell does not fit; the first that holds says it."""
     clock: str | None = None
     """Of a local time: 1 where the clock skipped its hour, 2 where it showed it twice, else 0."""
-    far: str | None = None
-    """Of a time: true where the number is beyond every calendar, milliseconds for seconds say."""
-    zoneless: str | None = None
-    """Of a time: true where the cell has no offset and the schema names no zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What decides with the cell how it is read: SQL each, a constant or a cell of the same row."""
+
+    zone: str | None = None
+    """Of a time without an offset: its zone's name, as DuckDB knows it."""
+    unknown_zone: str | None = None
+    """Is there a name of a zone that is none?"""
+    country: str | None = None
+    """Of a phone number: the ISO 3166 code whose national form it may have; NULL for none."""
 
 
 Name = Callable[[str], str]
 """Gives an expression that stands in several places a name, so that it is computed once."""
 
 
+NOTHING_BESIDE: Final = Beside()
+
+
 def read_cell(
-    cell: str, kind: Type, zone: str | None, name: Name = lambda sql: sql, *, typed: bool
+    cell: str,
+    kind: Type,
+    beside: Beside = NOTHING_BESIDE,
+    name: Name = lambda sql: sql,
+    *,
+    typed: bool,
 ) -> CellSql:
     """SQL that reads ``cell``, an SQL name of trimmed text, NULL where empty.
 
@@ -108,22 +134,33 @@ def read_cell(
     """
     match kind.kind:
         case "time":
-            return _time(cell, kind, zone, name, typed=typed)
+            return _time(cell, kind, beside, name, typed=typed)
         case "list":
             split = f"string_split({cell}, {quote(kind.separator)})"
             parts = f"list_transform({split}, lambda p: trim(p))"
             value = f"nullif(list_filter({parts}, lambda p: p <> ''), [])"
-            return CellSql(value, f"(starts_with({cell}, '[') or starts_with({cell}, '{{'))")
-        case "json":
-            text = name(f"backfill_json({cell})")
-            return CellSql(f"nullif({text}, 'null')", f"({cell} is not null and {text} is null)")
+            bad = f"(starts_with({cell}, '[') or starts_with({cell}, '{{'))"
+            return CellSql(value, ((bad, UNFIT["list"]),))
+        case "json" | "pairs":
+            text = name(_structured(cell, kind))
+            bad = f"({cell} is not null and {text} is null)"
+            return CellSql(f"nullif({text}, 'null')", ((bad, UNFIT[kind.kind]),))
         case "text":
             return CellSql(cell)
-    value = name(_value(cell, kind, name, typed=typed))
-    return CellSql(value, f"({cell} is not null and {value} is null)")
+        case "email":
+            return _email(cell, name)
+    value = name(_value(cell, kind, beside, name, typed=typed))
+    return CellSql(value, ((f"({cell} is not null and {value} is null)", UNFIT[kind.kind]),))
 
 
-def _value(cell: str, kind: Type, name: Name, *, typed: bool) -> str:
+def _structured(cell: str, kind: Type) -> str:
+    """SQL for the JSON of a cell that holds several values."""
+    if kind.kind == "json":
+        return f"backfill_json({cell})"
+    return f"backfill_pairs({cell}, {quote(spec_of(kind))})"
+
+
+def _value(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> str:
     """SQL that is NULL for a cell that does not fit."""
     match kind.kind:
         case "integer":
@@ -140,24 +177,29 @@ def _value(cell: str, kind: Type, name: Name, *, typed: bool) -> str:
             )
         case "date":
             return _date(cell, kind.format, typed=typed)
-        case "email":
-            return _email(cell, name)
         case "phone":
-            return f"backfill_phone({cell}, {quote(kind.region or '')})"
+            region = quote(kind.region or "")
+            country = f"coalesce({beside.country}, {region})" if beside.country else region
+            return f"backfill_phone({cell}, {country})"
         case "currency":
             return f"backfill_currency({cell})"
         case _:
             return f"backfill_country({cell})"
 
 
-def _email(cell: str, name: Name) -> str:
+def _email(cell: str, name: Name) -> CellSql:
     lower = name(f"lower(ltrim({cell}, chr(39)))")  # Excel marks texts with an apostrophe
     fits = f"case when {_full(lower, _ASCII_EMAIL)} then true else {_full(lower, _EMAIL)} end"
     short = (
         f"length({cell}) <= {MAX_EMAIL_CHARS} and instr({cell}, '@') <= {_MAX_LOCAL + 1} "
         f"and (length({cell}) <= 65 or not regexp_matches({cell}, '{_LONG_LABEL}'))"
     )
-    return f"case when {short} and {fits} then {lower} end"
+    # RE2 is asked where one of the signs stands at all: seldom.
+    signs = " or ".join(f"contains({lower}, '{sign}')" for sign in (*_STARS, "xxx"))
+    masked = name(f"(({signs}) and regexp_matches({lower}, '{_MASKED}'))")
+    value = name(f"case when {short} and {fits} and not {masked} then {lower} end")
+    bad = f"({cell} is not null and {value} is null)"
+    return CellSql(value, ((masked, "masked_email"), (bad, UNFIT["email"])))
 
 
 def as_json(value: str, kind: Type) -> str:
@@ -171,7 +213,7 @@ def as_json(value: str, kind: Type) -> str:
             return decimal_text(rounded(value, kind.currency), places(kind.currency))
         case "time" | "date":
             return f"('\"' || {as_text(value, kind)} || '\"')"
-        case "json":
+        case "json" | "pairs":
             return value
         case _:
             return f"to_json({value})::varchar"
@@ -201,7 +243,7 @@ def as_sql(value: str, kind: Type) -> str:
             return f"try_cast({value} as decimal(38,6))"
         case "time":
             return _moment(value)
-        case "json":
+        case "json" | "pairs":
             return f"({value})::json"
         case _:
             return value
@@ -248,7 +290,12 @@ def _number(cell: str, name: Name) -> str:
 
 
 def _amount(cell: str, decimal: str, name: Name) -> str:
-    """The plain number inside money: signs, currency and thousands marks taken off."""
+    """The plain number inside money: signs, currency and thousands marks taken off.
+
+    An amount in brackets is below zero, as accountants write it.
+    """
+    debit = f"regexp_replace({cell}, '^({_SIGN}?{_BLANK}?)[(]([^()]*)[)]', '-\\1\\2')"
+    cell = name(f"case when contains({cell}, '(') then {debit} else {cell} end")
     point, mark = ("[.]", "[,'']") if decimal == "." else ("[,]", "[.'']")
     whole = f"(?:[0-9]{{1,26}}|[0-9]{{1,3}}(?:(?:{mark}|{_BLANK})[0-9]{{3}}){{1,8}})"
     digits = f"{whole}(?:{point}[0-9]{{1,30}})?"
@@ -274,13 +321,14 @@ def _date(cell: str, form: str | None, *, typed: bool) -> str:
     return f"coalesce({iso}, {read})" if typed else read
 
 
-def _time(cell: str, kind: Type, zone: str | None, name: Name, *, typed: bool) -> CellSql:
+def _time(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> CellSql:
     """Unix seconds. A local time goes through the zone's rules; see _instant."""
     if kind.unit is not None and not typed:
         value = name(_since_1970(cell, kind.unit))
         fits = _full(cell, _INTEGER)
         bad = f"({cell} is not null and not {fits})"
-        return CellSql(value, bad, far=f"({fits} and {value} is null)")
+        far = f"({fits} and {value} is null)"
+        return CellSql(value, ((bad, UNFIT["time"]), (far, "time_out_of_range")))
     iso = (
         f"coalesce({_iso(cell)}, {_date(cell, None, typed=False)}::timestamp)"
         if typed
@@ -298,20 +346,27 @@ def _time(cell: str, kind: Type, zone: str | None, name: Name, *, typed: bool) -
         read = f"try_strptime({cell}, {quote(kind.format)})"
         local = f"coalesce({iso}, {read})" if typed else read
         known = _iso_offset(cell, name) if typed else "null::bigint"
-    return _instant(cell, name(f"({local})"), name(f"({known})"), zone, name)
+    return _instant(cell, name(f"({local})"), name(f"({known})"), beside, name)
 
 
-def _instant(cell: str, local: str, offset: str, zone: str | None, name: Name) -> CellSql:
+def _instant(cell: str, local: str, offset: str, beside: Beside, name: Name) -> CellSql:
     """A time from its wall clock and its offset; where there is none, from the zone's rules."""
+    zone = beside.zone
     wall = name(f"(epoch_us({local}) // 1000000)")
     bad = f"({cell} is not null and {local} is null)"
+    faults = [(bad, UNFIT["time"])]
+    lacking = f"({local} is not null and {offset} is null"
+    if beside.unknown_zone is not None:
+        faults.append((f"{lacking} and {beside.unknown_zone})", "not_a_zone"))
+    if zone is None or beside.unknown_zone is not None:
+        missing = f"{lacking} and {zone} is null)" if zone else f"{lacking})"
+        faults.append((missing, "time_without_zone"))
     if zone is None:
-        missing = f"({local} is not null and {offset} is null)"
-        return CellSql(name(f"({wall} - {offset})"), bad, zoneless=missing)
+        return CellSql(name(f"({wall} - {offset})"), tuple(faults))
     # A clock that skips an hour: the offset from before moves the time forward. A clock that
     # shows an hour twice: the offset from before gives the first. DuckDB's timezone() gives the
     # second, so it only tells which of the two cases this is.
-    in_zone = f"timezone({quote(zone)}, "
+    in_zone = f"timezone({zone}, "
     unknown = name(f"(case when {offset} is null then {local} end)")
     late = name(f"(epoch_us({in_zone}{unknown})) // 1000000)")
     day_before = f"make_timestamptz(({late} - 86400) * 1000000)"
@@ -327,7 +382,7 @@ def _instant(cell: str, local: str, offset: str, zone: str | None, name: Name) -
         f"(case when {offset} is not null then {wall} - {offset} "
         f"when {clock} = 0 then {late} else {early} end)"
     )
-    return CellSql(value, bad, clock=clock)
+    return CellSql(value, tuple(faults), clock)
 
 
 def _since_1970(cell: str, unit: str) -> str:

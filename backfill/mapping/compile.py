@@ -2,13 +2,16 @@
 
     slice ─▶ f, an order's first values ─▶ t, read by type ─▶ l, its lines ─▶ x, orders ─▶ events
 
+Before that, cells that hold several things are taken apart (pieces.py), where a schema wants it.
 Where the schema names no order, each row is one: f, t and l are then the rows themselves.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+import pyarrow as pa
 
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
 from backfill.limits import DISCARDED_DOMAINS
@@ -20,15 +23,24 @@ from backfill.mapping.leaves import (
     json_object,
     layered,
 )
+from backfill.mapping.pieces import take_apart
 from backfill.mapping.results import Fault, LeafSql
 from backfill.schema.bind import BoundSchema
+from backfill.schema.columns import FileName, Piece
 from backfill.schema.model import Event, Leaf
-from backfill.schema.uses import Level, documented, is_line_column, leaf_columns
+from backfill.schema.types import Type
+from backfill.schema.uses import Level, documented, is_line_column, leaf_columns, needed_columns
+from backfill.tidy import tidy
 
 _GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
 _COMPUTED: Final = re.compile(r"\b(?:ov|ga)[0-9]+\b")
-_RUINED: Final = "[0-9][.,][0-9]+[eE][+][0-9]+"
-"""What Excel makes of a long number."""
+_RUINED: Final = (
+    "[0-9]([.,][0-9]+)?[eE][+][0-9]+"
+    "|#{3,}|#(N/A|REF!|VALUE!|NAME[?]|DIV/0!|NULL!|NUM!|NV|WERT!|BEZUG!)"
+)
+"""What Excel makes of a long number, of a narrow column, and of a formula that found nothing."""
+_NAMES: Final = ("$first_name", "$last_name")
+"""They tell people apart who have one e-mail address."""
 _SPECIAL: Final = ("$event_id", "$value")
 
 
@@ -52,6 +64,8 @@ class Program:
     """The slice's columns that the schema uses."""
     lines: tuple[str, ...]
     """Of these, the ones that belong to a row."""
+    files: tuple[tuple[str, Type | None], ...]
+    """Columns that the name of a row's file says: their names, and how."""
     origin: str | None
     """The slice's column that names the file a row came from, where the export has one."""
     order: tuple[str, ...]
@@ -64,8 +78,21 @@ class Program:
     """SQL of x: did a clock skip a local time of this order?"""
     doubled: str
     """SQL of x: did a clock show one of its local times twice?"""
+    left_out_cells: tuple[tuple[tuple[str, str], str], ...]
+    """Column and reason of cells that may not fit: and SQL of x, was one of this order left out?"""
+    null_values: tuple[str, ...]
+    """Cells that mean nothing."""
     place: str
     """``file:line`` of the schema's events."""
+
+    def cell(self, rows: pa.Table, name: str) -> pa.ChunkedArray:
+        """A column of ``rows`` as it is read, and compared: tidied, NULL where it is empty."""
+        return tidy(rows[name], self.null_values if is_cell(name) else ())
+
+
+def is_cell(name: str) -> bool:
+    """Does a slice's column stand in the export? The name of its file does not."""
+    return name.startswith("c")
 
 
 def compile_schema(
@@ -87,8 +114,14 @@ class _Compiler:
         self.place = bound.loaded.problem(("events",), "").place
         self.bounds = bounds
         self.attributes = attributes
-        self.names = {name: f"c{at}" for at, name in enumerate(bound.columns)}
-        self.positions = tuple(bound.columns.values())
+        pieces = [made for made in bound.made.values() if isinstance(made, Piece)]
+        bases = [position for piece in pieces for position in piece.cells.values()]
+        self.positions = tuple(dict.fromkeys([*bound.columns.values(), *bases]))
+        self.cells = {position: f"c{at}" for at, position in enumerate(self.positions)}
+        self.names = {name: self.cells[position] for name, position in bound.columns.items()}
+        self.names |= {name: f"m{at}" for at, name in enumerate(bound.made)}
+        self.made = bound.made
+        self.pieces = take_apart(bound.made, self.names.__getitem__, self.cells.__getitem__)
         self.origin = bound.origin
         self.flat = self.schema.source.order is None
         self.leaves = LeafCompiler(
@@ -103,11 +136,17 @@ class _Compiler:
         x = self._orders(people, blocks)
         return Program(
             columns=self.positions if self.origin is None else (*self.positions, self.origin),
-            cells=tuple(self.names.values()),
-            lines=tuple(at for name, at in self.names.items() if not self._is_order(name)),
+            cells=tuple(self.cells.values()),
+            lines=self._line_cells(),
+            files=tuple(
+                (self.names[name], found.rule)
+                for name, found in self.made.items()
+                if isinstance(found, FileName)
+            ),
             origin=None if self.origin is None else f"c{len(self.positions)}",
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
             tables=(
+                *self.pieces.statements,
                 f"create temp {'view' if self.flat else 'table'} f as {self._first()}",
                 *self._line_table(blocks),
                 f"create temp table x as {x}",
@@ -115,11 +154,25 @@ class _Compiler:
             events=" union all ".join(
                 self._event_rows(at, event, people) for at, event in enumerate(self.schema.events)
             ),
-            disagreements=tuple((name, f"d{column[1:]}") for name, column in self._order_columns()),
+            disagreements=tuple((name, _flag(column)) for name, column in self._order_columns()),
             skipped=self._clocks("skipped"),
             doubled=self._clocks("doubled"),
+            left_out_cells=tuple(
+                (cell, f"coalesce({flag}, false)") for flag, cell in self.leaves.left_out.items()
+            ),
+            null_values=self.schema.source.null_values,
             place=self.place,
         )
+
+    def _line_cells(self) -> tuple[str, ...]:
+        """The slice's own columns that belong to a row."""
+        names = [name for name in self.names if not self._is_order(name)]
+        cells = [self.names[name] for name in names if name not in self.made]
+        for name in names:
+            match self.made.get(name):
+                case Piece(cells=bases):
+                    cells += [self.cells[position] for position in bases.values()]
+        return tuple(dict.fromkeys(cells))
 
     # an order's first values -------------------------------------------------------------------
 
@@ -135,18 +188,19 @@ class _Compiler:
 
     def _first(self) -> str:
         if self.flat:
-            return "select * from slice"
+            return f"select * from {self.pieces.rows}"
         columns = [column for name, column in self.names.items() if self._is_order(name)]
         values = [f"arg_min({column}, pos) as {column}" for column in columns]
         differ = [
-            f"coalesce(min({cell}) <> max({cell}), false) as d{column[1:]}"
+            f"coalesce(min({cell}) <> max({cell}), false) as {_flag(column)}"
             for name, column in self._order_columns()
             for cell in [f"lower({column})" if name in self._addresses() else column]
         ]
         return (
             "select o, min(pos) as pos, arg_min(_file, pos) as _file, arg_min(_row, pos) as _row, "
             "bool_or(_ragged) as _ragged, bool_or(_orderless) as _orderless, "
-            f"bool_or(_differs) as _differs, {', '.join([*values, *differ])} from slice group by o"
+            f"bool_or(_differs) as _differs, {', '.join([*values, *differ])} "
+            f"from {self.pieces.rows} group by o"
         )
 
     def _addresses(self) -> set[str]:
@@ -176,10 +230,11 @@ class _Compiler:
         if self.flat:
             rows = "select t.*, pos as lpos, 1 as line from t"
         else:
+            place = "s.lpos" if self.pieces.unfolds else "s.pos"
             rows = (
-                "select t.*, s.pos as lpos, "
-                "row_number() over (partition by s.o order by s.pos) as line"
-                f"{', ' + own if own else ''} from slice s join t on s.o = t.o"
+                f"select t.*, {place} as lpos, "
+                f"row_number() over (partition by s.o order by {place}) as line"
+                f"{', ' + own if own else ''} from {self.pieces.lines} s join t on s.o = t.o"
             )
         values = [(sql, name) for sql, name in self.leaves.line_values.columns.items()]
         values += [column for block in blocks if block.level == "line" for column in block.columns]
@@ -194,8 +249,9 @@ class _Compiler:
             sql: name for block in blocks if block.level == "line" for name, sql in block.gathered
         }
         select = ", ".join(f"{self._gather(sql)} as {name}" for sql, name in columns.items())
-        group = "" if self.flat else " group by o"
-        return f"select o{', ' + select if select else ''} from l{group}"
+        group = "" if self.flat else " group by t.o"
+        some = "t left join l on t.o = l.o" if self.pieces.unfolds else "l t"
+        return f"select t.o{', ' + select if select else ''} from {some}{group}"
 
     def _gather(self, sql: str) -> str:
         found = _GATHER.fullmatch(sql)
@@ -221,11 +277,14 @@ class _Compiler:
         own: list[tuple[str, LeafSql]] = []
         for key, leaf in self.schema.customer_properties.items():
             name = key.removeprefix("$")
-            if not self.attributes and not (key[0] == "$" and name in IDENTIFIERS):
+            told_by = key in _NAMES and self.schema.source.shared_identity_limit is not None
+            if not (self.attributes or told_by or (key[0] == "$" and name in IDENTIFIERS)):
                 continue
             made = self.leaves.compile(leaf, "order", documented(key))
             if made is None:
                 continue
+            if told_by and not self.attributes:
+                made = replace(made, faults=())  # who it is matters, not what is written of them
             if key.startswith("$") and name in IDENTIFIERS:
                 identifiers[name] = made
             elif key.startswith("$"):
@@ -248,32 +307,33 @@ class _Compiler:
 
     def _agreeing(self) -> list[Fault]:
         """Columns of identity and of ids must have one value over an order's rows."""
-        wanted = [
-            name
+        deciding = [
+            self.schema.customer_properties[f"${identifier}"]
             for identifier in self.schema.identifiers
-            for name in leaf_columns(self.schema.customer_properties[f"${identifier}"])
         ]
-        wanted += [
-            name
-            for event in self.schema.events
-            for name in leaf_columns(event.event_id or event.time)
-        ]
+        deciding += [event.event_id or event.time for event in self.schema.events]
+        wanted = [name for leaf in deciding for name in needed_columns(self.schema, leaf)]
+        # What may be left out may be so too where Excel ruined it.
+        firm = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
         flags = dict(self._order_columns())
-        ids = [*(self.schema.source.order or ()), *wanted]
-        ruined = [
+        ids = [*(self.schema.source.order or ()), *firm]
+        return self._ruined(ids, "order") + [
+            Fault(_flag(flags[name]), "differs_in_order", name, "order")
+            for name in dict.fromkeys(wanted)
+            if name in flags
+        ]
+
+    def _ruined(self, ids: Sequence[str], level: Level) -> list[Fault]:
+        """Columns of ids that no longer tell orders apart; those of one level."""
+        return [
             Fault(
                 f"regexp_full_match({self.names[name]}, '{_RUINED}')",
                 "ruined_by_excel",
                 name,
-                "order",
+                level,
             )
             for name in dict.fromkeys(ids)
-            if name in self.names and self._is_order(name)
-        ]
-        return ruined + [
-            Fault(f"d{flags[name][1:]}", "differs_in_order", name, "order")
-            for name in dict.fromkeys(wanted)
-            if name in flags
+            if name in self.names and self._is_order(name) == (level == "order")
         ]
 
     # events ------------------------------------------------------------------------------------
@@ -336,7 +396,7 @@ class _Compiler:
         made = self.leaves.compile(event.event_id, level, "$event_id")
         if made is None:
             return "null::varchar"
-        faults += made.faults
+        faults += [*self._ruined(leaf_columns(event.event_id), "line"), *made.faults]
         return f"nullif({made.text}, '')"
 
     def _value(self, event: Event, level: Level, faults: list[Fault]) -> str:
@@ -412,8 +472,9 @@ class _Compiler:
             if block.level == "order"
             for column in "tivupw"
         ]
-        clocks = [name for sql in self.leaves.clocks for name in _COMPUTED.findall(sql)]
-        flags = [f"d{column[1:]}" for _, column in self._order_columns()]
+        flagged = [*self.leaves.clocks, *self.leaves.left_out]
+        clocks = [name for sql in flagged for name in _COMPUTED.findall(sql)]
+        flags = [_flag(column) for _, column in self._order_columns()]
         person = [*people.columns, "who", "whose", "person"]
         ends = ["reason", "accepted", "left_out"]
         return ["o", "_file", "_row", *flags, *dict.fromkeys(clocks), *person, *events, *ends]
@@ -448,6 +509,11 @@ class _Compiler:
     def _clocks(self, state: str) -> str:
         flags = [sql for sql, found in self.leaves.clocks.items() if found == state]
         return " or ".join(f"coalesce({flag}, false)" for flag in flags) or "false"
+
+
+def _flag(column: str) -> str:
+    """The column that tells whether an order's rows disagree about another one."""
+    return f"d_{column}"
 
 
 def quote_name(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import duckdb
 
 from backfill.errors import SchemaError
-from backfill.mapping.cells import read_cell
+from backfill.mapping.cells import Beside, quote, read_cell
 from backfill.mapping.engine import connect
 from backfill.schema.document import Place
 from backfill.schema.load import LoadedSchema
@@ -36,7 +36,8 @@ def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[Place, str, Typ
 
 
 def _fits(connection: duckdb.DuckDBPyConnection, text: str, kind: Type, zone: str | None) -> bool:
-    read = read_cell("cell", kind, zone, typed=False)
+    beside = Beside(None if zone is None else quote(zone))
+    read = read_cell("cell", kind, beside, typed=False)
     query = f"select ({read.value}) is not null from (select ?::varchar as cell)"
     [(fits,)] = connection.execute(query, [text]).fetchall()
     return bool(fits)

@@ -2,13 +2,14 @@
 
 import duckdb
 
-from backfill.mapping.values import teach
+from backfill.mapping import parts, values
 
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection that reaches nothing but what is handed in, and cannot be told otherwise."""
     connection = duckdb.connect(":memory:", config={"threads": 1})
-    teach(connection)
+    values.teach(connection)
+    parts.teach(connection)
     for setting in (
         "timezone = 'UTC'",
         # DuckDB 2.0.0 computes what two expressions share outside of the try() around each, so that

@@ -8,7 +8,7 @@ from typing import Final
 
 from backfill.event import SEPARATOR
 from backfill.mapping.cells import (
-    UNFIT,
+    Beside,
     CellSql,
     as_json,
     as_sql,
@@ -16,8 +16,10 @@ from backfill.mapping.cells import (
     quote,
     read_cell,
 )
+from backfill.mapping.pieces import MISFIT, misfits
 from backfill.mapping.results import Computed, Fault, LeafSql, result, unwhole
 from backfill.schema.bind import BoundSchema
+from backfill.schema.columns import FILE, Piece
 from backfill.schema.expression import result_type
 from backfill.schema.model import Leaf
 from backfill.schema.template import parse_template
@@ -26,6 +28,7 @@ from backfill.schema.uses import (
     IMPLIED,
     SQL_TYPES,
     Level,
+    beside_columns,
     column_type,
     default_type,
     is_line_column,
@@ -92,6 +95,8 @@ class LeafCompiler:
     line_cells: Stage = field(default_factory=lambda: Stage("lv"))
     clocks: dict[str, str] = field(default_factory=dict)
     """SQL of x that tells whether a clock skipped an order's hour, or showed it twice."""
+    left_out: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """SQL of x that tells whether a cell of an order was left out: its column, and why."""
     line_values: Stage = field(default_factory=lambda: Stage("le"))
     gathered: Stage = field(default_factory=lambda: Stage("ga"))
 
@@ -118,25 +123,66 @@ class LeafCompiler:
         return self.order_cells if self.level_of(column) == "order" else self.line_cells
 
     def _has(self, names: Sequence[str]) -> bool:
-        return all(name in self.bound.columns for name in names)
+        return all(name in self.bound.columns or name in self.bound.made for name in names)
 
     def level_of(self, name: str) -> Level:
-        return "line" if is_line_column(self.bound.schema, name) else "order"
+        """Where a column can be read, with the one that says the country of its phone numbers."""
+        names = [name, *beside_columns(column_type(self.bound.schema, name))]
+        lines = any(is_line_column(self.bound.schema, name) for name in names)
+        return "line" if lines else "order"
 
     # cells -------------------------------------------------------------------------------------
 
-    def _cell(self, cell: str, kind: Type, level: Level, column: str) -> LeafSql:
+    def _cell(
+        self, cell: str, kind: Type, level: Level, column: str, leaf: Leaf | None = None
+    ) -> LeafSql:
         """``cell`` read as ``kind``; computed once, in the stage of its level."""
         stage = self.order_cells if level == "order" else self.line_cells
-        zone = self.bound.schema.source.timezone
-        read = read_cell(cell, kind, zone, stage.name, typed=self.typed(column))
+        beside = self._beside(kind, leaf.zone if leaf is not None else None, stage)
+        read = read_cell(cell, kind, beside, stage.name, typed=self.typed(column))
         value = read.value if read.value == cell else stage.name(read.value)
-        faults = _faults(stage, read, kind, column, level)
+        faults = _faults(stage, read, column, level)
+        if leaf is not None and leaf.unfit == "leave_out":
+            self._leave_out(faults)
+            faults = ()
+        faults = (*self._misfits(column, level), *faults)
         if read.clock is not None:
             self._clock(stage.name(read.clock), level)
         # What nobody asks for by its name is not computed.
         json, text = stage.name(as_json(value, kind)), stage.name(as_text(value, kind))
         return LeafSql(json, text, as_sql(value, kind), faults, value)
+
+    def _beside(self, kind: Type, zone_column: str | None, stage: Stage) -> Beside:
+        """What of the same row, or of the schema, decides how a cell is read."""
+        timezone = self.bound.schema.source.timezone
+        zone = None if timezone is None else quote(timezone)
+        country = None
+        if kind.country is not None and self._has([kind.country]):
+            country = stage.name(f"backfill_country({self.raw(kind.country)})")
+        if zone_column is None or not self._has([zone_column]):
+            return Beside(zone, country=country)
+        named = self.raw(zone_column)
+        found = stage.name(f"backfill_zone({named})")
+        in_row = stage.name(f"(case when {named} is null then {zone or 'null'} else {found} end)")
+        return Beside(in_row, f"({named} is not null and {found} is null)", country)
+
+    def _leave_out(self, faults: Sequence[Fault]) -> None:
+        for at, fault in enumerate(faults):
+            earlier = [f"not coalesce({other.condition}, false)" for other in faults[:at]]
+            here = f"({' and '.join([fault.condition, *earlier])})"
+            if fault.level == "line":
+                here = self.gathered.name(f"any_of({self.line_values.name(here)})")
+            self.left_out[here] = (fault.column, fault.reason)
+
+    def _misfits(self, name: str, level: Level) -> tuple[Fault, ...]:
+        """Of a part of a cell: where the cell itself does not fit."""
+        piece = self.bound.made.get(name)
+        if not isinstance(piece, Piece):
+            return ()
+        return tuple(
+            Fault(f"({self.raw(name)} = {quote(MISFIT + reason)})", reason, piece.base, level)
+            for reason in misfits(piece)
+        )
 
     def _clock(self, name: str, level: Level) -> None:
         for state, case in (("skipped", 1), ("doubled", 2)):
@@ -145,17 +191,19 @@ class LeafCompiler:
                 here = self.gathered.name(f"any_of({self.line_values.name(here)})")
             self.clocks[here] = state
 
-    def _plain(self, name: str) -> LeafSql:
-        """A column as it is declared, without a leaf's own options."""
+    def _plain(self, name: str, leaf: Leaf | None = None) -> LeafSql:
+        """A column as it is declared; of ``leaf`` counts what becomes of one that does not fit."""
+        own = None if leaf is None else leaf.model_copy(update={"zone": None})
         return self._cell(
-            self.raw(name), column_type(self.bound.schema, name), self.level_of(name), name
+            self.raw(name), column_type(self.bound.schema, name), self.level_of(name), name, own
         )
 
     # leaves ------------------------------------------------------------------------------------
 
     def _constant(self, text: str, kind: Type) -> LeafSql:
         """A constant in the schema, read by the same grammar as a cell."""
-        value = read_cell(quote(text), kind, self.bound.schema.source.timezone, typed=False).value
+        beside = self._beside(replace(kind, country=None), None, self.order_cells)
+        value = read_cell(quote(text), kind, beside, typed=False).value
         return LeafSql(
             as_json(value, kind), as_text(value, kind), as_sql(value, kind), raw=f"({value})"
         )
@@ -164,11 +212,17 @@ class LeafCompiler:
         name = leaf.column or ""
         if not self._has([name]):
             return None if leaf.default is None else self._constant(leaf.default, kind)
-        own: Level = self.level_of(name) if level == "line" else level
+        own = self._own_level(leaf, kind) if level == "line" else level
         cell, faults = _mapped(_taken(self.raw(name), leaf.take), leaf, name, own)
-        found = self._cell(cell, kind, own, name)
+        found = self._cell(cell, kind, own, name, leaf)
         found = self._with_default(found, leaf, kind)
         return replace(found, faults=(*faults, *found.faults))
+
+    def _own_level(self, leaf: Leaf, kind: Type) -> Level:
+        """A cell is read once an order where all that it is read from is the order's."""
+        names = [leaf.column, leaf.zone, *beside_columns(kind)]
+        lines = any(name is not None and self.level_of(name) == "line" for name in names)
+        return "line" if lines else "order"
 
     def _with_default(self, found: LeafSql, leaf: Leaf, kind: Type) -> LeafSql:
         if leaf.default is None:
@@ -194,12 +248,12 @@ class LeafCompiler:
             elif part == ("line",):
                 pieces.append("line::varchar")
             else:
-                column = self._plain(part[0])
+                column = self._plain(FILE if part == ("file",) else part[0], leaf)
                 pieces.append(column.text)
                 faults += column.faults
         name = leaf.template or ""
         cell, unmapped = _mapped(f"({' || '.join(pieces)})", leaf, name, level)
-        made = self._cell(cell, kind, level, name)
+        made = self._cell(cell, kind, level, name, leaf)
         made = replace(made, faults=(*faults, *unmapped, *made.faults))
         return self._with_default(made, leaf, kind)
 
@@ -241,12 +295,12 @@ class LeafCompiler:
         sql = found.sql
         if key == "where":
             return LeafSql(sql, sql, f"coalesce({sql}, false)", found.faults)
-        if key == "time":
+        if key == "time" and found.kind != "VARCHAR":
             raw = f"(epoch_us({sql}) // 1000000)"
             return LeafSql(raw, raw, sql, found.faults, raw)
         wanted = Type(IMPLIED[key]) if key in _READ_AGAIN and leaf.as_ is None else leaf.as_
         if found.kind == "VARCHAR" and wanted is not None:
-            cell = self._cell(f"nullif(trim({sql}), '')", wanted, level, leaf.sql or "")
+            cell = self._cell(f"nullif(trim({sql}), '')", wanted, level, leaf.sql or "", leaf)
             cell = replace(cell, faults=(*found.faults, *cell.faults))
             return self._with_default(cell, leaf, wanted)
         made = result(sql, found, leaf.as_, in_value=key == "$value")
@@ -328,17 +382,10 @@ def _taken(cell: str, take: str | None) -> str:
     return f"nullif(case when contains({cell}, ',') then {comma} else {plain} end, '')"
 
 
-def _faults(
-    stage: Stage, read: CellSql, kind: Type, column: str, level: Level
-) -> tuple[Fault, ...]:
-    faults = []
-    if read.bad is not None:
-        faults.append(Fault(stage.name(read.bad), UNFIT[kind.kind], column, level))
-    if read.far is not None:
-        faults.append(Fault(stage.name(read.far), "time_out_of_range", column, level))
-    if read.zoneless is not None:
-        faults.append(Fault(stage.name(read.zoneless), "time_without_zone", column, level))
-    return tuple(faults)
+def _faults(stage: Stage, read: CellSql, column: str, level: Level) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(stage.name(condition), reason, column, level) for condition, reason in read.faults
+    )
 
 
 def _mapped(cell: str, leaf: Leaf, column: str, level: Level) -> tuple[str, tuple[Fault, ...]]:

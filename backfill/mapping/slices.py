@@ -1,18 +1,20 @@
 """A slice of whole orders becomes events and rejects: the pure function at the heart of it all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
 from backfill.mapping.bounded import bounded
-from backfill.mapping.compile import Program
+from backfill.mapping.compile import Program, is_cell
 from backfill.mapping.engine import connect
 from backfill.mapping.overlap import AcrossFiles, settle_overlap
+
+K = TypeVar("K")
 
 REJECTS: Final = pa.schema(
     [
@@ -44,11 +46,10 @@ class Counts:
     clock_doubled: int = 0
     disagreements: tuple[tuple[str, int], ...] = ()
     """For columns of which an order has one value: accepted orders whose rows disagree."""
+    left_out_cells: tuple[tuple[tuple[str, str], int], ...] = ()
+    """For columns, each with a reason: accepted orders of which a cell was left out for it."""
 
     def __add__(self, other: "Counts") -> "Counts":
-        mine = dict(self.disagreements)
-        for name, orders in other.disagreements:
-            mine[name] = mine.get(name, 0) + orders
         return Counts(
             self.rows + other.rows,
             self.rows_accepted + other.rows_accepted,
@@ -58,8 +59,18 @@ class Counts:
             self.orders_rejected + other.orders_rejected,
             self.clock_skipped + other.clock_skipped,
             self.clock_doubled + other.clock_doubled,
-            tuple(mine.items()),
+            _added(self.disagreements, other.disagreements),
+            _added(self.left_out_cells, other.left_out_cells),
         )
+
+
+def _added(
+    one: Iterable[tuple[K, int]], other: Iterable[tuple[K, int]]
+) -> tuple[tuple[K, int], ...]:
+    counted = dict(one)
+    for what, orders in other:
+        counted[what] = counted.get(what, 0) + orders
+    return tuple(counted.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class Mapper:
     def map(self, rows: pa.Table) -> Mapped:
         """``rows`` as an export gives them: text columns c0 …, then _file, _row, _ragged."""
         program = self._program
-        whole, blank = _prepared(rows, program.order, program.origin)
+        whole, blank = _prepared(rows, program)
         kept = settle_overlap(whole, program.cells, program.lines, self._across_files)
         with (
             self._registered("slice_all", whole),
@@ -130,7 +141,8 @@ class Mapper:
 
     def _counts(self, rows: int, blank: int) -> Counts:
         flags = [
-            f"count(*) filter (accepted and {flag})" for _, flag in self._program.disagreements
+            f"count(*) filter (accepted and {flag})"
+            for _, flag in (*self._program.disagreements, *self._program.left_out_cells)
         ]
         query = ", ".join(
             [
@@ -141,9 +153,10 @@ class Mapper:
                 *flags,
             ]
         )
-        accepted, rejected, skipped, doubled, *differ = self._row(f"select {query} from x")
+        accepted, rejected, skipped, doubled, *more = self._row(f"select {query} from x")
         taken, refused, left = self._row(_ROWS)
         names = [name for name, _ in self._program.disagreements]
+        cells = [cell for cell, _ in self._program.left_out_cells]
         return Counts(
             rows,
             taken,
@@ -153,7 +166,8 @@ class Mapper:
             rejected,
             skipped,
             doubled,
-            tuple((name, count) for name, count in zip(names, differ, strict=True) if count),
+            _seen(names, more[: len(names)]),
+            _seen(cells, more[len(names) :]),
         )
 
     def _row(self, query: str) -> tuple[Any, ...]:
@@ -176,20 +190,25 @@ _MEMBERS: Final = (
 )
 
 
+def _seen(what: Iterable[K], counts: Iterable[int]) -> tuple[tuple[K, int], ...]:
+    return _added((), [(of, count) for of, count in zip(what, counts, strict=True) if count])
+
+
 def _renamed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.rename_columns(schema.names).cast(schema)
 
 
-def _prepared(rows: pa.Table, order: tuple[str, ...], origin: str | None) -> tuple[pa.Table, int]:
-    """Cells trimmed, empty ones NULL, orders numbered; and how many rows held nothing at all.
+def _prepared(rows: pa.Table, program: Program) -> tuple[pa.Table, int]:
+    """Cells tidied, empty ones NULL, orders numbered; and how many rows held nothing at all.
 
     Adds ``o``, the number of the row's order, ``pos``, its place, ``_origin``, the file that it
-    comes from (the column ``origin`` says so for rejects that are fed in again), and the flags
+    comes from (the program's ``origin`` says so for rejects that are fed in again), and the flags
     ``_orderless`` (cells, but none of the order's) and ``_differs`` (files that disagree).
     """
+    order, origin = program.order, program.origin
     names = [name for name in rows.column_names if not name.startswith("_") and name != origin]
-    cells = {name: _trimmed(rows[name]) for name in names}
-    empty = _all_null(list(cells.values()), rows.num_rows)
+    cells = {name: program.cell(rows, name) for name in names}
+    empty = _all_null([cells[name] for name in names if is_cell(name)], rows.num_rows)
     blank = pc.and_(empty, pc.invert(rows["_ragged"]))
     table = pa.table(
         {
@@ -218,11 +237,6 @@ def _origins(rows: pa.Table, origin: str | None) -> pa.Array | pa.ChunkedArray:
     return pc.cast(pa.chunked_array(named).combine_chunks().dictionary_encode().indices, pa.int32())
 
 
-def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    text = pc.utf8_trim_whitespace(column)
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-
-
 def _all_null(columns: list[pa.ChunkedArray], rows: int) -> pa.ChunkedArray | pa.Array:
     empty = pa.repeat(pa.scalar(value=True), rows)
     for column in columns:
@@ -243,7 +257,7 @@ def _numbered(
     if not order:
         return pa.repeat(pa.scalar(value=False), table.num_rows), places
     columns = [table[name] for name in order]
-    orderless = _all_null(columns, table.num_rows)
+    orderless = _all_null([table[name] for name in order if is_cell(name)], table.num_rows)
     codes = _codes(pc.fill_null(columns[0], ""))
     for column in columns[1:]:
         # no text is put between the cells: whatever it were, a cell might hold it

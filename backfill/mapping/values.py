@@ -12,6 +12,10 @@ import phonenumbers
 import pyarrow as pa
 import pycountry
 
+from backfill.mapping.countries import country_code
+from backfill.mapping.exact_json import Number, read_exact, write_exact
+from backfill.mapping.zones import zone_reader
+
 _NO_NUMBER: Final = re.compile(r"[^\W\d_]")
 """Letters: phonenumbers would dial 1-800-FLOWERS, and find a number in any sentence."""
 CACHE: Final = 65_536
@@ -21,9 +25,9 @@ CACHE: Final = 65_536
 def teach(connection: duckdb.DuckDBPyConnection) -> None:
     """Make known what SQL then calls.
 
-    ``backfill_phone(cell, region)``, ``backfill_country(cell)``, ``backfill_currency(cell)`` and
-    ``backfill_json(cell)`` give NULL for a cell that does not fit; ``backfill_built(json)`` makes
-    of SQL's own JSON what a payload may hold.
+    ``backfill_phone(cell, region)``, ``backfill_country(cell)``, ``backfill_currency(cell)``,
+    ``backfill_zone(cell)`` and ``backfill_json(cell)`` give NULL for a cell that does not fit;
+    ``backfill_built(json)`` makes of SQL's own JSON what a payload may hold.
     """
     phone = functools.lru_cache(CACHE)(_phone)
 
@@ -34,7 +38,8 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
 
     functions: dict[str, Callable[..., pa.Array]] = {
         "backfill_phone": phones,
-        "backfill_country": _each(_country),
+        "backfill_country": _each(country_code),
+        "backfill_zone": _each(zone_reader(_zones_of(connection))),
         "backfill_currency": _each(_currency),
         "backfill_json": _each(_json),
         "backfill_built": _each(_built),
@@ -49,6 +54,12 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
             type="arrow",
             null_handling="special",
         )
+
+
+def _zones_of(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Every name of a zone that ``timezone()`` takes on this connection; of others it dies."""
+    found = connection.execute("select name from pg_timezone_names()").fetchall()
+    return [name for (name,) in found]
 
 
 def _each(read: Callable[[str], str | None]) -> Callable[[pa.ChunkedArray], pa.Array]:
@@ -74,15 +85,6 @@ def _phone(cell: str, region: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def _country(cell: str) -> str | None:
-    """The ISO 3166 code of two letters, from a code of two or three letters or a name."""
-    try:
-        found = pycountry.countries.lookup(cell)
-    except LookupError:
-        return None
-    return str(found.alpha_2)
-
-
 def _currency(cell: str) -> str | None:
     code = cell.upper()
     return code if code in _currencies() else None
@@ -97,15 +99,8 @@ def _currencies() -> frozenset[str]:
 def _json(cell: str) -> str | None:
     """The same JSON, compact, without nulls and what is empty; numbers as they stand."""
     try:
-        value = json.loads(
-            cell,
-            parse_float=_Verbatim,
-            parse_int=_Verbatim,
-            parse_constant=_refuse,
-            object_pairs_hook=_once,
-        )
-        kept = _without_nulls(value)
-        text = "null" if kept is None else _write(kept)
+        kept = _without_nulls(read_exact(cell))
+        text = "null" if kept is None else write_exact(kept)
         text.encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
@@ -114,11 +109,9 @@ def _json(cell: str) -> str | None:
 
 def _built(text: str) -> str | None:
     """Without nulls and infinities, what holds nothing, and places that say nothing."""
-    read = json.loads(
-        text, parse_float=_shortened, parse_int=_Verbatim, parse_constant=lambda _: None
-    )
+    read = json.loads(text, parse_float=_shortened, parse_int=Number, parse_constant=lambda _: None)
     value = _without_nulls(read)
-    return None if value is None else _write(value)
+    return None if value is None else write_exact(value)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -135,33 +128,6 @@ def _without_nulls(value: Any) -> Any:
             return value
 
 
-def _shortened(number: str) -> "_Verbatim":
+def _shortened(number: str) -> Number:
     plain = "e" not in number.lower()
-    return _Verbatim(number.rstrip("0").rstrip(".") if plain else number)
-
-
-class _Verbatim(str):
-    __slots__ = ()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key stands twice")
-    return dict(pairs)
-
-
-def _write(value: Any) -> str:
-    match value:
-        case _Verbatim():
-            return str(value)
-        case dict():
-            members = (f"{_write(key)}:{_write(member)}" for key, member in value.items())
-            return "{" + ",".join(members) + "}"
-        case list():
-            return "[" + ",".join(_write(member) for member in value) + "]"
-        case _:
-            return json.dumps(value, ensure_ascii=False)
+    return Number(number.rstrip("0").rstrip(".") if plain else number)

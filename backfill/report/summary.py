@@ -61,6 +61,8 @@ class Summary:
     clock_skipped: int
     clock_doubled: int
     disagreements: Mapping[str, int]
+    left_out_cells: Mapping[str, Mapping[str, int]]
+    """Orders by column and reason, where the schema leaves out what does not fit."""
     notes: tuple[str, ...]
     next: str = ""
     """The command that goes on, where something is left."""

@@ -61,6 +61,11 @@ def _remarks(summary: Summary) -> Iterator[str]:
     for column, count in summary.disagreements.items():
         orders = _few(count, "order")
         yield f'note: {orders} with rows that disagree in "{column}": the first counts'
+    for column, reasons in summary.left_out_cells.items():
+        for reason, count in reasons.items():
+            have = "has" if count == 1 else "have"
+            what = f'{_few(count, "order")} {have} a "{column}" that is {reason}'
+            yield f"note: {what}: left out (unfit: leave_out)"
     for note in summary.notes:
         yield f"note: {note}"
 

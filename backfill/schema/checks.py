@@ -5,12 +5,13 @@ from typing import Final
 
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.limits import TRACK_MAX_METRICS
+from backfill.schema.columns import LISTED, NUMBER, unfolds
 from backfill.schema.document import Place
 from backfill.schema.expression import is_numeric, result_type
 from backfill.schema.model import Event, Schema
 from backfill.schema.nearest import did_you_mean
 from backfill.schema.template import parse_template
-from backfill.schema.types import Kind
+from backfill.schema.types import Kind, Type
 from backfill.schema.uses import (
     SQL_TYPES,
     Use,
@@ -19,6 +20,7 @@ from backfill.schema.uses import (
     leaf_columns,
     leaf_expression,
     leaf_type,
+    needed_columns,
     uses,
 )
 
@@ -61,12 +63,26 @@ def _source(schema: Schema) -> Found:
     for name in source.order or ():
         if is_line_column(schema, name):
             yield ("source", "order"), f'"{name}" cannot be an order column and a line column'
-    for name, kind in schema.columns.items():
-        if kind.kind == "time" and not kind.has_offset and kind.format and not source.timezone:
-            yield (
-                ("columns", name),
-                "the format has no %z: say source.timezone, the zone of the shop's clock",
-            )
+    yield from _unfolding(schema)
+
+
+def _unfolding(schema: Schema) -> Found:
+    """Lines that stand within a row."""
+    lines = {name: use.path for use in uses(schema) for name in use.columns if unfolds(name)}
+    if not lines:
+        return
+    name, path = next(iter(lines.items()))
+    if schema.source.order is None:
+        yield path, f'"{name}" makes lines of a row: say source.order, the column of the order'
+    if schema.source.across_files == "merge":
+        yield (
+            ("source", "across_files"),
+            f'merge puts rows together, and "{name}" makes lines within a row: say first or last',
+        )
+    ways = {NUMBER if NUMBER in name else LISTED: name for name in lines}
+    if len(ways) > 1:
+        one, other = ways.values()
+        yield lines[other], f'"{one}" makes lines of a row already, and "{other}" makes others'
 
 
 def _fields(schema: Schema) -> Found:
@@ -129,7 +145,7 @@ def _use(schema: Schema, use: Use) -> Found:
 def _levels(schema: Schema, use: Use) -> Found:
     if use.level == "line" or use.leaf.kind == "sum":
         return
-    for name in leaf_columns(use.leaf):
+    for name in needed_columns(schema, use.leaf):
         if is_line_column(schema, name):
             yield (
                 use.path,
@@ -156,6 +172,8 @@ def _expression(schema: Schema, use: Use) -> Found:
         yield use.path, f"$value is a number; this gives {found}"
     if use.field == "currency" and found != "VARCHAR":
         yield use.path, f"currency is a text such as EUR; this gives {found}"
+    if use.field == "time" and found == "VARCHAR" and wanted == "time":
+        return  # a text that is read as a cell would be, in the shop's zone
     if use.field == "time" and found not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
         yield use.path, f"time is a time; this gives {found}"
     elif use.field == "time" and "VARCHAR" in types.values():
@@ -183,6 +201,21 @@ def _type(schema: Schema, use: Use) -> Found:
     if field in FITTING and textual and kind.kind not in FITTING[field]:
         wanted = " or ".join(FITTING[field])
         yield use.path, f"{field} is {wanted}; the schema reads this as {kind.kind}"
+    yield from _options(use, kind)
+
+
+def _options(use: Use, kind: Type) -> Found:
+    """Options of a leaf that its type gives no meaning to."""
+    leaf = use.leaf
+    if leaf.zone is not None and kind.kind != "time":
+        yield (*use.path, "zone"), f"zone stands beside a time; this is read as {kind.kind}"
+    elif leaf.zone is not None and kind.has_offset:
+        yield (*use.path, "zone"), "the cell says its zone itself: leave zone out"
+    if leaf.unfit is not None and kind.kind == "text":
+        yield (*use.path, "unfit"), "a text always fits: leave unfit out, or say as: TYPE"
+    elif leaf.unfit is not None and use.field in ("time", "$event_id"):
+        name = use.field.removeprefix("$")
+        yield (*use.path, "unfit"), f"there is no event without its {name}: leave unfit out"
 
 
 CASTS: Final = ("text", "integer", "number", "money", "boolean")

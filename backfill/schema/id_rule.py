@@ -4,9 +4,11 @@ Under other ids Klaviyo takes the same orders for new ones, and history stands t
 """
 
 import json
+from dataclasses import fields
 
 from backfill.schema.model import Event, Leaf, Schema
-from backfill.schema.uses import leaf_columns
+from backfill.schema.types import Type
+from backfill.schema.uses import needed_columns
 
 
 def id_rule(schema: Schema, event: Event) -> str:
@@ -16,10 +18,18 @@ def id_rule(schema: Schema, event: Event) -> str:
     return _text(schema, {"time": event.time, **identity})
 
 
+def id_rules(schema: Schema) -> dict[str, str]:
+    """The rule of each metric; several events may make one."""
+    made: dict[str, set[str]] = {}
+    for event in schema.events:
+        made.setdefault(event.event, set()).add(id_rule(schema, event))
+    return {metric: "\n".join(sorted(found)) for metric, found in made.items()}
+
+
 def _text(schema: Schema, leaves: dict[str, Leaf]) -> str:
     """The leaves that decide, with the types of their columns, and the zone where a time is one."""
-    columns = {name for leaf in leaves.values() for name in leaf_columns(leaf)}
-    types = {name: str(schema.columns[name]) for name in sorted(columns) if name in schema.columns}
+    columns = {name for leaf in leaves.values() for name in needed_columns(schema, leaf)}
+    types = {name: _said(schema.columns[name]) for name in columns if name in schema.columns}
     timed = "time" in leaves or any(
         schema.columns[name].kind == "time" for name in columns if name in schema.columns
     )
@@ -32,3 +42,9 @@ def _text(schema: Schema, leaves: dict[str, Leaf]) -> str:
         "timezone": schema.source.timezone if timed else None,
     }
     return json.dumps(rule, sort_keys=True, default=str)
+
+
+def _said(kind: Type) -> dict[str, object]:
+    """What of a type stands in the schema, so that an option of later versions changes no rule."""
+    options = ((option, getattr(kind, option.name)) for option in fields(kind))
+    return {option.name: value for option, value in options if value != option.default}

@@ -1,7 +1,7 @@
 """A YAML file becomes a Schema, or all its problems at once."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from backfill.schema.checks import check
 from backfill.schema.document import Document, Place, Plain, read_document
 from backfill.schema.model import Event, Leaf, Schema, Source
 from backfill.schema.nearest import did_you_mean
+from backfill.schema.shipped import nearest, path_of
 
 
 class LoadedSchema:
@@ -24,6 +25,10 @@ class LoadedSchema:
     def __repr__(self) -> str:
         return f"<schema {self.schema.name} of {self._document.file}>"
 
+    def with_schema(self, schema: Schema) -> "LoadedSchema":
+        """A changed copy, whose problems stand at the same places."""
+        return LoadedSchema(schema, self._document)
+
     def problem(self, path: Place, text: str) -> Problem:
         return Problem(self._document.place(path), text)
 
@@ -31,15 +36,46 @@ class LoadedSchema:
 def load_schema(source: str | Path) -> LoadedSchema:
     """Reads a schema from a file, or from YAML text where ``source`` has a line break.
 
+    Where there is no such file, the name of a schema that comes with the package does.
     Raises SchemaError with every problem of the file, UsageError where there is no such file.
     """
     if isinstance(source, str) and "\n" in source:
         return _load(source, "schema")
-    return _load(_text_of(source), str(source))
+    return _load(_text_of(_shipped(source) or source), str(source))
 
 
 MAX_BYTES: Final = 1_000_000
 """A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
+
+
+OPEN: Final = 'open question: put the answer where "?" stands'
+
+
+def questions(values: Plain, path: Place = ()) -> Iterator[Place]:
+    """The places of ``?``, which ``backfill init`` writes where an export does not tell."""
+    match values:
+        case "?":
+            yield path
+        case dict():
+            for key, value in values.items():
+                yield from questions(value, (*path, key))
+        case list():
+            for at, value in enumerate(values):
+                yield from questions(value, (*path, at))
+
+
+def _shipped(source: str | Path) -> Path | None:
+    """The file of the shipped schema that is meant; a folder of that name hides none."""
+    found = path_of(str(source))
+    return None if found is None or Path(source).is_file() else found
+
+
+def _unknown(source: str | Path) -> str:
+    """What to say beside a name that no file has."""
+    near = nearest(str(source))
+    if not near:
+        return "; backfill schemas lists those that come along"
+    return f"; of those that come along, did you mean {' or '.join(near)}?"
 
 
 def _text_of(source: str | Path) -> str:
@@ -55,6 +91,9 @@ def _text_of(source: str | Path) -> str:
                 "kilobytes; is it the export?"
             )
         return content.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        why = f"{error.strerror}{_unknown(source)}"
+        raise UsageError(f"the schema {source} cannot be read: {why}") from error
     except OSError as error:
         raise UsageError(f"the schema {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -67,12 +106,19 @@ def _text_of(source: str | Path) -> str:
 
 def _load(text: str, file: str) -> LoadedSchema:
     document = read_document(text, file)
+    open_ = {path: Problem(document.place(path), OPEN) for path in questions(document.values)}
     schema: Schema | None
     try:
         schema = Schema.model_validate(document.values)
         broken: dict[Place, Problem] = {}
     except ValidationError as error:
         schema, broken = _rest(document, error)
+    known = {
+        path: why
+        for path, why in broken.items()
+        if not any(_related(path, other) for other in open_)
+    }
+    broken = open_ | known
     problems = list(broken.values())
     for path, why in check(schema) if schema else ():
         if not any(_related(path, other) for other in broken):

@@ -33,6 +33,13 @@ def as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def as_words(value: object) -> object:
+    """Words that mean nothing; YAML's own, without quotes, stands for all ways to write it."""
+    words = value if isinstance(value, list) else [value]
+    trimmed = [word.strip() if isinstance(word, str) else word for word in words]
+    return [every for word in trimmed for every in (("NULL", "null") if word is None else (word,))]
+
+
 def as_leaf(value: object) -> object:
     """A bare text is a column's name, or a template where braces stand in it."""
     if isinstance(value, str):
@@ -62,6 +69,10 @@ class Leaf(Part):
     default: Scalar | None = None
     optional: bool = False
     take: Literal["first_name", "last_name"] | None = None
+    zone: Name | None = None
+    """The column that holds a time's zone, in each row its own."""
+    unfit: Literal["leave_out"] | None = None
+    """A cell that does not fit its type is left out and counted; its order stays."""
     as_: ColumnType | None = Field(None, alias="as")
 
     @classmethod
@@ -92,12 +103,14 @@ class Leaf(Part):
             "optional": self.optional,
             "default": self.default is not None,
             "as": self.as_ is not None,
+            "zone": self.zone is not None,
+            "unfit": self.unfit is not None,
         }
         fitting = {
-            "column": {"map", "take", "optional", "default", "as"},
+            "column": {"map", "take", "optional", "default", "as", "zone", "unfit"},
             "value": {"as"},
-            "template": {"map", "default", "optional", "as"},
-            "sql": {"default", "optional", "as"},
+            "template": {"map", "default", "optional", "as", "zone", "unfit"},
+            "sql": {"default", "optional", "as", "unfit"},
             "sum": {"default", "optional", "as"},
             "each": {"optional"},
             "object": {"optional"},
@@ -127,8 +140,22 @@ class Source(Part):
         tuple[Name, ...] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
     ] = Field(None, min_length=1)
     line: tuple[Name, ...] = ()
+    optional: tuple[Name, ...] = ()
+    """Columns, or patterns of them, that the export may lack."""
     timezone: Zone | None = None
+    null_values: Annotated[
+        tuple[Name, ...],
+        BeforeValidator(as_words, json_schema_input_type=str | list[str | None]),
+    ] = ()
     across_files: Literal["first", "last", "merge"] | None = None
+    shared_identity_limit: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        BeforeValidator(
+            lambda value: None if value == "none" else value,
+            json_schema_input_type=Annotated[int, Field(ge=1)] | Literal["none"],
+        ),
+    ] = 20
+    """How many people may have one e-mail address, phone number or id before it is nobody's."""
     ragged: Literal["pad"] | None = None
     allow_test_domains: bool = False
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None

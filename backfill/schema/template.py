@@ -4,20 +4,24 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from backfill.schema.columns import FILE
+
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Its parts in order: a text, or a column in a one-tuple; ``{line}`` is the row's number."""
+    """Its parts in order: a text, or a column in a one-tuple.
+
+    ``{line}`` is the line's number, ``{file}`` the name of the file.
+    """
 
     parts: tuple[str | tuple[str], ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(
-            part[0] for part in self.parts if isinstance(part, tuple) and part[0] != "line"
-        )
+        names = (part[0] for part in self.parts if isinstance(part, tuple) and part != ("line",))
+        return tuple(FILE if name == "file" else name for name in names)
 
     @property
     def counts_lines(self) -> bool:

@@ -1,5 +1,6 @@
 """What a column can be besides text, as a schema says it under ``columns`` and ``as``."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, get_args
 from zoneinfo import available_timezones
@@ -24,8 +25,10 @@ Kind = Literal[
     "currency",
     "list",
     "json",
+    "pairs",
 ]
-KINDS: Final = get_args(Kind)
+KINDS: Final = tuple(kind for kind in get_args(Kind) if kind != "pairs")
+"""Those that a word alone can name."""
 Unit = Literal["s", "ms", "us", "ns"]
 UNITS: Final = get_args(Unit)
 
@@ -46,8 +49,17 @@ class Type:
     """Of money: its ISO 4217 code says how many places are written."""
     region: str | None = None
     """Of phone: the ISO 3166 code of numbers without a country prefix."""
+    country: str | None = None
+    """Of phone: the column whose country comes before ``region``."""
     separator: str = ","
-    """Of list."""
+    """Of list, and between pairs."""
+    sign: str = ":"
+    """Of pairs: between a key and its value."""
+    lines: str | None = None
+    """Of pairs: between the lines of a cell that holds several."""
+    file_name: str | tuple[tuple[str, str], ...] | None = None
+    """Of a column that is no cell: a regular expression over the file's name, or each name's value.
+    """
 
     @property
     def has_offset(self) -> bool:
@@ -74,7 +86,7 @@ def parse_type(spec: object) -> Type:
 
 
 def _words() -> dict[str, object]:
-    return {"words": ", ".join((*KINDS, "epoch"))}
+    return {"words": ", ".join((*KINDS, "pairs", "epoch", "file_name"))}
 
 
 def _plain(word: str) -> Type:
@@ -84,6 +96,8 @@ def _plain(word: str) -> Type:
     hint = did_you_mean(word, KINDS)
     if word == "epoch":
         hint = "; write {epoch: s} or {epoch: ms}"
+    if word == "pairs":
+        hint = ' without its sign; write {pairs: "|"}'
     raise PydanticCustomError(
         "type", 'there is no type "{word}"{hint}', {"word": word, "hint": hint}
     )
@@ -97,17 +111,68 @@ def _with_options(word: object, options: object) -> Type:
             return Type("time", unit=options)
         case "list", str() if options:
             return Type("list", separator=options)
+        case "pairs", str() if options:
+            return Type("pairs", separator=options)
+        case "pairs", dict():
+            return _pairs(options)
+        case "file_name", str() if options:
+            return Type("text", file_name=_pattern(options))
+        case "file_name", dict() if options:
+            return Type("text", file_name=_constants(options))
         case "money", dict():
             return _money(options)
-        case "phone", dict() if set(options) == {"region"}:
-            return Type("phone", region=_region(options["region"]))
+        case "phone", dict() if options and set(options) <= {"country", "region"}:
+            return _phone(options)
     raise PydanticCustomError(
         "type",
         '"{word}" does not take these options; the forms are {time: FORMAT}, {date: FORMAT}, '
-        '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR}}, {phone: {region: US}}, '
-        '{list: ";"}',
+        '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR}}, '
+        '{phone: {country: COLUMN, region: US}}, {list: ";"}, '
+        '{pairs: {between: "|", sign: ":", lines: ";"}}, {file_name: PATTERN}',
         {"word": str(word)},
     )
+
+
+def _pairs(options: dict[str, object]) -> Type:
+    signs = {"between": "|", "sign": ":", "lines": None, **options}
+    texts = [sign for sign in signs.values() if sign is not None]
+    if len(signs) > 3 or not all(isinstance(sign, str) and sign for sign in texts):  # noqa: PLR2004
+        raise PydanticCustomError(
+            "type",
+            "pairs takes between (a sign such as |), sign (such as :) and, where a cell holds "
+            "several lines, lines (such as ;)",
+            {},
+        )
+    if len(set(texts)) < len(texts):
+        raise PydanticCustomError("type", "the signs of pairs differ from each other", {})
+    return Type(
+        "pairs",
+        separator=str(signs["between"]),
+        sign=str(signs["sign"]),
+        lines=None if signs["lines"] is None else str(signs["lines"]),
+    )
+
+
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise PydanticCustomError(
+            "type",
+            "file_name is a regular expression; this one is none: {why}",
+            {"why": str(error)},
+        ) from error
+    if groups > 1:
+        raise PydanticCustomError("type", "file_name has one group, the part that counts", {})
+    return text
+
+
+def _constants(names: dict[str, object]) -> tuple[tuple[str, str], ...]:
+    if not all(isinstance(value, str) and value.strip() for value in names.values()):
+        raise PydanticCustomError(
+            "type", "file_name names each file's value, such as eu.csv: EU", {}
+        )
+    return tuple((name, str(value).strip()) for name, value in names.items())
 
 
 def _format(text: str) -> str:
@@ -144,6 +209,17 @@ def _money(options: dict[str, object]) -> Type:
     )
 
 
+def _phone(options: dict[str, object]) -> Type:
+    region, country = options.get("region"), options.get("country")
+    if "country" in options and not (isinstance(country, str) and country):
+        raise PydanticCustomError("type", "country is the column that holds each row's country", {})
+    return Type(
+        "phone",
+        region=_region(region) if "region" in options else None,
+        country=country if isinstance(country, str) else None,
+    )
+
+
 def _region(region: object) -> str:
     if region not in phonenumbers.SUPPORTED_REGIONS:
         raise PydanticCustomError(
@@ -166,6 +242,26 @@ ColumnType = Annotated[
                         "date": {"type": "string"},
                         "epoch": {"enum": list(UNITS)},
                         "list": {"type": "string", "minLength": 1},
+                        "pairs": {
+                            "anyOf": [
+                                {"type": "string", "minLength": 1},
+                                {
+                                    "type": "object",
+                                    "properties": {
+                                        "between": {"type": "string", "minLength": 1},
+                                        "sign": {"type": "string", "minLength": 1},
+                                        "lines": {"type": "string", "minLength": 1},
+                                    },
+                                    "additionalProperties": False,
+                                },
+                            ]
+                        },
+                        "file_name": {
+                            "anyOf": [
+                                {"type": "string", "minLength": 1},
+                                {"type": "object", "additionalProperties": {"type": "string"}},
+                            ]
+                        },
                         "money": {
                             "type": "object",
                             "properties": {
@@ -176,8 +272,11 @@ ColumnType = Annotated[
                         },
                         "phone": {
                             "type": "object",
-                            "properties": {"region": {"type": "string", "pattern": "^[A-Z]{2}$"}},
-                            "required": ["region"],
+                            "properties": {
+                                "country": {"type": "string", "minLength": 1},
+                                "region": {"type": "string", "pattern": "^[A-Z]{2}$"},
+                            },
+                            "minProperties": 1,
                             "additionalProperties": False,
                         },
                     },

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, Literal
 
+from backfill.schema.columns import fits, unfolds
 from backfill.schema.document import Place
 from backfill.schema.expression import Expression, is_numeric, parse_expression, result_type
 from backfill.schema.model import Event, Leaf, Schema
@@ -37,6 +37,7 @@ SQL_TYPES: Final[dict[Kind, str]] = {
     "currency": "VARCHAR",
     "list": "VARCHAR[]",
     "json": "JSON",
+    "pairs": "JSON",
 }
 """What a column of a type is inside ``sql``, ``sum`` and ``where``."""
 
@@ -100,6 +101,22 @@ def leaf_columns(leaf: Leaf) -> tuple[str, ...]:
     return (leaf.column,) if leaf.column is not None else ()
 
 
+def needed_columns(schema: Schema, leaf: Leaf) -> tuple[str, ...]:
+    """The columns of the leaf itself, and those that say how theirs are read."""
+    own = leaf_columns(leaf)
+    kinds = [schema.columns[name] for name in own if name in schema.columns]
+    if leaf.as_ is not None:
+        kinds.append(leaf.as_)
+    beside = [name for kind in kinds for name in beside_columns(kind)]
+    zone = [leaf.zone] if leaf.zone is not None else []
+    return tuple(dict.fromkeys([*own, *zone, *beside]))
+
+
+def beside_columns(kind: Type) -> tuple[str, ...]:
+    """The columns of the same row that say how a cell of this type is read."""
+    return (kind.country,) if kind.country is not None else ()
+
+
 def leaf_expression(leaf: Leaf) -> Expression | None:
     """Raises ExpressionError."""
     text = leaf.sql if leaf.sql is not None else leaf.sum
@@ -131,4 +148,4 @@ def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
 
 
 def is_line_column(schema: Schema, name: str) -> bool:
-    return any(name == pattern or fnmatchcase(name, pattern) for pattern in schema.source.line)
+    return unfolds(name) or fits(name, schema.source.line)

@@ -1,6 +1,7 @@
 """The files or the frame that one run reads, with their columns matched by name."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from backfill.sources.files import files_of, shown
 from backfill.sources.frame import Frame
 from backfill.sources.packing import CHUNK_BYTES, packing_of
 from backfill.sources.parquet import ParquetFile
-from backfill.sources.part import BATCH_BYTES, Part, Reading, Rows
+from backfill.sources.part import BATCH_BYTES, Part, Reading, Rows, positional
 
 _AS_FOUND = Reading()
 
@@ -100,7 +101,7 @@ class Export:
         for part in self._parts:
             part.assert_unchanged()
 
-    def batches(self, columns: Sequence[int]) -> Iterator[pa.Table]:
+    def batches(self, columns: Sequence[int], beside: Sequence[int] = ()) -> Iterator[pa.Table]:
         """The rows in file order, then row order, a few megabytes at a time.
 
         Each table has the asked columns as ``c0``, ``c1`` …, text that is not trimmed and NULL
@@ -108,14 +109,21 @@ class Export:
         spreadsheet shows (the header of a CSV is 1, the first row of anything else is 1); and
         ``_ragged``, whether the row has other than the header's number of cells.
 
+        Args:
+            columns: places in ``self.columns``.
+            beside: more of them, to look at alone: behind the others, bytes that are no text in
+                hexadecimal digits.
+
         Raises:
             ExportError: a file that cannot be read to its end, or that changed on the way there.
         """
         for file, part in enumerate(self._parts):
             own = self._own_places(file)
-            there = [column for column in columns if column in own]
-            for rows in part.rows([own[column] for column in there]):
-                yield _batch(rows, [_place(there, column) for column in columns], file)
+            there, more = ([one for one in asked if one in own] for asked in (columns, beside))
+            places = [_place(there, column) for column in columns]
+            places += [_place(more, column, len(there)) for column in beside]
+            for rows in _both(part, [own[one] for one in there], [own[one] for one in more]):
+                yield _batch(rows, places, file)
 
     def rows(
         self, wanted: Mapping[int, Sequence[int] | npt.NDArray[np.int64]]
@@ -184,8 +192,18 @@ def _told(names: Sequence[str]) -> str:
     return "column " + ", ".join(f'"{name}"' for name in names[:_NAMES_TOLD]) + more
 
 
-def _place(columns: Sequence[int], column: int) -> int | None:
-    return columns.index(column) if column in columns else None
+def _both(part: Part, columns: Sequence[int], beside: Sequence[int]) -> Iterator[Rows]:
+    if not beside or isinstance(part, DelimitedFile):
+        yield from part.rows([*columns, *beside])  # its bytes are text already, or it is refused
+        return
+    pairs = zip(part.rows(columns), part.rows(beside, lenient=True), strict=True)
+    for rows, others in pairs:
+        cells = [*rows.cells.columns, *others.cells.columns]
+        yield replace(rows, cells=positional(cells, len(rows.numbers)))
+
+
+def _place(columns: Sequence[int], column: int, first: int = 0) -> int | None:
+    return first + columns.index(column) if column in columns else None
 
 
 def _batch(rows: Rows, places: Sequence[int | None], file: int) -> pa.Table:

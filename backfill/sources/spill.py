@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.errors import UsageError
+from backfill.tidy import tidy
 
 BUCKET_BYTES: Final = 2_500_000
 """Less than a batch: an order's rows pass through more tables than a row that is an order."""
@@ -32,18 +33,26 @@ def buckets_for(text_bytes: int) -> int:
     return max(1, min(BUCKETS_MAX, -(-text_bytes // BUCKET_BYTES)))
 
 
+Cell = Callable[[pa.Table, str], pa.ChunkedArray]
+
+
+def _tidied(rows: pa.Table, name: str) -> pa.ChunkedArray:
+    return tidy(rows[name])
+
+
 def spill(
     batches: Iterator[pa.Table],
     key: Sequence[str],
     folder: Path,
     buckets: int,
     *,
+    cell: Cell = _tidied,
     held_bytes: int = HELD_BYTES,
 ) -> Iterator[pa.Table]:
     """The same rows, each row once, such that rows with equal keys come in one table.
 
-    Keys are compared trimmed. Within a table the rows stand in the order in which they came.
-    Rows whose key cells are all empty may be in any table.
+    Keys are compared as ``cell`` gives them. Within a table the rows stand in the order in which
+    they came. Rows whose key cells are all empty may be in any table.
 
     Args:
         batches: with the same columns each.
@@ -51,6 +60,7 @@ def spill(
         folder: is made for this and removed when the iterator ends or is closed; only the owner
             may read it, since it holds personal data.
         buckets: how many tables there are at most.
+        cell: a column of a batch as its cells are read, NULL where there is nothing.
         held_bytes: what is gathered before it is written.
 
     Raises:
@@ -59,7 +69,7 @@ def spill(
     with _disk_of(folder):
         folder.mkdir(mode=0o700, parents=True)
     try:
-        with _Spilled(folder / "rows.arrow", buckets) as spilled, _Hash(key) as hashed:
+        with _Spilled(folder / "rows.arrow", buckets) as spilled, _Hash(key, cell) as hashed:
             for table in _held(batches, held_bytes):
                 spilled.write(table, hashed.buckets_of(table, buckets))
             yield from spilled.read()
@@ -92,10 +102,11 @@ def _disk_of(path: Path) -> Iterator[None]:
 
 
 class _Hash:
-    """DuckDB's hash of a row's trimmed key cells."""
+    """DuckDB's hash of a row's key cells."""
 
-    def __init__(self, key: Sequence[str]) -> None:
+    def __init__(self, key: Sequence[str], cell: Cell) -> None:
         self._key = key
+        self._cell = cell
         self._duckdb = duckdb.connect(":memory:", config={"threads": 1})
 
     def __enter__(self) -> Self:
@@ -105,7 +116,7 @@ class _Hash:
         self._duckdb.close()
 
     def buckets_of(self, table: pa.Table, buckets: int) -> npt.NDArray[np.uint16]:
-        cells = [pc.fill_null(pc.utf8_trim_whitespace(table[name]), "") for name in self._key]
+        cells = [pc.fill_null(self._cell(table, name), "") for name in self._key]
         names = [f"k{place}" for place in range(len(cells))]
         self._duckdb.register("keys", pa.table(cells, names=names))
         blank = " and ".join(f"{name} = ''" for name in names)

@@ -9,16 +9,29 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
-    ("errors", "limits", "event", "marks", "memory", "scratch"),
+    ("errors", "limits", "event", "marks", "tidy", "memory", "scratch"),
     ("schema",),
     ("sources", "mapping", "wire"),
-    ("judge", "fit", "planning"),
-    ("state", "delivery", "metrics", "landed", "compare", "verify"),
+    ("judge", "strangers", "fit", "planning"),
+    (
+        "state",
+        "delivery",
+        "metrics",
+        "landed",
+        "compare",
+        "standing",
+        "difference",
+        "verify",
+        "lint",
+    ),
     ("report",),
-    ("accounts", "previewing", "previewing_text", "options", "running"),
+    ("accounts", "previewing", "previewing_text", "options", "running", "diffing", "draft"),
     (
         "interrupt",
+        "words",
+        "arguments",
         "terminal",
+        "at_work",
         "results",
         "notebook",
         "cli",

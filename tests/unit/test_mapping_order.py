@@ -263,7 +263,7 @@ def test_a_person_is_the_first_identifier_that_an_order_has(cells, identifier, v
     ("cells", "reason"),
     [
         pytest.param({"Name": "Ada"}, "no_identity", id="nothing says who it is"),
-        pytest.param({"Email": "XXXXX", "Id": "7"}, "not_an_email Email", id="a masked e-mail"),
+        pytest.param({"Email": "XXXXX", "Id": "7"}, "masked_email Email", id="a masked e-mail"),
         pytest.param({"Email": "a@shop.de", "Phone": "1"}, "not_a_phone Phone", id="a bad phone"),
         pytest.param({"Email": "a@Example.com"}, "test_domain Email", id="a domain for tests"),
         pytest.param({"Email": "a@test.com"}, "test_domain Email", id="another domain for tests"),
@@ -285,8 +285,12 @@ def test_attributes_stand_in_their_columns_and_empty_ones_nowhere():
 
 def test_without_attributes_only_identifiers_are_read():
     file = rows("1 a") | {"Phone": ["202-555-0123"], "Id": ["7"], "Name": ["Ada"], "Tier": ["x"]}
-    [event] = mapped(schema(person=PERSON), file, attributes=False).events.to_pylist()
+    shop = schema(person=PERSON, shared_identity_limit="none")
+    [event] = mapped(shop, file, attributes=False).events.to_pylist()
     assert (event["id"], event["first_name"], event["profile"]) == ("7", None, None)
+    # names tell apart who shares an identity; no event carries them
+    [event] = mapped(schema(person=PERSON), file, attributes=False).events.to_pylist()
+    assert (event["id"], event["first_name"], event["profile"]) == ("7", "Ada", None)
 
 
 # ids ---------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def event(key, *, content="same", person="ada", time=1_500_000_000, order=(0, 1)
     } | more
 
 
-def judged(*parts, profiles="newest", known=None):
+def judged(*parts, profiles="newest", known=None, shared_limit=None):
     """Each of ``parts`` is one Parquet file of events."""
     with TemporaryDirectory() as folder:
         paths = []
@@ -46,7 +46,8 @@ def judged(*parts, profiles="newest", known=None):
             paths.append(Path(folder) / f"events-{at}.parquet")
             pq.write_table(pa.Table.from_pylist(part, schema=EVENTS), paths[-1])
         counts = [len(part) for part in parts]
-        return judge(paths, counts, Path(folder) / "spill", profiles, known or Known())
+        spill = Path(folder) / "spill"
+        return judge(paths, counts, spill, profiles, known or Known(), shared_limit=shared_limit)
 
 
 def verdicts(judgement: Judgement):
@@ -73,7 +74,16 @@ def carried(*rows):
 
 
 def clashes(found):
-    return {order_of(code) for code in found.clashes.tolist()}
+    return rejected(found, "id_clash", "$event_id")
+
+
+def rejected(found, reason, column):
+    return {
+        order_of(code)
+        for lost in found.rejected
+        for code in lost.orders.tolist()
+        if (lost.reason, lost.column) == (reason, column)
+    }
 
 
 def test_one_event_of_overlapping_exports_is_sent_once():
@@ -138,9 +148,9 @@ def test_clashes_are_those_of_a_loop_over_all_orders(orders, workers):
     parts = [[], []]
     for at, (order, events) in enumerate(orders.items()):
         parts[workers[at]] += [event(key, content=text, order=order) for key, text in events]
-    rejected, repeats, held = first_come(orders)
+    lost, repeats, held = first_come(orders)
     found = judged(*parts)
-    assert (clashes(found), found.repeats, found.events) == (rejected, repeats, len(held))
+    assert (clashes(found), found.repeats, found.events) == (lost, repeats, len(held))
 
 
 # newest ------------------------------------------------------------------------------------------
@@ -280,3 +290,47 @@ def test_a_digest_depends_on_what_is_sent(edit):
 
 def test_a_digest_depends_on_who_carries():
     assert len({judged(THREE, profiles=said).digest for said in ("newest", "none", "every")}) == 3
+
+
+# identities that stand for several people ---------------------------------------------------------
+
+
+def till(names, *, person="till", **more):
+    """An order for each name, all of one e-mail address."""
+    return [
+        event(f"{person}{at}", person=person, order=(0, at), first_name=name, **more)
+        for at, name in enumerate(names)
+    ]
+
+
+def test_an_identity_of_more_people_than_the_limit_is_nobody_s():
+    regular = till(["Ada", "ADA", "ada"] * 10, person="ada")
+    part = [row | {"row": 100 + row["row"]} for row in regular] + till(["Ada", "Bo", "Cy", "Di"])
+    found = judged(part, shared_limit=3)
+    assert rejected(found, "shared_identity", "$email") == {(0, at) for at in range(4)}
+    assert found.events == 30
+    assert verdicts(found)[0][-4:] == ["REJECTED"] * 4
+    assert judged(part, shared_limit=4).rejected == ()
+    assert judged(part).rejected == ()
+
+
+def test_people_are_told_apart_by_their_other_identifiers_too():
+    phones = [
+        event(f"p{at}", person="till", order=(0, at), phone_number=f"+4930{at}") for at in range(5)
+    ]
+    ids = [
+        event(f"i{at}", person="x", order=(1, at), email=None, phone_number="+491", id=str(at))
+        for at in range(5)
+    ]
+    found = judged(phones, ids, shared_limit=4)
+    assert rejected(found, "shared_identity", "$email") == {(0, at) for at in range(5)}
+    assert rejected(found, "shared_identity", "$phone_number") == {(1, at) for at in range(5)}
+    assert judged(phones, ids, shared_limit=5).rejected == ()
+
+
+def test_an_order_that_is_nobody_s_takes_no_id_from_another():
+    part = [*till(["Ada", "Bo"]), event("till0", content="other", person="eve", order=(0, 9))]
+    found = judged(part, shared_limit=1)
+    assert rejected(found, "shared_identity", "$email") == {(0, 0), (0, 1)}
+    assert clashes(found) == set()
+    assert found.events == 1

@@ -189,11 +189,6 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
             id="a decimal mark",
         ),
         pytest.param(
-            GOOD + "columns: {A: {time: '%Y-%m-%d'}}\n",
-            "12: the format has no %z: say source.timezone, the zone of the shop's clock",
-            id="a format without a zone",
-        ),
-        pytest.param(
             edited("order: Number", "order: Number\n  timezone: Amerika/Los_Angeles"),
             '4: "Amerika/Los_Angeles" is no time zone of the IANA list; '
             'did you mean "America/Los_Angeles"?',

@@ -1,0 +1,36 @@
+"""The schemas that come with the package, by name: those of the platforms and of plain tables."""
+
+import difflib
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).parents[1]
+
+_NEAR: Final = 0.5
+"""``shopify`` is as near to ``shopify_orders``; less finds names that share a few letters."""
+
+
+def paths() -> dict[str, Path]:
+    """Each file by its schema's name, in the order of names."""
+    return {path.stem: path for path in sorted(folder_of(_PACKAGE).glob("*.yaml"))}
+
+
+def names() -> tuple[str, ...]:
+    return tuple(paths())
+
+
+def path_of(name: str) -> Path | None:
+    """The file of a shipped schema; None where none is called so."""
+    return paths().get(name)
+
+
+def nearest(name: str) -> tuple[str, ...]:
+    """The names that were probably meant, the nearest first; a file's name does as well."""
+    stem = Path(name).stem.casefold().replace("-", "_")
+    return tuple(difflib.get_close_matches(stem, names(), n=3, cutoff=_NEAR))
+
+
+def folder_of(package: Path) -> Path:
+    """Inside the package in a wheel, beside it in a checkout."""
+    inside = package / "schemas"
+    return inside if inside.is_dir() else package.parent / "schemas"

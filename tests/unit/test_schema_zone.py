@@ -1,0 +1,113 @@
+"""The zone of the shop's clock, which a schema may leave open."""
+
+import pytest
+
+from backfill.errors import UsageError
+from backfill.options import chosen, in_zone, open_choices
+from backfill.schema.id_rule import id_rule
+from backfill.schema.load import load_schema
+from backfill.schema.zone import without_zone
+
+SCHEMA = """\
+name: shop
+source: {order: no}
+columns: {at: TYPE}
+customer_properties: {$id: who}
+events:
+  - {event: Placed Order, time: at, properties: {$event_id: "{no}"}}
+"""
+LOCAL = "{time: '%d/%m/%Y %H:%M'}"
+
+
+def loaded(kind=LOCAL, **edits):
+    text = SCHEMA.replace("TYPE", kind)
+    for old, new in edits.values():
+        assert old in text
+        text = text.replace(old, new)
+    return load_schema(text)
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        pytest.param(loaded(), "at", id="a format without an offset"),
+        pytest.param(
+            loaded("text", time=("time: at", f"time: {{column: at, as: {LOCAL}}}")),
+            "at",
+            id="the same beside a leaf",
+        ),
+        pytest.param(
+            loaded("text", time=("time: at", f"time: {{template: '{{on}} {{at}}', as: {LOCAL}}}")),
+            "{on} {at}",
+            id="two columns together",
+        ),
+        pytest.param(
+            loaded(time=("time: at", "time: {sql: '\"at\" + interval 1 day'}")),
+            '"at" + interval 1 day',
+            id="a column in SQL",
+        ),
+        pytest.param(
+            loaded(time=("time: at", "time: paid, where: 'year(\"at\") > 2020'")),
+            'year("at") > 2020',
+            id="a column in a condition",
+        ),
+        pytest.param(loaded("time"), None, id="ISO times may carry one"),
+        pytest.param(loaded("{time: '%Y-%m-%d %H:%M %z'}"), None, id="a format with an offset"),
+        pytest.param(loaded("{epoch: ms}"), None, id="a count from 1970"),
+        pytest.param(
+            loaded(zone=("{order: no}", "{order: no, timezone: Europe/Berlin}")),
+            None,
+            id="the schema names it",
+        ),
+        pytest.param(
+            loaded(time=("time: at", "time: {column: at, zone: zone}")),
+            None,
+            id="a column holds it",
+        ),
+        pytest.param(loaded(time=("time: at", "time: paid")), None, id="a column without use"),
+    ],
+)
+def test_times_without_an_offset_need_a_zone(schema, name):
+    assert without_zone(schema.schema) == name
+
+
+def test_another_zone_changes_a_copy_and_the_rule_of_ids_sees_it():
+    first = loaded(
+        event=(', properties: {$event_id: "{no}"}', ""),
+        zone=("{order: no}", "{order: no, timezone: Europe/Berlin}"),
+    )
+    second = in_zone(first, "Asia/Tokyo")
+    assert first.schema.source.timezone == "Europe/Berlin"
+    assert second.schema.source.timezone == "Asia/Tokyo"
+    assert in_zone(first, None) is first
+    rules = {id_rule(one.schema, one.schema.events[0]) for one in (first, second)}
+    assert len(rules) == 2
+    assert second.problem(("events",), "so") == first.problem(("events",), "so")
+
+
+def test_a_wrong_zone_is_told_with_the_nearest():
+    with pytest.raises(
+        UsageError, match=r'^--timezone "Europe/Berln" is no time zone of the IANA list; did you'
+    ):
+        in_zone(loaded(), "Europe/Berln")
+
+
+def test_all_that_is_open_is_told_at_once():
+    schema = loaded(who=("{$id: who}", "{$id: who, $city: city}"))
+    assert open_choices(schema.schema) == ("--timezone (times carry no offset)", "--profiles")
+    assert open_choices(loaded().schema) == ("--timezone (times carry no offset)",)
+    with pytest.raises(UsageError) as raised:
+        chosen(schema, timezone=None, profiles=None)
+    zone, profiles = str(raised.value).splitlines()
+    assert zone == (
+        'the times of "at" carry no offset, and the schema shop names no zone: say --timezone '
+        "ZONE, that of the shop's clock, such as Europe/Berlin"
+    )
+    assert "the schema shop maps more of a person than one identifier" in profiles
+    assert "say --profiles newest" in profiles
+
+
+def test_what_is_chosen_holds():
+    found, profiles = chosen(loaded(), timezone="UTC", profiles=None)
+    assert (found.schema.source.timezone, profiles) == ("UTC", "none")
+    assert chosen(loaded("time"), timezone=None, profiles="every")[1] == "every"
