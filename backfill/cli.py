@@ -10,23 +10,37 @@ import os
 import shutil
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from backfill import limits
-from backfill.errors import BackfillError, DeniedError, GateError, StoppedError, UsageError
+from backfill.arguments import (
+    STATE,
+    AccountOption,
+    ApiChoice,
+    ApiOption,
+    As,
+    ExportFiles,
+    JsonOption,
+    MethodChoice,
+    MethodOption,
+    ProfilesOption,
+    RepeatsChoice,
+    SchemaFile,
+    StateOption,
+    TimezoneOption,
+    UntilOption,
+    UrlOption,
+)
+from backfill.errors import BackfillError, StoppedError, UsageError
+from backfill.words import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backfill.accounts import Account, Keys
-    from backfill.options import Ended, Options
-    from backfill.report.summary import Summary
-    from backfill.running import Backfill
     from backfill.wire.interface import Api, Method
 
 app = typer.Typer(
@@ -39,90 +53,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FINISHED_WITH_LOSSES: Final = 1
 _INTERRUPTED: Final = 130
 """What typer makes of a KeyboardInterrupt."""
-
-
-class ApiChoice(StrEnum):
-    track = "track"
-    events = "events"
-    bulk = "bulk"
-
-
-class MethodChoice(StrEnum):
-    post = "post"
-    get = "get"
-
-
-class As(StrEnum):
-    table = "table"
-    json = "json"
-    curl = "curl"
-    js = "js"
-
-
-class RepeatsChoice(StrEnum):
-    discard = "discard"
-    refuse = "refuse"
-
-
-class ProfilesChoice(StrEnum):
-    newest = "newest"
-    none = "none"
-    every = "every"
-
-
-SchemaFile = Annotated[str, typer.Argument(metavar="SCHEMA", help="The YAML file.")]
-ExportFiles = Annotated[
-    list[str],
-    typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
-]
-ApiOption = Annotated[
-    ApiChoice | None,
-    typer.Option(
-        "--api",
-        help="bulk (Bulk Create Events, for a private key), events (one event a request) or track "
-        "(for a public key; retired for live accounts). The kind of key tells.",
-    ),
-]
-AccountOption = Annotated[
-    str | None,
-    typer.Option(
-        "--account",
-        metavar="NAME",
-        help="The account's public key, where the private key may not read it.",
-    ),
-]
-MethodOption = Annotated[
-    MethodChoice,
-    typer.Option(
-        "--method", help="Of Track's requests; get is Klaviyo's form for backwards compatibility."
-    ),
-]
-UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
-ProfilesOption = Annotated[
-    ProfilesChoice | None,
-    typer.Option(
-        "--profiles",
-        help="Whose attributes old orders may write: newest (a new account), none (an account in "
-        "use), every. Overrides the schema.",
-    ),
-]
-StateOption = Annotated[
-    Path,
-    typer.Option(
-        "--state", envvar="BACKFILL_STATE", help="The folder of the ledger and of all runs."
-    ),
-]
-UntilOption = Annotated[
-    str | None,
-    typer.Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="The last line of stdout is one JSON object.")
-]
-STATE: Final = Path(".backfill")
 
 
 def main() -> None:
@@ -150,12 +82,8 @@ def _exit_code() -> int:
 
 def _told(error: BackfillError) -> int:
     for line in str(error).splitlines():
-        _say(f"backfill: {line}")
+        say(f"backfill: {line}")
     return error.exit_code
-
-
-def _say(line: str = "") -> None:
-    typer.echo(line, err=True)
 
 
 @app.command()
@@ -165,20 +93,21 @@ def check(
         list[str] | None,
         typer.Argument(metavar="[EXPORT…]", help="Exports whose headers should fit."),
     ] = None,
+    timezone: TimezoneOption = None,
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
     from backfill.mapping.constants import check_constants
-    from backfill.options import prepare
+    from backfill.options import in_zone, open_choices, prepare
     from backfill.schema.load import load_schema
 
-    loaded = load_schema(schema)
+    loaded = in_zone(load_schema(schema), timezone)
     check_constants(loaded)
     if exports:
         export, bound = prepare(loaded, exports)
         for note in (*export.notes, *bound.notes):
-            _say(f"note: {note}")
-    if loaded.schema.profiles is None and loaded.schema.maps_attributes:
-        _say("note: the schema leaves profiles open; say --profiles when you run it")
+            say(f"note: {note}")
+    if choices := open_choices(loaded.schema):
+        say(f"open: {', '.join(choices)}")
     typer.echo(f"{schema}: fits" if exports else f"{schema}: no problems")
 
 
@@ -199,35 +128,37 @@ def preview(
     method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
     until: UntilOption = None,
 ) -> None:
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from datetime import UTC, datetime
 
     from backfill.accounts import Account, api_of, min_time_s, wire_of
-    from backfill.options import bounds_of, chosen_profiles, prepare
+    from backfill.options import bounds_of, chosen, prepare
     from backfill.previewing import preview_orders
     from backfill.previewing_text import curl_lines, js_lines, json_lines, table_lines
     from backfill.schema.load import load_schema
     from backfill.wire.track import Track
 
-    loaded = load_schema(schema)
-    chosen = chosen_profiles(loaded.schema, profiles.value if profiles else None)
+    loaded, writes = chosen(
+        load_schema(schema), timezone=timezone, profiles=profiles.value if profiles else None
+    )
     account = Account(url, "", api_of(_keys(), api.value if api else None))
     export, bound = prepare(loaded, exports, account.api)
     earliest_s = min_time_s(account.api)
     bounds = bounds_of(loaded.schema, until, datetime.now(UTC), min_time_s=earliest_s)
     wire = wire_of(account, _method(account.api, method))
-    _say("note: clashing ids and each person's newest event show over the whole export: see plan")
+    say("note: clashing ids and each person's newest event show over the whole export: see plan")
     if form is As.js:
-        _say(
+        say(
             "note: the front-end form says neither who nor when: it is for the visitor whom "
             "Klaviyo's cookie names, and for now"
         )
     orders = preview_orders(
         bound,
         export,
-        profiles=chosen,
+        profiles=writes,
         bounds=bounds,
         limit=limit,
         wire=wire,
@@ -255,6 +186,7 @@ def plan(
     method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
     state: StateOption = STATE,
     until: UntilOption = None,
     max_rejects: Annotated[
@@ -266,20 +198,23 @@ def plan(
     json_: JsonOption = False,
 ) -> None:
     """Read all, send nothing: what a run would do, in counts, with its digest."""
+    from backfill.at_work import at_work, losses, report
     from backfill.options import Options, Share
 
     options = Options(
         profiles=profiles.value if profiles else None,
+        timezone=timezone,
         until=until,
         max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
         method=_method(_api(api), method),
+        lint=True,
         keep_plan=keep_plan,
     )
     found = _account(url, api, account, needed=False)
-    with _at_work(schema, exports, state, found, options) as work:
+    with at_work(schema, exports, state, found, options) as work:
         ended = work.plan()
-    _report(ended, state, json_=json_)
-    raise typer.Exit(_losses(ended, options))
+    report(ended, state, json_=json_)
+    raise typer.Exit(losses(ended, options))
 
 
 @app.command()
@@ -291,6 +226,7 @@ def run(
     method: MethodOption = MethodChoice.post,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
     state: StateOption = STATE,
     limit: Annotated[
         int | None, typer.Option("--limit", min=0, help="Send at most N events now.")
@@ -335,11 +271,13 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
+    from backfill.at_work import at_work, losses, report, say_next
     from backfill.delivery.pace import Quota, parse_rate
     from backfill.options import Options, Share
 
     options = Options(
         profiles=profiles.value if profiles else None,
+        timezone=timezone,
         limit=limit,
         until=until,
         max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
@@ -353,42 +291,14 @@ def run(
         windows=parse_rate(rate) if rate is not None else None,
     )
     found = _account(url, api, account, needed=True)
-    with _at_work(schema, exports, state, found, options, yes=yes) as work:
+    with at_work(schema, exports, state, found, options, yes=yes) as work:
         ended = work.run()
     asked = ended.summary.state == "gated" and not found.is_local  # it showed the plan
-    _report(ended, state, json_=json_, silent=asked)
+    report(ended, state, json_=json_, silent=asked)
     if ended.error is not None:
-        _say_next(ended)
+        say_next(ended)
         raise typer.Exit(ended.error.exit_code)
-    raise typer.Exit(_losses(ended, options))
-
-
-def _say_next(ended: "Ended") -> None:
-    _say(f"backfill: {ended.error}")
-    if ended.summary.next and not isinstance(ended.error, DeniedError):
-        _say(f"go on with: {ended.summary.next}")
-
-
-def _losses(ended: "Ended", options: "Options") -> int:
-    summary = ended.summary
-    rejects = summary.rejected > 0
-    if options.max_rejects is not None:
-        rejects = options.max_rejects.exceeded(summary.rejected, summary.orders)
-    return FINISHED_WITH_LOSSES if rejects or summary.refused else 0
-
-
-def _report(ended: "Ended", state: Path, *, json_: bool, silent: bool = False) -> None:
-    from backfill.report.text import lines
-
-    for line in () if silent else lines(ended.summary):
-        _say(line)
-    folder = state / "runs" / ended.summary.run
-    if ended.summary.rejected:
-        _say(f"rejects: {folder / 'rejects.csv'} (mend the cells, then feed just this file in)")
-    if ended.summary.refused:
-        _say(f"refusals: {folder / 'refusals.jsonl'}")
-    if json_:
-        typer.echo(json.dumps(ended.summary.as_dict(), ensure_ascii=False))
+    raise typer.Exit(losses(ended, options))
 
 
 def _pasted(api: "Api", method: MethodChoice, url: str) -> "Callable[[str], str]":
@@ -432,68 +342,6 @@ def _account(url: str, api: ApiChoice | None, name: str | None, *, needed: bool)
     return account_of(url, _keys(name), _api(api), needed=needed)
 
 
-@contextmanager
-def _at_work(
-    schema: str,
-    exports: list[str],
-    state: Path,
-    account: "Account",
-    options: "Options",
-    *,
-    yes: bool = False,
-) -> Iterator["Backfill"]:
-    """A run with bars on stderr; Ctrl-C, SIGTERM and a closed terminal stop it cleanly."""
-    from backfill.interrupt import asking_to_stop
-    from backfill.running import Backfill
-    from backfill.schema.load import load_schema
-    from backfill.terminal import Bars
-
-    stop = threading.Event()
-    command = ["backfill", *sys.argv[1:]]
-    with asking_to_stop(stop, _say), Bars() as bars:
-        hooks = bars.hooks(
-            stop, lambda summary, remarks: _confirmed(summary, remarks, account, yes=yes)
-        )
-        loaded = load_schema(schema)
-        yield Backfill(loaded, exports, state, account, options, hooks, command)
-
-
-def _confirmed(
-    summary: "Summary", remarks: "Callable[[], Sequence[str]]", account: "Account", *, yes: bool
-) -> bool:
-    """Loopback needs no yes; beyond it a person, or --yes, has to say it."""
-    if account.is_local:
-        return True
-    from backfill.report.text import lines
-
-    for line in (*lines(summary), *remarks()):
-        _say(line)
-    if account.api == "track":
-        _say(
-            "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks "
-            "the key, so a wrong one looks like success"
-        )
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise GateError(
-            f"{account.url} is a live account and nobody is here to say yes: say --yes; nothing "
-            "was sent"
-        )
-    return _says_yes(f"Send {summary.left:,} events to {account.url}?")
-
-
-def _says_yes(question: str) -> bool:
-    """Ctrl-C and the end of input are a no here, not a wish to stop what is in flight."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return typer.confirm(question, err=True)
-    except (typer.Abort, KeyboardInterrupt):
-        return False
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 @app.command()
 def verify(
     schema: SchemaFile,
@@ -502,6 +350,7 @@ def verify(
     account: AccountOption = None,
     url: UrlOption = limits.TRACK_URL,
     profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
     state: StateOption = STATE,
     until: UntilOption = None,
     resend: Annotated[
@@ -516,19 +365,48 @@ def verify(
     from dataclasses import replace
 
     from backfill.accounts import account_of
+    from backfill.at_work import FINISHED_WITH_LOSSES, at_work
     from backfill.options import Options
     from backfill.report.verified import as_dict, lines
 
-    options = Options(profiles=profiles.value if profiles else None, until=until)
+    options = Options(profiles=profiles.value if profiles else None, timezone=timezone, until=until)
     reading = account_of(url, _keys(account), "bulk", needed=True)  # by the private key
     found = replace(reading, api=_api(api))
-    with _at_work(schema, exports, state, found, options) as work:
+    with at_work(schema, exports, state, found, options) as work:
         _, verified = work.verify(resend=resend)
     for line in lines(verified):
-        _say(line)
+        say(line)
     if json_:
         typer.echo(json.dumps(as_dict(verified), ensure_ascii=False))
     raise typer.Exit(FINISHED_WITH_LOSSES if verified.missing else 0)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The schema as it was.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The schema as it is to be.")],
+    exports: ExportFiles,
+    api: ApiOption = None,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show what an edit of a schema changes; exit code 1 where ids change: a second copy."""
+    from backfill.accounts import Account
+    from backfill.at_work import compare_at_work
+    from backfill.options import Options
+    from backfill.report.difference import as_dict, lines
+
+    options = Options(profiles=profiles.value if profiles else None, timezone=timezone, until=until)
+    account = Account(limits.TRACK_URL, "", _api(api))
+    compared = compare_at_work(old, new, exports, state, account, options)
+    for line in lines(compared, shutil.get_terminal_size().columns):
+        say(line) if json_ else typer.echo(line)
+    if json_:
+        typer.echo(json.dumps(as_dict(compared), ensure_ascii=False))
+    raise typer.Exit(int(compared.makes_copies))
 
 
 @app.command()
@@ -538,9 +416,25 @@ def status(state: StateOption = STATE, json_: JsonOption = False) -> None:
 
     runs = known_runs(state)
     for line in run_lines(runs):
-        _say(line)
+        say(line)
     if json_:
         typer.echo(json.dumps({"runs": runs}, ensure_ascii=False))
+
+
+@app.command()
+def schemas(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One whose YAML to print.")
+    ] = None,
+) -> None:
+    """List the schemas that come along, or print one, to copy and edit."""
+    from backfill.report.shipped import shipped_lines, shipped_text
+
+    if name is not None:
+        typer.echo(shipped_text(name), nl=False)
+        return
+    for line in shipped_lines(shutil.get_terminal_size().columns):
+        typer.echo(line)
 
 
 @app.command("schema-json")
@@ -581,7 +475,7 @@ def sandbox(
     def ready(url: str) -> None:
         typer.echo(json.dumps({"url": url}))
         sys.stdout.flush()
-        _say(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
+        say(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
 
     try:
         behaviour = Behaviour(repeats.value, visible_after)

@@ -26,7 +26,7 @@ from backfill.options import (
     Options,
     Share,
     bounds_of,
-    chosen_profiles,
+    chosen,
     prepare,
 )
 from backfill.previewing import preview_orders
@@ -61,6 +61,7 @@ def preview(
     *,
     limit: int = 3,
     profiles: Profiles | None = None,
+    timezone: str | None = None,
     until: str | None = None,
     method: Method = "post",
     url: str = limits.TRACK_URL,
@@ -70,12 +71,12 @@ def preview(
     Reads the whole export where the schema names an order; its rows may be scattered. Ids that
     clash show in ``plan``, over the whole export.
     """
-    loaded = _loaded(schema)
+    loaded, writes = chosen(_loaded(schema), timezone=timezone, profiles=profiles)
     opened, bound = prepare(loaded, _exports(export))
     orders = preview_orders(
         bound,
         opened,
-        profiles=chosen_profiles(loaded.schema, profiles),
+        profiles=writes,
         bounds=bounds_of(loaded.schema, until, datetime.now(UTC)),
         limit=limit,
         wire=wire_of(Account(url, ""), method),
@@ -94,6 +95,7 @@ def plan(
     account: str | None = None,
     api: Api | None = None,
     profiles: Profiles | None = None,
+    timezone: str | None = None,
     until: str | None = None,
     method: Method = "post",
 ) -> Report:
@@ -103,7 +105,14 @@ def plan(
     """
     keys = Keys(key, private_key, account)
     found = account_of(url, keys, api_of(keys, api), needed=False)
-    options = Options(profiles=profiles, until=until, method=method, hold_plan=True)
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        until=until,
+        method=method,
+        lint=True,
+        hold_plan=True,
+    )
     return _worked(schema, export, state, found, options, Backfill.plan)
 
 
@@ -118,6 +127,7 @@ def run(
     account: str | None = None,
     api: Api | None = None,
     profiles: Profiles | None = None,
+    timezone: str | None = None,
     until: str | None = None,
     limit: int | None = None,
     max_rejects: int | str | None = None,
@@ -145,6 +155,7 @@ def run(
     """
     options = Options(
         profiles=profiles,
+        timezone=timezone,
         until=until,
         limit=limit,
         max_rejects=None if max_rejects is None else Share.parse(str(max_rejects)),

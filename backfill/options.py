@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
+from pydantic_core import PydanticCustomError
 
 from backfill import limits
 from backfill.delivery.pace import Quota, Window
@@ -18,12 +19,15 @@ from backfill.delivery.run import Delivery
 from backfill.errors import BackfillError, SchemaError, UsageError
 from backfill.judge import Profiles
 from backfill.mapping.compile import Bounds
+from backfill.mapping.named import check_names
 from backfill.planning import Plan
 from backfill.report.summary import Summary
 from backfill.schema.api import api_problems
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
+from backfill.schema.zone import in_zone as zoned
+from backfill.schema.zone import without_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.part import Reading
 from backfill.wire.interface import Api, Method
@@ -62,12 +66,16 @@ class Options:
     """What a person can ask of a run beside schema and export."""
 
     profiles: Profiles | None = None
+    timezone: str | None = None
+    """Of the shop's clock; instead of the schema's ``source.timezone``."""
     limit: int | None = None
     until: str | None = None
     max_rejects: Share | None = None
     expect: str | None = None
     new_ids: bool = False
     method: Method = "post"
+    lint: bool = False
+    """Look at all cells and events, and say what looks wrong."""
     keep_plan: bool = False
     """Its files stay until a person takes them away."""
     hold_plan: bool = False
@@ -124,21 +132,51 @@ def prepare(
     more = f" and {len(export.files) - 1} more" if len(export.files) > 1 else ""
     dialect = export.notes[0].rpartition(": ")[2] if export.notes else "an export"
     where = f"{export.files[0]}{more} ({dialect})"
-    return export, bind(loaded, export.columns, export.lacking, where)
+    bound = bind(loaded, export.columns, export.lacking, where)
+    check_names(bound, export.files)
+    return export, bound
 
 
-def chosen_profiles(schema: Schema, asked: Profiles | None) -> Profiles:
-    """Raises UsageError where nobody chose and it matters."""
-    profiles = asked or schema.profiles
-    if profiles is not None:
-        return profiles
-    if not schema.maps_attributes:
-        return "none"
-    raise UsageError(
-        f"the schema {schema.name} maps more of a person than one identifier, and Klaviyo lets old "
-        "orders overwrite what it knows: say --profiles newest (a new account), none (an account "
-        "in use) or every"
-    )
+def in_zone(loaded: LoadedSchema, asked: str | None) -> LoadedSchema:
+    """The schema with the zone that was asked for. Raises UsageError where there is none such."""
+    try:
+        return zoned(loaded, asked)
+    except PydanticCustomError as error:
+        raise UsageError(f"--timezone {error.message()}") from error
+
+
+def open_choices(schema: Schema) -> tuple[str, ...]:
+    """The options that a run of this schema needs."""
+    zone = ["--timezone (times carry no offset)"] if without_zone(schema) is not None else []
+    profiles = schema.profiles is None and schema.maps_attributes
+    return (*zone, *(["--profiles"] if profiles else []))
+
+
+def chosen(
+    loaded: LoadedSchema, *, timezone: str | None, profiles: Profiles | None
+) -> tuple[LoadedSchema, Profiles]:
+    """The schema in its zone, and what old orders may write about people.
+
+    Raises UsageError, a line each, where nobody chose and it matters.
+    """
+    found = in_zone(loaded, timezone)
+    schema = found.schema
+    missing = []
+    if (name := without_zone(schema)) is not None:
+        missing.append(
+            f'the times of "{name}" carry no offset, and the schema {schema.name} names no zone: '
+            "say --timezone ZONE, that of the shop's clock, such as Europe/Berlin"
+        )
+    writes = profiles or schema.profiles
+    if writes is None and schema.maps_attributes:
+        missing.append(
+            f"the schema {schema.name} maps more of a person than one identifier, and Klaviyo lets "
+            "old orders overwrite what it knows: say --profiles newest (a new account), none (an "
+            "account in use) or every"
+        )
+    if missing:
+        raise UsageError("\n".join(missing))
+    return found, writes or "none"
 
 
 def bounds_of(

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, Final
-from unicodedata import combining, east_asian_width
 
 from backfill.mapping.reasons import REASONS
 from backfill.previewing import PreviewedOrder
+from backfill.report.width import cells, cut
 from backfill.wire.pasted import HTML, learnq
 from backfill.wire.plain import plain, plain_json
 
@@ -53,7 +53,7 @@ def table_lines(orders: Iterable[PreviewedOrder], width: int) -> Iterator[str]:
         for nth, payload in enumerate(order.payloads):
             if nth:
                 yield ""
-            yield from (_cut(line, width) for line in _event(payload))
+            yield from (cut(line, width) for line in _event(payload))
 
 
 def _place(order: PreviewedOrder) -> str:
@@ -88,7 +88,7 @@ def _event(payload: str) -> Iterator[str]:
     if value is not None:
         yield f"  value       {value}"
     people = event["customer_properties"]
-    names = max(map(_cells, [*people, *properties]), default=0)
+    names = max(map(cells, [*people, *properties]), default=0)
     for section, members in (("person", people), ("properties", properties)):
         yield from _members(section, members, min(names, _LONGEST_NAME))
 
@@ -98,8 +98,8 @@ _LONGEST_NAME: Final = 24
 
 def _members(section: str, members: Mapping[str, Any], names: int) -> Iterator[str]:
     for name, value in members.items():
-        shown = _cut(_shown(name), names)
-        yield f"  {section:<12}{shown}{' ' * (names - _cells(shown))}  {_shown(value)}"
+        shown = cut(_shown(name), names)
+        yield f"  {section:<12}{shown}{' ' * (names - cells(shown))}  {_shown(value)}"
         section = ""  # it stands once, before the first
 
 
@@ -116,23 +116,3 @@ def _shown(value: Any, depth: int = 0) -> str:
             return f"[{', '.join(_shown(it, depth + 1) for it in value)}]"
         case _:
             return json.dumps(value)  # true, false, null
-
-
-def _cut(text: str, width: int) -> str:
-    taken = kept = 0
-    for at, sign in enumerate(text):
-        taken += _cells(sign)
-        if taken > width:
-            return f"{text[:kept]}…"
-        if taken < width:
-            kept = at + 1
-    return text
-
-
-def _cells(text: str) -> int:
-    """How many places of a terminal ``text`` takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text
-    )

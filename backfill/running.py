@@ -4,8 +4,8 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,10 @@ from backfill.delivery.lock import hold
 from backfill.delivery.reading import Reader
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import Delivery, How, deliver
-from backfill.errors import AgainError, AskedError, BackfillError, GateError, StoppedError
+from backfill.errors import AgainError, AskedError, BackfillError, GateError
 from backfill.judge import Known
+from backfill.lint.finding import lines as found_lines
+from backfill.lint.look import Lint
 from backfill.metrics import lines, standings
 from backfill.options import (
     Ended,
@@ -25,7 +27,7 @@ from backfill.options import (
     Hooks,
     Options,
     bounds_of,
-    chosen_profiles,
+    chosen,
     prepare,
 )
 from backfill.planning import Plan, make_plan
@@ -33,9 +35,9 @@ from backfill.report.html import whole_page
 from backfill.report.rejects import write_rejects
 from backfill.report.summary import Metric, Month, Summary, iso
 from backfill.report.summary import State as SummaryState
-from backfill.schema.id_rule import id_rule
+from backfill.schema.id_rule import id_rules
 from backfill.schema.load import LoadedSchema
-from backfill.state import RunFolder, State
+from backfill.state import RunFolder, State, disk_of
 from backfill.verify import Verified, verify
 
 
@@ -52,6 +54,7 @@ class Backfill:
         hooks: Hooks,
         command: Sequence[str] = (),
     ) -> None:
+        loaded, self.profiles = chosen(loaded, timezone=options.timezone, profiles=options.profiles)
         self.schema = loaded.schema
         self.options = options
         self.hooks = hooks
@@ -59,13 +62,13 @@ class Backfill:
         self.state = State(state)
         # a name that is no UTF-8 text comes from the system in surrogates
         self.command = os.fsencode(shlex.join(command)).decode("utf-8", "backslashreplace")
-        self.profiles = chosen_profiles(loaded.schema, options.profiles)
         earliest_s = min_time_s(account.api)
         self.bounds = bounds_of(
             loaded.schema, options.until, datetime.now(UTC), min_time_s=earliest_s
         )
         self.export, self.bound = prepare(loaded, exports, account.api)
         self._began = time.monotonic()
+        self._findings: tuple[str, ...] = ()
 
     def plan(self) -> Ended:
         """Reads all, sends nothing; leaves summary and rejects in a run's folder."""
@@ -96,7 +99,7 @@ class Backfill:
         with ExitStack() as stack:
             folder, ledger = self._enter(stack)
             try:
-                with _disk_of(folder.path):
+                with disk_of(folder.path):
                     ended = work(folder, ledger)
             except BaseException as error:
                 again = isinstance(error, AgainError | KeyboardInterrupt)
@@ -104,7 +107,7 @@ class Backfill:
                 with suppress(OSError, BackfillError):
                     self._note_end(folder, ledger, "stopped" if again else "failed", {})
                 raise
-            with _disk_of(folder.path):
+            with disk_of(folder.path):
                 folder.write_summary(ended.summary.as_dict())
                 folder.write_report(whole_page(ended.summary))
                 self._note_end(folder, ledger, ended.summary.state, ended.summary.as_dict())
@@ -130,6 +133,9 @@ class Backfill:
         folder.drop_dead_plan()
 
     def _plan(self, folder: RunFolder, ledger: Ledger) -> Plan:
+        lint = None
+        if self.options.lint:
+            lint = Lint(self.bound, self.export.columns, folder.plan)
         plan = make_plan(
             self.bound,
             self.export,
@@ -139,7 +145,10 @@ class Backfill:
             limits=wire_of(self.account, self.options.method),
             known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             on_rows=self._on_rows,
+            look=None if lint is None else lint.look,
         )
+        if lint is not None:
+            self._findings = tuple(found_lines(lint.findings(plan, _now())))
         if plan.counts.orders_rejected:
             write_rejects(folder.rejects, self.export, plan.rejected_rows())
         folder.log("planned", events=plan.judgement.events, rejected=plan.counts.orders_rejected)
@@ -209,11 +218,7 @@ class Backfill:
 
     def _rules(self, plan: Plan, ledger: Ledger) -> dict[str, str]:
         planned = {metric.metric for metric in plan.judgement.metrics}
-        made: dict[str, set[str]] = {metric: set() for metric in planned}
-        for event in self.schema.events:
-            if event.event in planned:
-                made[event.event].add(id_rule(self.schema, event))
-        rules = {metric: "\n".join(sorted(found)) for metric, found in made.items()}
+        rules = {name: rule for name, rule in id_rules(self.schema).items() if name in planned}
         known = ledger.metrics()
         for metric, rule in rules.items():
             if metric in known and rule not in ledger.rules(metric) and not self.options.new_ids:
@@ -268,6 +273,7 @@ class Backfill:
             yield "no key: what was delivered before is not looked at"
         if not self.options.backfill and self.account.api != "track":
             yield "--trigger-flows: old orders may start the account's live flows"
+        yield from self._findings
 
     def _planned(self, folder: RunFolder, plan: Plan) -> Summary:
         requests = least_requests(self.account.api, plan.to_send, plan.judgement.size)
@@ -313,21 +319,17 @@ class Backfill:
             clock_skipped=counts.clock_skipped,
             clock_doubled=counts.clock_doubled,
             disagreements=dict(counts.disagreements),
+            left_out_cells=_by_column(counts.left_out_cells),
             notes=(*self._notes(), *_told_of(delivery)),
             next=self.command if state == "stopped" else "",
         )
 
 
-@contextmanager
-def _disk_of(path: Path) -> Iterator[None]:
-    """A disk that is full or fails, as one sentence; what Klaviyo took is in the ledger."""
-    try:
-        yield
-    except OSError as error:
-        raise StoppedError(
-            f"{path}: {error.strerror or error}; make room or mend the folder, then run the same "
-            "command to go on"
-        ) from error
+def _by_column(cells: Iterable[tuple[tuple[str, str], int]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (column, reason), orders in cells:
+        found.setdefault(column, {})[reason] = orders
+    return found
 
 
 def _told_of(delivery: Delivery) -> Iterator[str]:

@@ -71,7 +71,9 @@ def test_every_command_is_documented_and_every_documented_one_exists(tool: Tool)
     assert listed == set(re.findall(r"^\| `backfill ([a-z-]+)", README, re.MULTILINE))
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "preview", "check", "sandbox", "status"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "preview", "check", "verify", "diff", "sandbox", "status"]
+)
 def test_every_option_is_documented(tool: Tool, command: str):
     options = set(re.findall(r"(--[a-z-]+)", tool(command, "--help", COLUMNS="200").out))
     assert not {option for option in options - {"--help"} if option not in README}

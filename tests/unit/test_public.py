@@ -28,11 +28,12 @@ NAMES = {
 }
 SIGNATURES = {
     "load_schema": "(source)",
-    "preview": "(schema, export, *, limit, profiles, until, method, url)",
-    "plan": "(schema, export, *, state, url, key, private_key, account, api, profiles, until, "
-    "method)",
-    "run": "(schema, export, *, state, url, key, private_key, account, api, profiles, until, "
-    "limit, max_rejects, expect, new_ids, method, concurrency, rate, quota, trigger_flows, yes)",
+    "preview": "(schema, export, *, limit, profiles, timezone, until, method, url)",
+    "plan": "(schema, export, *, state, url, key, private_key, account, api, profiles, "
+    "timezone, until, method)",
+    "run": "(schema, export, *, state, url, key, private_key, account, api, profiles, "
+    "timezone, until, limit, max_rejects, expect, new_ids, method, concurrency, rate, quota, "
+    "trigger_flows, yes)",
     "runs": "(state)",
 }
 ATTRIBUTES = {

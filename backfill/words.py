@@ -1,0 +1,7 @@
+"""Words for people, on stderr; results go to stdout."""
+
+import typer
+
+
+def say(line: str = "") -> None:
+    typer.echo(line, err=True)
