@@ -437,6 +437,33 @@ def schemas(
         typer.echo(line)
 
 
+@app.command("init")
+def init(
+    exports: ExportFiles,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write it; else to stdout."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
+    timezone: TimezoneOption = None,
+) -> None:
+    """Look at an export, and write a commented schema for it to begin from."""
+    from datetime import UTC, datetime
+
+    from backfill.draft.draft import draft_of, write_draft
+
+    drafted = draft_of(exports, today=datetime.now(UTC).date(), timezone=timezone)
+    if output is None:
+        typer.echo(drafted.text, nl=False)
+    else:
+        write_draft(drafted, output, force=force)
+    for note in drafted.notes:
+        say(f"note: {note}")
+    for line, question in drafted.questions:
+        say(f"open question on line {line}: {question}")
+    raise typer.Exit(1 if drafted.questions else 0)
+
+
 @app.command("schema-json")
 def schema_json() -> None:
     """Print the JSON Schema of the schema format, for editors."""

@@ -1,0 +1,79 @@
+"""What a header says its column is, in the languages that exports come in."""
+
+import pytest
+
+from backfill.draft.names import PATTERNS, normal, rank
+
+
+def sure(header):
+    """The roles that a header names most surely."""
+    ranks = {role: found for role in PATTERNS if (found := rank(role, header)) is not None}
+    best = min(ranks.values(), default=None)
+    return {role for role, found in ranks.items() if found == best}
+
+
+@pytest.mark.parametrize(
+    ("header", "role"),
+    [
+        ("SalesOrderNumber", "order"),
+        ("order_id", "order"),
+        ("Order #", "order"),
+        ("InvoiceNo", "order"),
+        ("ORDERNUMBER", "order"),
+        ("Bestellnummer", "order"),
+        ("Número de orden", "order"),
+        ("N° de commande", "order"),
+        ("o_orderkey", "order"),
+        ("SalesOrderLineNumber", "line_id"),
+        ("ORDERLINENUMBER", "line_id"),
+        ("CustomerID", "customer"),
+        ("user_id", "customer"),
+        ("Kundennummer", "customer"),
+        ("Vorname", "first_name"),
+        ("Teléfono", "phone"),
+        ("Order Date", "ordered"),
+        ("Created (UTC)", "ordered"),
+        ("Fecha", "ordered"),
+        ("Bestelldatum", "ordered"),
+        ("OrderQty", "quantity"),
+        ("Cantidad del producto", "quantity"),
+        ("Menge", "quantity"),
+        ("UnitPrice", "price"),
+        ("Einzelpreis", "price"),
+        ("LineItemTotal", "row_total"),
+        ("StockCode", "sku"),
+        ("Lineitem sku", "sku"),
+        ("Nombre del producto", "product"),
+        ("Grand Total", "total"),
+        ("Gesamtbetrag", "total"),
+        ("Currency", "currency"),
+        ("Währung", "currency"),
+        ("Time Zone", "zone"),
+    ],
+)
+def test_a_header_names_its_role(header, role):
+    assert role in sure(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "role"),
+    [
+        ("Order line", "order"),
+        ("Updated at", "ordered"),
+        ("Date of birth", "ordered"),
+        ("Customer group", "customer"),
+        ("Total tax", "total"),
+        ("Outstanding total", "total"),
+        ("Lineitem compare at price", "price"),
+        ("Refunded quantity", "quantity"),
+        ("Product id", "product"),
+        ("File name", "name"),
+    ],
+)
+def test_a_header_does_not_name_what_it_only_sounds_like(header, role):
+    assert rank(role, header) is None
+
+
+def test_headers_of_one_meaning_have_one_form():
+    forms = {normal(header) for header in ("SalesOrderID", "sales_order_id", "Sales Order ID:")}
+    assert forms == {"sales order id"}
