@@ -1,28 +1,24 @@
-"""The schemas that come with the package, a line each."""
+"""The schemas that come with the package, for people who look for theirs."""
 
 from collections.abc import Iterator
+from textwrap import wrap
+from typing import Final
 
 from backfill.errors import UsageError
-from backfill.report.width import cells, cut
 from backfill.schema.load import load_schema
 from backfill.schema.shipped import nearest, paths
 
+_INDENT: Final = "    "
+
 
 def shipped_lines(width: int) -> Iterator[str]:
-    """Name, events and about, aligned and cut to ``width``."""
-    schemas = {name: load_schema(path).schema for name, path in paths().items()}
-    events = {
-        name: ", ".join(dict.fromkeys(event.event for event in schema.events))
-        for name, schema in schemas.items()
-    }
-    first = max(map(cells, schemas), default=0)
-    half = (width - first - 4) // 2  # what stands about a schema wants room too
-    second = min(max(map(cells, events.values()), default=0), half)
-    for name, schema in schemas.items():
-        told = cut(events[name], second)
-        gap = " " * (second - cells(told))
-        about = " ".join(schema.about.split())
-        yield cut(f"{name:<{first}}  {told}{gap}  {about}".rstrip(), width)
+    """Each name, below it what it is for and its events, within ``width``."""
+    for name, path in paths().items():
+        schema = load_schema(path).schema
+        events = ", ".join(dict.fromkeys(event.event for event in schema.events))
+        yield name
+        for text in (" ".join(schema.about.split()), events):
+            yield from wrap(text, width, initial_indent=_INDENT, subsequent_indent=_INDENT)
 
 
 def shipped_text(name: str) -> str:
