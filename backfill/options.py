@@ -18,8 +18,8 @@ from backfill.delivery.pace import Quota, Window
 from backfill.delivery.run import Delivery
 from backfill.errors import BackfillError, SchemaError, UsageError
 from backfill.judge import Profiles
-from backfill.mapping.compile import Bounds
 from backfill.mapping.named import check_names
+from backfill.mapping.program import Bounds
 from backfill.planning import Plan
 from backfill.report.summary import Summary
 from backfill.schema.api import api_problems

@@ -26,8 +26,9 @@ from backfill.judge import (
     order_code,
     order_of,
 )
-from backfill.mapping.compile import Bounds, compile_schema
+from backfill.mapping.compile import compile_schema
 from backfill.mapping.named import with_names
+from backfill.mapping.program import Bounds
 from backfill.mapping.slices import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export

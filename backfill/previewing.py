@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from backfill.event import SEPARATOR
 from backfill.fit import within_limits
 from backfill.judge import Profiles
-from backfill.mapping.compile import Bounds, Program, compile_schema
+from backfill.mapping.compile import compile_schema
 from backfill.mapping.named import with_names
+from backfill.mapping.program import Bounds, Program
 from backfill.mapping.slices import Mapped, Mapper
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export

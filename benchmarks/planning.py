@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backfill import limits
 from backfill.judge import Known
-from backfill.mapping.compile import Bounds
+from backfill.mapping.program import Bounds
 from backfill.planning import Plan, make_plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -12,7 +12,7 @@ from typing import Final
 from backfill.draft.yamltext import comment
 from backfill.errors import SchemaError
 from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
-from backfill.mapping.compile import Bounds
+from backfill.mapping.program import Bounds
 from backfill.marks import MARKS
 from backfill.previewing import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind

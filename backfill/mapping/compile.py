@@ -8,91 +8,26 @@ Where the schema names no order, each row is one: f, t and l are then the rows t
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
-import pyarrow as pa
-
-from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
-from backfill.limits import DISCARDED_DOMAINS
-from backfill.mapping.cells import quote
 from backfill.mapping.constants import check_constants
+from backfill.mapping.events import Block, block_of, rows_of
 from backfill.mapping.leaves import (
     LeafCompiler,
     first_fault,
-    json_object,
     layered,
 )
+from backfill.mapping.people import People, people_of
 from backfill.mapping.pieces import take_apart
-from backfill.mapping.results import Fault, LeafSql
+from backfill.mapping.program import Bounds, Program
+from backfill.mapping.results import Fault
+from backfill.mapping.ruined import ruined
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import FileName, Piece
-from backfill.schema.model import Event, Leaf
-from backfill.schema.types import Type
-from backfill.schema.uses import Level, documented, is_line_column, leaf_columns, needed_columns
-from backfill.tidy import tidy
+from backfill.schema.uses import is_line_column, leaf_columns, needed_columns
 
 _GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
 _COMPUTED: Final = re.compile(r"\b(?:ov|ga)[0-9]+\b")
-_RUINED: Final = (
-    "[0-9]([.,][0-9]+)?[eE][+][0-9]+"
-    "|#{3,}|#(N/A|REF!|VALUE!|NAME[?]|DIV/0!|NULL!|NUM!|NV|WERT!|BEZUG!)"
-)
-"""What Excel makes of a long number, of a narrow column, and of a formula that found nothing."""
-_NAMES: Final = ("$first_name", "$last_name")
-"""They tell people apart who have one e-mail address."""
-_SPECIAL: Final = ("$event_id", "$value")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Which event times are right. Unix seconds."""
-
-    earliest_s: int
-    latest_s: int
-    until_s: int | None = None
-    """Events at or after this are not wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The SQL of a schema for one export."""
-
-    columns: tuple[int, ...]
-    """Positions in the export of the slice's c0, c1 …"""
-    cells: tuple[str, ...]
-    """The slice's columns that the schema uses."""
-    lines: tuple[str, ...]
-    """Of these, the ones that belong to a row."""
-    files: tuple[tuple[str, Type | None], ...]
-    """Columns that the name of a row's file says: their names, and how."""
-    origin: str | None
-    """The slice's column that names the file a row came from, where the export has one."""
-    order: tuple[str, ...]
-    """The slice's columns that tell orders apart; () where each row is an order."""
-    tables: tuple[str, ...]
-    events: str
-    disagreements: tuple[tuple[str, str], ...]
-    """Columns of an order that should have one value: name, and its flag in x."""
-    skipped: str
-    """SQL of x: did a clock skip a local time of this order?"""
-    doubled: str
-    """SQL of x: did a clock show one of its local times twice?"""
-    left_out_cells: tuple[tuple[tuple[str, str], str], ...]
-    """Column and reason of cells that may not fit: and SQL of x, was one of this order left out?"""
-    null_values: tuple[str, ...]
-    """Cells that mean nothing."""
-    place: str
-    """``file:line`` of the schema's events."""
-
-    def cell(self, rows: pa.Table, name: str) -> pa.ChunkedArray:
-        """A column of ``rows`` as it is read, and compared: tidied, NULL where it is empty."""
-        return tidy(rows[name], self.null_values if is_cell(name) else ())
-
-
-def is_cell(name: str) -> bool:
-    """Does a slice's column stand in the export? The name of its file does not."""
-    return name.startswith("c")
 
 
 def compile_schema(
@@ -131,8 +66,11 @@ class _Compiler:
         )
 
     def program(self) -> Program:
-        people = self._people()
-        blocks = [self._event(at, event) for at, event in enumerate(self.schema.events)]
+        people = people_of(self.schema, self.leaves, attributes=self.attributes)
+        blocks = [
+            block_of(at, event, self.leaves, self.bounds)
+            for at, event in enumerate(self.schema.events)
+        ]
         x = self._orders(people, blocks)
         return Program(
             columns=self.positions if self.origin is None else (*self.positions, self.origin),
@@ -152,7 +90,7 @@ class _Compiler:
                 f"create temp table x as {x}",
             ),
             events=" union all ".join(
-                self._event_rows(at, event, people) for at, event in enumerate(self.schema.events)
+                rows_of(at, event, people) for at, event in enumerate(self.schema.events)
             ),
             disagreements=tuple((name, _flag(column)) for name, column in self._order_columns()),
             skipped=self._clocks("skipped"),
@@ -214,11 +152,11 @@ class _Compiler:
 
     # lines -------------------------------------------------------------------------------------
 
-    def _has_lines(self, blocks: Sequence["_Block"]) -> bool:
+    def _has_lines(self, blocks: Sequence[Block]) -> bool:
         per_line = any(block.level == "line" for block in blocks)
         return per_line or bool(self.leaves.line_values.columns)
 
-    def _line_table(self, blocks: Sequence["_Block"]) -> list[str]:
+    def _line_table(self, blocks: Sequence[Block]) -> list[str]:
         lines = self._has_lines(blocks)
         kept = "table" if lines else "view"  # what is read once need not be kept
         typed = f"create temp {kept} t as select * from {self.leaves.order_cells.over('f')}"
@@ -242,7 +180,7 @@ class _Compiler:
         kept = ", ".join(["o", "lpos", *(name for _, name in values)])
         return [typed, f"create temp table l as select {kept} from {lined}"]
 
-    def _gathered(self, blocks: Sequence["_Block"]) -> str:
+    def _gathered(self, blocks: Sequence[Block]) -> str:
         """A query of o and what is gathered from an order's lines."""
         columns = dict(self.leaves.gathered.columns)
         columns |= {
@@ -269,41 +207,7 @@ class _Compiler:
             case _:
                 return f"arg_min({column}, lpos)"
 
-    # people ------------------------------------------------------------------------------------
-
-    def _people(self) -> "_People":
-        identifiers: dict[str, LeafSql] = {}
-        fields: dict[str, LeafSql] = {}
-        own: list[tuple[str, LeafSql]] = []
-        for key, leaf in self.schema.customer_properties.items():
-            name = key.removeprefix("$")
-            told_by = key in _NAMES and self.schema.source.shared_identity_limit is not None
-            if not (self.attributes or told_by or (key[0] == "$" and name in IDENTIFIERS)):
-                continue
-            made = self.leaves.compile(leaf, "order", documented(key))
-            if made is None:
-                continue
-            if told_by and not self.attributes:
-                made = replace(made, faults=())  # who it is matters, not what is written of them
-            if key.startswith("$") and name in IDENTIFIERS:
-                identifiers[name] = made
-            elif key.startswith("$"):
-                fields[name] = made
-            else:
-                own.append((key, made))
-        return _People(identifiers, fields, own)
-
-    def _person_faults(self, people: "_People") -> list[Fault]:
-        faults = [fault for made in people.all for fault in made.faults]
-        if "email" in people.identifiers and not self.schema.source.allow_test_domains:
-            domains = ", ".join(quote(domain) for domain in sorted(DISCARDED_DOMAINS))
-            condition = f"coalesce(split_part(email, '@', 2) in ({domains}), false)"
-            faults.append(Fault(condition, "test_domain", self._column_of("$email"), "order"))
-        faults.append(Fault("who is null", "no_identity", "", "order"))
-        return faults
-
-    def _column_of(self, key: str) -> str:
-        return ", ".join(leaf_columns(self.schema.customer_properties[key]))
+    # ids ---------------------------------------------------------------------------------------
 
     def _agreeing(self) -> list[Fault]:
         """Columns of identity and of ids must have one value over an order's rows."""
@@ -317,145 +221,21 @@ class _Compiler:
         firm = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
         flags = dict(self._order_columns())
         ids = [*(self.schema.source.order or ()), *firm]
-        return self._ruined(ids, "order") + [
+        return ruined(self.leaves, ids, "order") + [
             Fault(_flag(flags[name]), "differs_in_order", name, "order")
             for name in dict.fromkeys(wanted)
             if name in flags
         ]
 
-    def _ruined(self, ids: Sequence[str], level: Level) -> list[Fault]:
-        """Columns of ids that no longer tell orders apart; those of one level."""
-        return [
-            Fault(
-                f"regexp_full_match({self.names[name]}, '{_RUINED}')",
-                "ruined_by_excel",
-                name,
-                level,
-            )
-            for name in dict.fromkeys(ids)
-            if name in self.names and self._is_order(name) == (level == "order")
-        ]
-
-    # events ------------------------------------------------------------------------------------
-
-    def _event(self, at: int, event: Event) -> "_Block":
-        level: Level = event.per
-        time = self.leaves.compile(event.time, level, "time")
-        wanted, unsure = "true", "null::varchar"
-        if event.where is not None:
-            where = self.leaves.compile(Leaf.condition(event.where), level, "where")
-            assert where is not None  # noqa: S101
-            wanted, unsure = where.value, first_fault(where.faults)
-        when = time.raw if time else "null::bigint"
-        if self.bounds.until_s is not None:
-            wanted = f"({wanted} and coalesce({when} < {self.bounds.until_s}, true))"
-        members, faults = self._properties(event, level)
-        event_id = self._event_id(at, event, level, faults)
-        value = self._value(event, level, faults)
-        currency = self._currency(event, level, faults)
-        faults[:0] = time.faults if time else ()
-        column = ", ".join(leaf_columns(event.time))
-        late = f"t{at} not between {self.bounds.earliest_s} and {self.bounds.latest_s}"
-        faults += [
-            Fault(f"t{at} is null", "no_time", column, level),
-            Fault(late, "time_out_of_range", column, level),
-            Fault(f"i{at} is null", "no_event_id", "", level),
-        ]
-        columns = [
-            (when, f"t{at}"),
-            (event_id, f"i{at}"),
-            (f"({value})::decimal(38,6)", f"v{at}"),
-            (currency, f"u{at}"),
-            (json_object(members), f"p{at}"),
-            (unsure, f"q{at}"),
-            (f"coalesce({wanted}, false) and q{at} is null", f"w{at}"),
-            (f"case when w{at} then {first_fault(faults)} end", f"r{at}"),
-        ]
-        gathered = [(f"w{at}", f"any_of(w{at})"), (f"q{at}", f"first_of(q{at})")]
-        gathered.append((f"r{at}", f"first_of(r{at})"))
-        return _Block(level, columns, gathered)
-
-    def _properties(self, event: Event, level: Level) -> tuple[list[tuple[str, str]], list[Fault]]:
-        members: list[tuple[str, str]] = []
-        faults: list[Fault] = []
-        for name, leaf in event.properties.items():
-            if name in _SPECIAL:
-                continue
-            made = self.leaves.compile(leaf, level, documented(name))
-            if made is not None:
-                members.append((name, made.json))
-                faults += made.faults
-        return members, faults
-
-    def _event_id(self, at: int, event: Event, level: Level, faults: list[Fault]) -> str:
-        if event.event_id is None:
-            # The documented format. Source: Track API reference v1-2, ``$event_id``:
-            # "event name+timestamp+customer email/id".
-            name = quote(f"{event.event}+")
-            return f"{name} || t{at}::varchar || '+' || who"
-        made = self.leaves.compile(event.event_id, level, "$event_id")
-        if made is None:
-            return "null::varchar"
-        faults += [*self._ruined(leaf_columns(event.event_id), "line"), *made.faults]
-        return f"nullif({made.text}, '')"
-
-    def _value(self, event: Event, level: Level, faults: list[Fault]) -> str:
-        leaf = event.properties.get("$value")
-        made = self.leaves.compile(leaf, level, "$value") if leaf is not None else None
-        if made is None:
-            return "null"
-        faults += made.faults
-        # what is written, so that the amount is rounded once
-        return f"try_cast({made.text} as decimal(38,6))"
-
-    def _currency(self, event: Event, level: Level, faults: list[Fault]) -> str:
-        leaf = event.currency
-        made = self.leaves.compile(leaf, level, "currency") if leaf is not None else None
-        if made is None:
-            return "null::varchar"
-        faults += made.faults
-        return made.text
-
-    def _event_rows(self, at: int, event: Event, people: "_People") -> str:
-        per_line = event.per == "line"
-        k = "l." if per_line else "x."
-        source = "l join x on l.o = x.o" if per_line else "x"
-        # NULL adds nothing: an event without a currency is what it was before there were any.
-        currency = f", chr(31) || {k}u{at}" if event.currency is not None else ""
-        content = (
-            f"concat({k}t{at}, chr(31), {k}v{at}, chr(31), x.whose, chr(31), x.who, chr(31), "
-            f"{k}p{at}{currency})"
-        )
-        columns = {
-            "key": hash_sql(quote(event.event), f"{k}i{at}"),
-            "person": "x.person",
-            "metric": quote(event.event),
-            "event_id": f"{k}i{at}",
-            "time": f"{k}t{at}",
-            "value": f"{k}v{at}",
-            "currency": f"{k}u{at}",
-            **{
-                name: f"x.{name}" if name in people.columns else "null::varchar"
-                for name in (*IDENTIFIERS, *PROFILE_FIELDS, "profile")
-            },
-            "properties": f"{k}p{at}",
-            "content": f"unhex(left(sha256({content}), 16))",
-            "file": "x._file",
-            "row": "x._row",
-        }
-        assert list(columns) == [n for n in EVENTS.names if "size" not in n]  # noqa: S101
-        select = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in columns.items())
-        return f"select {select} from {source} where x.accepted and {k}w{at}"
-
     # orders ------------------------------------------------------------------------------------
 
-    def _orders(self, people: "_People", blocks: Sequence["_Block"]) -> str:
+    def _orders(self, people: People, blocks: Sequence[Block]) -> str:
         lines = self._has_lines(blocks)
         joined = f"t join ({self._gathered(blocks)}) g on t.o = g.o" if lines else "t"
         rows = "select t.*, g.* exclude (o) from " if lines else "select t.* from "
         wanted = " or ".join(f"w{at}" for at in range(len(blocks)))
         columns = [
-            *self._person_columns(people),
+            *people.of_an_order,
             *(column for block in blocks if block.level == "order" for column in block.columns),
             (self._reason(people, blocks), "reason"),
             (f"reason is null and ({wanted})", "accepted"),
@@ -464,7 +244,7 @@ class _Compiler:
         kept = ", ".join(self._kept(people, blocks))
         return f"select {kept} from {layered(f'({rows}{joined})', columns)}"
 
-    def _kept(self, people: "_People", blocks: Sequence["_Block"]) -> list[str]:
+    def _kept(self, people: People, blocks: Sequence[Block]) -> list[str]:
         """What of x is asked for later; the cells are most of its memory."""
         events = [
             f"{column}{at}"
@@ -479,18 +259,7 @@ class _Compiler:
         ends = ["reason", "accepted", "left_out"]
         return ["o", "_file", "_row", *flags, *dict.fromkeys(clocks), *person, *events, *ends]
 
-    def _person_columns(self, people: "_People") -> list[tuple[str, str]]:
-        columns = [(sql, name) for name, sql in people.columns.items()]
-        there = [name for name in IDENTIFIERS if name in people.identifiers]
-        whose = " ".join(f"when {name} is not null then {quote(name)}" for name in there)
-        return [
-            *columns,
-            (f"coalesce({', '.join([*there, 'null::varchar'])})", "who"),
-            (f"case {whose or 'when false then null'} end", "whose"),
-            (hash_sql("whose", "who"), "person"),
-        ]
-
-    def _reason(self, people: "_People", blocks: Sequence["_Block"]) -> str:
+    def _reason(self, people: People, blocks: Sequence[Block]) -> str:
         first = [
             Fault("_ragged", "ragged_row", "", "order"),
             Fault("_orderless", "no_order", ", ".join(self.schema.source.order or ()), "order"),
@@ -499,7 +268,7 @@ class _Compiler:
         ats = range(len(blocks))
         unsure = ", ".join(f"q{at}" for at in ats)
         wanted = " or ".join(f"w{at}" for at in ats)
-        whole = [*self._agreeing(), *self._person_faults(people)]
+        whole = [*self._agreeing(), *people.faults(self.schema)]
         events = ", ".join(f"r{at}" for at in ats)
         return (
             f"coalesce({first_fault(first)}, {unsure}, case when {wanted} then "
@@ -514,39 +283,3 @@ class _Compiler:
 def _flag(column: str) -> str:
     """The column that tells whether an order's rows disagree about another one."""
     return f"d_{column}"
-
-
-def quote_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-@dataclass(frozen=True, slots=True)
-class _People:
-    identifiers: dict[str, LeafSql]
-    fields: dict[str, LeafSql]
-    own: list[tuple[str, LeafSql]]
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Of an event's columns, those that this schema fills."""
-        found = {name: made.text for name, made in self.identifiers.items()}
-        for name, made in self.fields.items():
-            found[name] = made.json if name == "consent" else made.text
-        if self.own:
-            found["profile"] = json_object([(name, made.json) for name, made in self.own])
-        return found
-
-    @property
-    def all(self) -> list[LeafSql]:
-        own = [made for _, made in self.own]
-        return [*self.identifiers.values(), *self.fields.values(), *own]
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """The SQL columns of one event: where they are computed, and how x learns of them."""
-
-    level: Level
-    columns: list[tuple[str, str]]
-    """SQL and name."""
-    gathered: list[tuple[str, str]]

@@ -122,7 +122,7 @@ class LeafCompiler:
     def _stage(self, column: str) -> Stage:
         return self.order_cells if self.level_of(column) == "order" else self.line_cells
 
-    def _has(self, names: Sequence[str]) -> bool:
+    def has(self, names: Sequence[str]) -> bool:
         return all(name in self.bound.columns or name in self.bound.made for name in names)
 
     def level_of(self, name: str) -> Level:
@@ -157,9 +157,9 @@ class LeafCompiler:
         timezone = self.bound.schema.source.timezone
         zone = None if timezone is None else quote(timezone)
         country = None
-        if kind.country is not None and self._has([kind.country]):
+        if kind.country is not None and self.has([kind.country]):
             country = stage.name(f"backfill_country({self.raw(kind.country)})")
-        if zone_column is None or not self._has([zone_column]):
+        if zone_column is None or not self.has([zone_column]):
             return Beside(zone, country=country)
         named = self.raw(zone_column)
         found = stage.name(f"backfill_zone({named})")
@@ -210,7 +210,7 @@ class LeafCompiler:
 
     def _column(self, leaf: Leaf, kind: Type, level: Level) -> LeafSql | None:
         name = leaf.column or ""
-        if not self._has([name]):
+        if not self.has([name]):
             return None if leaf.default is None else self._constant(leaf.default, kind)
         own = self._own_level(leaf, kind) if level == "line" else level
         cell, faults = _mapped(_taken(self.raw(name), leaf.take), leaf, name, own)
@@ -238,7 +238,7 @@ class LeafCompiler:
 
     def _template(self, leaf: Leaf, kind: Type, level: Level) -> LeafSql | None:
         template = parse_template(leaf.template or "")
-        if not self._has(template.columns):
+        if not self.has(template.columns):
             return None if leaf.default is None else self._constant(leaf.default, kind)
         pieces: list[str] = []
         faults: list[Fault] = []
@@ -259,7 +259,7 @@ class LeafCompiler:
 
     def _expression(self, leaf: Leaf, level: Level) -> "Computed | None":
         expression = leaf_expression(leaf)
-        if expression is None or not self._has(expression.columns):
+        if expression is None or not self.has(expression.columns):
             return None
         columns = {name: self._plain(name) for name in expression.columns}
         names = {name: self._stage(name).name(column.value) for name, column in columns.items()}

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.errors import UsageError
-from backfill.mapping.compile import Program
+from backfill.mapping.program import Program
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import FileName
 from backfill.schema.types import Type

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
 from backfill.mapping.bounded import bounded
-from backfill.mapping.compile import Program, is_cell
 from backfill.mapping.engine import connect
 from backfill.mapping.overlap import AcrossFiles, settle_overlap
+from backfill.mapping.program import Program, is_cell
 
 K = TypeVar("K")
 

@@ -15,7 +15,7 @@ from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import How, Time, deliver
 from backfill.errors import ScopeError
 from backfill.judge import Known
-from backfill.mapping.compile import Bounds
+from backfill.mapping.program import Bounds
 from backfill.metrics import lines as metric_lines
 from backfill.metrics import standings
 from backfill.planning import make_plan

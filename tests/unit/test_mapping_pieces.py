@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from backfill.errors import SchemaError, UsageError
-from backfill.mapping.compile import Bounds, compile_schema
+from backfill.mapping.compile import compile_schema
 from backfill.mapping.named import check_names, with_names
+from backfill.mapping.program import Bounds
 from backfill.mapping.slices import Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from backfill.event import EVENTS
-from backfill.mapping.compile import Bounds, compile_schema
+from backfill.mapping.compile import compile_schema
+from backfill.mapping.program import Bounds
 from backfill.mapping.slices import Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

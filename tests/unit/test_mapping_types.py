@@ -7,7 +7,8 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from backfill.mapping.compile import Bounds, compile_schema
+from backfill.mapping.compile import compile_schema
+from backfill.mapping.program import Bounds
 from backfill.mapping.slices import Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backfill.errors import ExportError
 from backfill.judge import Known
-from backfill.mapping.compile import Bounds
+from backfill.mapping.program import Bounds
 from backfill.planning import Reject, make_plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -15,7 +15,7 @@ from backfill import event, landed, verify
 from backfill.delivery.ledger import Landed, Ledger, Target
 from backfill.errors import AskedError, DeniedError, ScopeError
 from backfill.judge import Known
-from backfill.mapping.compile import Bounds
+from backfill.mapping.program import Bounds
 from backfill.metrics import lines as metric_lines
 from backfill.metrics import standings
 from backfill.planning import make_plan

@@ -1,0 +1,59 @@
+"""The SQL that a schema becomes for one export, and which times its events may have."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from backfill.schema.types import Type
+from backfill.tidy import tidy
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which event times are right. Unix seconds."""
+
+    earliest_s: int
+    latest_s: int
+    until_s: int | None = None
+    """Events at or after this are not wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The SQL of a schema for one export."""
+
+    columns: tuple[int, ...]
+    """Positions in the export of the slice's c0, c1 …"""
+    cells: tuple[str, ...]
+    """The slice's columns that the schema uses."""
+    lines: tuple[str, ...]
+    """Of these, the ones that belong to a row."""
+    files: tuple[tuple[str, Type | None], ...]
+    """Columns that the name of a row's file says: their names, and how."""
+    origin: str | None
+    """The slice's column that names the file a row came from, where the export has one."""
+    order: tuple[str, ...]
+    """The slice's columns that tell orders apart; () where each row is an order."""
+    tables: tuple[str, ...]
+    events: str
+    disagreements: tuple[tuple[str, str], ...]
+    """Columns of an order that should have one value: name, and its flag in x."""
+    skipped: str
+    """SQL of x: did a clock skip a local time of this order?"""
+    doubled: str
+    """SQL of x: did a clock show one of its local times twice?"""
+    left_out_cells: tuple[tuple[tuple[str, str], str], ...]
+    """Column and reason of cells that may not fit: and SQL of x, was one of this order left out?"""
+    null_values: tuple[str, ...]
+    """Cells that mean nothing."""
+    place: str
+    """``file:line`` of the schema's events."""
+
+    def cell(self, rows: pa.Table, name: str) -> pa.ChunkedArray:
+        """A column of ``rows`` as it is read, and compared: tidied, NULL where it is empty."""
+        return tidy(rows[name], self.null_values if is_cell(name) else ())
+
+
+def is_cell(name: str) -> bool:
+    """Does a slice's column stand in the export? The name of its file does not."""
+    return name.startswith("c")
