@@ -6,7 +6,7 @@ A cell that does not fit gives ``MISFIT`` and a reason in place of each of its p
 order becomes a reject wherever a part is read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,14 +82,12 @@ def _members(
     """One column for each piece; the pieces of one cell are read at once."""
     calls: dict[str, str] = {}
     columns = []
-    for base in dict.fromkeys(piece.base for piece in pieces.values()):
-        own = {column: piece for column, piece in pieces.items() if piece.base == base}
+    for at, (own, paths) in enumerate(_by_cell(pieces)):
         first = next(iter(own.values()))
-        if first.numbered and not any(piece.path for piece in own.values()):
+        if first.numbered and not any(paths):
             columns += [f"{cell(first)} as {name(column)}" for column in own]
             continue
-        array = f"a{len(calls)}_{name(next(iter(own)))}"
-        paths = list(dict.fromkeys(piece.path for piece in own.values()))
+        array = f"a{at}_{name(next(iter(own)))}"
         calls[array] = f"backfill_parts({cell(first)}, {quote(_spec(first, paths))}) as {array}"
         columns += [
             f"{array}[1][{paths.index(piece.path) + 1}] as {name(column)}"
@@ -97,6 +95,15 @@ def _members(
         ]
     layers.add(list(calls.values()))
     layers.add(columns)
+
+
+def _by_cell(
+    pieces: Mapping[str, Piece],
+) -> Iterator[tuple[dict[str, Piece], list[tuple[str, ...]]]]:
+    """The pieces of each cell, and the paths that they ask of it, each once."""
+    for base in dict.fromkeys(piece.base for piece in pieces.values()):
+        own = {column: piece for column, piece in pieces.items() if piece.base == base}
+        yield own, list(dict.fromkeys(piece.path for piece in own.values()))
 
 
 def _numbered(
@@ -135,10 +142,8 @@ def _listed(
     """Lists of one row go together by place, and are of one length."""
     arrays: dict[str, str] = {}
     columns: list[str] = []
-    for at, base in enumerate(dict.fromkeys(piece.base for piece in pieces.values())):
-        own = {column: piece for column, piece in pieces.items() if piece.base == base}
+    for at, (own, paths) in enumerate(_by_cell(pieces)):
         first = next(iter(own.values()))
-        paths = list(dict.fromkeys(piece.path for piece in own.values()))
         arrays[f"a{at}"] = f"backfill_parts({cell(first.cells[0])}, {quote(_spec(first, paths))})"
         columns += [
             f"case when odd and len(a{at}) > 0 then {quote(MISFIT + UNEVEN)} "
