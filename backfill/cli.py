@@ -7,6 +7,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -461,6 +462,8 @@ def init(
         say(f"note: {note}")
     for line, question in drafted.questions:
         say(f"open question on line {line}: {question}")
+    if output is not None:
+        say(f"{output}: written; next: {shlex.join(['backfill', 'check', str(output), *exports])}")
     raise typer.Exit(1 if drafted.questions else 0)
 
 

@@ -13,9 +13,19 @@ _OTHERS: Final = (
     "case when email is not null then phone_number end",
     "case when coalesce(email, phone_number) is not null then id end",
 )
-"""What tells people apart who have one identity."""
+"""What tells people apart who have one identity, whichever tells more of them apart."""
 
 _WHOSE: Final = " ".join(f"when {name} is not null then '${name}'" for name in IDENTIFIERS)
+
+
+def strangers_in(events: str, most: int) -> str:
+    """A query of the identities in ``events`` that have more than ``most`` people."""
+    frequent = f"select person from {events} group by person having count(*) > {most}"
+    counts = ", ".join(f"count(distinct {other})" for other in _OTHERS)
+    return (
+        f"select person from {events} semi join ({frequent}) using (person) "
+        f"group by person having greatest({counts}) > {most}"
+    )
 
 
 def set_strangers_aside(
@@ -23,16 +33,10 @@ def set_strangers_aside(
 ) -> dict[str, pa.Table]:
     """The orders of identities with more than ``most`` people, by the field of the identity.
 
-    People are counted by their names, or by their other identifiers, whichever tells more apart.
     The view ``e`` of all events is without those orders from then on, and ``aside`` has part and n
     of their events. ``order`` is SQL for an order's number.
     """
-    frequent = f"select person from e group by person having count(*) > {most}"
-    counts = ", ".join(f"count(distinct {other})" for other in _OTHERS)
-    connection.execute(
-        "create temp table strangers as select person from e semi join "
-        f"({frequent}) using (person) group by person having greatest({counts}) > {most}"
-    )
+    connection.execute(f"create temp table strangers as {strangers_in('e', most)}")
     [(found,)] = connection.execute("select count(*) from strangers").fetchall()
     if not found:
         return {}

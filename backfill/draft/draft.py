@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 import duckdb
 
 from backfill.draft.column import Column
+from backfill.draft.fit import assert_fits, no_time, unfit, unreadable
 from backfill.draft.nested import Nested, look_within
 from backfill.draft.orders import Kept
 from backfill.draft.profile import profile
@@ -19,11 +20,10 @@ from backfill.draft.recognise import recognise
 from backfill.draft.roles import Roles, roles_of
 from backfill.draft.tables import Table, joining_query, told_apart
 from backfill.draft.write import Facts, draft_text, open_lines
-from backfill.errors import SchemaError, UsageError
+from backfill.errors import UsageError
 from backfill.mapping.engine import connect
 from backfill.marks import MARKS
-from backfill.schema.bind import bind
-from backfill.schema.load import load_schema
+from backfill.schema.columns import unfolds
 from backfill.schema.nearest import did_you_mean
 from backfill.sources.export import Export, open_export
 
@@ -87,8 +87,14 @@ class Guess:
         columns = self._columns(export)
         roles, nested = self._roles(export, columns)
         if roles.ordered is None:
-            raise UsageError(_no_time(export, columns))
+            raise UsageError(no_time(export, columns))
         names = _names(export.columns)
+        if name := unfit(roles):
+            raise UsageError(
+                f'{export.files[0]}: the column "{name}" is needed within a template, where no '
+                "name has braces and no column is called line or file: rename it in the header, "
+                "and draft again"
+            )
         facts = Facts(
             name=_name(export.files[0]),
             files=_files(export.files),
@@ -99,10 +105,10 @@ class Guess:
             timezone=self._timezone,
             empty=tuple(c.name for c in columns if not c.filled and c.place not in nested.used),
             nameless=sum(not name.strip() for name in export.columns),
-            about=tuple(about),
+            about=(*unreadable(export.columns), *about),
         )
         written = draft_text(roles, nested, facts)
-        _assert_fits(written, export)
+        assert_fits(written, export, roles.key.columns[0].name if roles.key is not None else "")
         return Drafted(written, open_lines(written), _notes(export, roles, self._timezone))
 
     def of_tables(self, groups: Sequence[Sequence[str]]) -> Drafted:
@@ -214,7 +220,7 @@ def _names(header: Sequence[str]) -> dict[int, str]:
     return {
         place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
         for place, name in enumerate(header)
-        if name.strip() and name not in marks
+        if name.strip() and name not in marks and not unfolds(name)
     }
 
 
@@ -236,34 +242,3 @@ def _nothing(columns: Sequence[Column], roles: Roles) -> tuple[tuple[str, int], 
         typed = column.name in roles.times or column.all("number") or column.share("email") == 1
         allowed |= {word for word in column.nothing if typed or word in _SURE}
     return tuple((word, count) for word, count in counts.most_common() if word in allowed)
-
-
-def _no_time(export: Export, columns: Sequence[Column]) -> str:
-    name = Path(export.files[0]).name
-    days = [column.name for column in columns if column.share("excel_day") > 0.9]  # noqa: PLR2004
-    if days:
-        return (
-            f'{name}: no column holds times; "{days[0]}" looks like days as a spreadsheet counts '
-            "them (45291): format it as a date there and save it again"
-        )
-    return (
-        f"{name}: no events can be made of it, for no column holds times; if the orders' times "
-        f"stand "
-        "in another table, join the two with a query, and draft from its result"
-    )
-
-
-def _assert_fits(written: str, export: Export) -> None:
-    """A draft has open questions, and no other problem."""
-    answered = (
-        written.replace('decimal: "?"', 'decimal: "."')
-        .replace('region: "?"', "region: US")
-        .replace('time: "?"', 'time: "%d/%m/%Y"')
-        .replace('$id: "?"', "$id: {value: none}")
-    )
-    try:
-        bind(load_schema(answered), export.columns, export.lacking)
-    except SchemaError as error:
-        raise UsageError(
-            f"this export cannot be drafted for, which is a fault of ours: {error.problems[0].text}"
-        ) from error

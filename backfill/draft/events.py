@@ -6,7 +6,7 @@ from typing import Final
 
 from backfill.draft.lines import Line, Types
 from backfill.draft.properties import addresses, amounts, discount, item_members, items, rest
-from backfill.draft.roles import Roles
+from backfill.draft.roles import Clock, Roles
 from backfill.draft.times import OPEN, Time
 from backfill.draft.yamltext import in_template, leaf, sql_name, sql_text, template, text
 
@@ -15,7 +15,7 @@ _CANCELLED: Final = r"[a-z_-]*(cancel|storn|annul|anulad|void)[a-z_-]*"
 
 def events(roles: Roles, types: Types) -> Iterator[Line]:
     yield from _placed(roles, types)
-    if roles.key is not None and roles.lines:
+    if roles.key is not None and roles.lines and roles.at_line:
         yield Line("")
         yield from _ordered_product(roles, types)
     for event in ("Fulfilled Order", "Cancelled Order", "Refunded Order"):
@@ -57,7 +57,8 @@ def _time(
         return
     form = OPEN if at.is_open else text(f"{at.form or '%Y-%m-%d'} {clock.form}")
     both = text(f"{{{at.column.name}}} {{{clock.column.name}}}")
-    told = f"{_open(at)}; the time of day stands in {clock.column.name}" if says_why else ""
+    why = _open(at) if not at.is_open else _open_apart(at, clock)
+    told = f"{why}; the time of day stands in {clock.column.name}" if says_why else ""
     yield Line(f"    time: {{template: {both}, as: {{time: {form}}}{zone}}}", told)
 
 
@@ -65,6 +66,11 @@ def _open(time: Time) -> str:
     if not time.is_open:
         return time.evidence
     forms = " or ".join(f"{{time: {text(form)}}}" for form in time.rivals)
+    return f"OPEN: {time.evidence}; nothing proves one of them: write {forms}"
+
+
+def _open_apart(time: Time, clock: Clock) -> str:
+    forms = " or ".join(text(f"{form} {clock.form}") for form in time.rivals)
     return f"OPEN: {time.evidence}; nothing proves one of them: write {forms}"
 
 

@@ -21,6 +21,9 @@ _DAYS: Final = (
     "%m-%d-%Y",
     "%d-%m-%y",
     "%m-%d-%y",
+    "%y/%m/%d",
+    "%y.%m.%d",
+    "%y-%m-%d",
     "%b %d, %Y",
     "%B %d, %Y",
     "%b %d %Y",
@@ -95,9 +98,18 @@ def has_clock(form: str) -> bool:
 
 def swapped(form: str) -> str | None:
     """The same format with day and month changed over, where both stand as numbers."""
-    if "%m" not in form or "%d" not in form or form.startswith("%Y"):
+    if "%m" not in form or "%d" not in form or form.startswith(("%Y", "%y")):
         return None
     return re.sub("%[md]", lambda found: "%d" if found.group() == "%m" else "%m", form)
+
+
+def _year_changed(form: str) -> str | None:
+    """The same format with a year of two digits at the other end: ``13-05-22`` can be either."""
+    found = re.match("(%[dmy])([-/.])%[md]\\2(%[dy])", form)
+    if found is None or "%y" not in form:
+        return None
+    ends = ("%y", "%d") if found[1] != "%y" else ("%d", "%y")
+    return f"{ends[0]}{found[2]}%m{found[2]}{ends[1]}{form[found.end() :]}"
 
 
 def read_sql(cell: str, form: str, latest: str) -> str:
@@ -133,7 +145,6 @@ class Fit:
     example: str = ""
     example_at: tuple[int, int] = (0, 0)
     """File and row of that example."""
-    last: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,12 @@ def proven(fits: Sequence[Fit], filled: int, place: Mapping[tuple[int, int], str
     all_cells = f"{best.cells:,} of {filled:,} cells"
     rival = next((fit for fit in likely if fit.form == swapped(best.form)), None)
     other = next((fit for fit in fits if fit.form == swapped(best.form)), None)
+    if years := _year_changed(best.form):
+        forms = (best.form, years, swapped(best.form), swapped(years))
+        equal = tuple(fit.form for fit in likely if fit.form in forms and fit.cells == best.cells)
+        if years in equal:
+            told = " and as ".join(map(named, equal))
+            return Proof(None, f"each of the {filled:,} cells reads as {told}", equal)
     if rival is not None and best.alone and rival.alone:
         reason = (
             f"{place[best.example_at]} has {best.example}, {place[rival.example_at]} has "

@@ -126,8 +126,8 @@ PATTERNS: Final[dict[Role, tuple[str, ...]]] = {
     "zip": (
         rf"(?:{_PERSON} )?zip(?: ?code)?(?: prefix)?|post(?:al)? ?code"
         r"|postcode|plz|codigo postal|code postal|cep|cap",
-        r"bill(?:ing|to)?\b.*(?:zip|post(?:al)? ?code|postcode|plz)",
-        r"(?:ship(?:ping|to)?|delivery)\b.*(?:zip|post(?:al)? ?code|postcode|plz)",
+        r"bill(?:ing|to)?\b.*(?:zip(?: ?code)?|post(?:al)? ?code|postcode|plz)",
+        r"(?:ship(?:ping|to)?|delivery)\b.*(?:zip(?: ?code)?|post(?:al)? ?code|postcode|plz)",
     ),
     "region": (
         r"region|state|province|provincia|estado|bundesland|county|customer state",
@@ -169,8 +169,8 @@ PATTERNS: Final[dict[Role, tuple[str, ...]]] = {
     "price": (
         rf"(?:{_ITEM} |unit |units? |selling |sale |net |gross |list |single )*"
         rf"(?:price|preis|precio|prix|prezzo|preco|prijs|einzelpreis|stueckpreis|cost per unit)"
-        rf"(?:{_OF} ?(?:{_ITEM}|each|unit|per unit|each unit|unitario|unitaire))?"
-        rf"|precio unitario|valor unitario|unit amount|price point|unit cost|rate",
+        rf"(?:{_OF} ?(?:{_ITEM}|each|unit|per unit|each unit|unitario|unitaire|amount|value))?"
+        rf"|precio unitario|valor unitario|unit amount|price point|(?:unit|item) cost|rate",
     ),
     "row_total": (
         rf"(?:{_ITEM} |line |row |extended |ext |{_ORDER} line )+(?:item )?"
@@ -206,12 +206,12 @@ PATTERNS: Final[dict[Role, tuple[str, ...]]] = {
     "url": (rf"{_ITEM} ?(?:url|link)|url",),
     "image": (rf"(?:{_ITEM} )?(?:image|picture|photo|thumbnail|img)(?: ?(?:url|link|src))?",),
     "total": (
-        rf"grand ?total.*|{_ORDER} ?(?:grand )?(?:total|amount|value|sum|revenue)(?: price|"
-        rf" amount| paid)?"
+        rf"grand ?total.*|{_ORDER} ?(?:grand )?total(?: price| amount| paid)?"
         rf"|total{_OF} ?(?:{_ORDER}|price|amount|paid|charged|value|incl.*|due)|gesamt(?:betrag|"
         rf"summe|preis)"
         rf"|total|totals|importe total|montant total|valor total|totale(?: ordine)?|amount paid"
         rf"|total (?:price|amount) (?:cents|in cents)",
+        rf"{_ORDER} ?(?:amount|value|sum|revenue)(?: price| amount| paid)?",
         r"amount(?: cents)?|revenue|gross|betrag|summe|importe|montant|valor|value|net|turnover|"
         r"umsatz"
         r"|sales(?: amount)?|price|gmv|bruttobetrag|spend|paid|charged",
@@ -237,7 +237,7 @@ PATTERNS: Final[dict[Role, tuple[str, ...]]] = {
         r"|rabattcode|cupon(?: de descuento)?|gutscheincode|codigo de descuento",
     ),
     "refund": (
-        r"(?:total |amount )?(?:refund|refunded|refunds|erstattung|reembolso)"
+        r"(?:total |amount |order )?(?:refund|refunded|refunds|erstattung|reembolso)"
         r"(?: ?(?:amount|total|value|betrag))?|amount refunded|total refunded",
     ),
     "currency": (
@@ -302,6 +302,7 @@ def normal(header: str) -> str:
     plain = unicodedata.normalize("NFKD", spaced.casefold())
     letters = "".join(sign for sign in plain if not unicodedata.combining(sign))
     name = " ".join(re.findall(r"[^\W_]+", letters.replace("#", " number ")))
+    name = re.sub(r"^(.+) (billing|shipping)$", r"\2 \1", name)  # First Name (Billing)
     return re.sub(r"^[oclp] (?=[a-z])", "", name)  # o_orderkey, l_quantity
 
 

@@ -1,17 +1,16 @@
 """What stands within cells: lists, objects, key:value pairs, and columns that are numbered."""
 
-import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from backfill.draft.column import Column
+from backfill.draft.inside import Form, form_of, members_of, parts_of
 from backfill.draft.kinds import NOTHING
 from backfill.draft.names import LINE_ROLES, normal, rank
 from backfill.draft.profile import profile_within
@@ -23,9 +22,12 @@ CELLS: Final = 2_000
 """Cells of a column that are looked into."""
 
 _MOST: Final = 0.9
-_MEMBERS: Final = 60
 _ITEMS: Final = (
     r"\b(line ?items?|items?|lines?|products?|skus?|articles?|artikel|productos?|produits?)\b"
+)
+_NO_ITEMS: Final = (
+    r"\b(tax|taxes|discounts?|coupons?|fees?|shipping|shipments?|fulfil\w*|refunds?|returns?|payments?|"
+    r"transactions?|tags?|notes?)\b"
 )
 _NUMBERED: Final = re.compile(r"([0-9]{1,3})")
 
@@ -97,20 +99,27 @@ def _within(
     types: dict[str, str] = {}
     told: dict[str, str] = {}
     lines: set[str] = set()
-    for name, places in bases.items():
-        cells = _cells(export, places)
-        form = _form(cells)
-        parts = list(_parts(cells, form))
+    cells = {name: _cells(export, places) for name, places in bases.items()}
+    forms = {name: form_of(texts) for name, texts in cells.items()}
+    members = {
+        name: members_of(f"{name}[]" if form.listed else name, list(parts_of(cells[name], form)))
+        for name, form in forms.items()
+    }
+    unfolding = _unfolding(forms, members)
+    bases = {
+        name: places
+        for name, places in bases.items()
+        if name in unfolding or not forms[name].listed
+    }
+    for name in bases:
+        form = forms[name]
         if form.kind:
-            told[name] = f"{len(cells):,} cells hold {form.words}"
+            told[name] = f"{len(cells[name]):,} cells hold {form.words}"
         if form.spec:
             types[name] = form.spec
-        base = f"{name}[]" if form.listed else name
-        unfolds = form.listed or "<n>" in name
-        for member, texts in _columns(base, parts, len(cells)).items():
-            found[member] = texts
-            if unfolds:
-                lines.add(member)
+        found |= members[name]
+        if name in unfolding:
+            lines |= set(members[name])
     rows = max((len(texts) for texts in found.values()), default=0)
     table = pa.table(
         {
@@ -135,6 +144,29 @@ def _within(
     return Nested(tuple(inside), types, used, frozenset(lines), told)
 
 
+def _unfolding(
+    forms: Mapping[str, Form], members: Mapping[str, Mapping[str, object]]
+) -> frozenset[str]:
+    """The cells of which each element is a line of the order: one list, or all that is numbered.
+
+    The tags of an order, its taxes and its shipments are lists as well, and nothing it sells.
+    """
+    if counted := [name for name in forms if NUMBER in name]:
+        return frozenset(counted)
+
+    def sells(name: str) -> tuple[bool, int]:
+        inside = [re.sub(r"^.*\[\]\.?", "", member) for member in members[name]]
+        roles = {
+            role for role in LINE_ROLES for one in inside if one and rank(role, one) is not None
+        }
+        other = re.search(_NO_ITEMS, normal(name)) is not None
+        return not other and re.search(_ITEMS, normal(name)) is not None, 0 if other else len(roles)
+
+    listed = [name for name, form in forms.items() if form.listed]
+    best = max(listed, key=sells, default=None)
+    return frozenset([best] if best is not None and any(sells(best)) else [])
+
+
 def _label(name: str) -> str:
     """``items[].name`` is the name of an item, ``Item <n> Qty`` its quantity."""
     if LISTED not in name and NUMBER not in name:
@@ -156,116 +188,3 @@ def _cells(export: Export, places: Sequence[int]) -> list[str]:
                 yield from tidy(batch.column(at), NOTHING).drop_null().to_pylist()
 
     return list(islice(filled(), CELLS))
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    kind: str = ""
-    listed: bool = False
-    between: str = ""
-    sign: str = ""
-    lines: str = ""
-
-    @property
-    def words(self) -> str:
-        return {"list": "a JSON list", "object": "a JSON object"}.get(
-            self.kind, f"pairs such as key{self.sign}value{self.between.replace(chr(10), ' ')}…"
-        )
-
-    @property
-    def spec(self) -> str:
-        """Its type in YAML; JSON is what is taken where nothing stands."""
-        if self.kind != "pairs":
-            return ""
-        if not self.lines and self.sign == ":":
-            return f"{{pairs: {json.dumps(self.between)}}}"
-        lines = f"lines: {json.dumps(self.lines)}, " if self.lines else ""
-        return (
-            f"{{pairs: {{{lines}between: {json.dumps(self.between)}, "
-            f"sign: {json.dumps(self.sign)}}}}}"
-        )
-
-
-def _form(cells: Sequence[str]) -> _Form:
-    starts = Counter(cell[0] for cell in cells)
-    if starts["["] > len(cells) * _MOST:
-        return _Form("list", listed=True)
-    if starts["{"] > len(cells) * _MOST:
-        return _Form("object")
-    best, hits = _Form(), len(cells) * _MOST
-    for between in ("|", "\n", ";", ","):
-        for sign in (":", "="):
-            several = sum(_pairs(cell, between, sign) is not None for cell in cells)
-            if several > hits:
-                best, hits = _Form("pairs", between=between, sign=sign), several
-    if best.kind:
-        for lines in (";", "\n", "||"):
-            if lines != best.between and _repeats(cells, best, lines):
-                return _Form("pairs", True, best.between, best.sign, lines)
-    return best
-
-
-def _repeats(cells: Sequence[str], form: _Form, lines: str) -> bool:
-    """Does some cell hold the same keys several times, this sign between them?"""
-    for cell in cells:
-        parts = [
-            _pairs(part, form.between, form.sign) for part in cell.split(lines) if part.strip()
-        ]
-        keys = [next(iter(part)) for part in parts if part]
-        if len(parts) > 1 and len(keys) == len(parts) and len(set(keys)) == 1:
-            return True
-    return False
-
-
-def _pairs(cell: str, between: str, sign: str) -> dict[str, str] | None:
-    parts = [part.partition(sign) for part in cell.split(between) if part.strip()]
-    if len(parts) < 2 or not all(found for _, found, _ in parts):  # noqa: PLR2004
-        return None
-    keys = [key.strip() for key, _, _ in parts]
-    if not all(re.fullmatch(r"[A-Za-z_][\w .-]{0,60}", key) for key in keys):
-        return None
-    return {key: value.strip() for key, (_, _, value) in zip(keys, parts, strict=True)}
-
-
-def _parts(cells: Sequence[str], form: _Form) -> Iterator[Any]:
-    """Each line, or each cell where it is one, as what it holds."""
-    for cell in cells:
-        if form.kind == "pairs":
-            pieces = cell.split(form.lines) if form.lines else [cell]
-            yield from (_pairs(piece, form.between, form.sign) or {} for piece in pieces)
-        elif form.kind:
-            try:
-                value = json.loads(cell, parse_float=str, parse_int=str)
-            except ValueError:
-                continue
-            yield from value if isinstance(value, list) else [value]
-        else:
-            yield cell
-
-
-def _columns(base: str, parts: Sequence[Any], cells: int) -> dict[str, list[str | None]]:
-    """The members, deeper ones with points, each with its texts."""
-    del cells
-    flat = [_flat(part) for part in parts]
-    paths = list(dict.fromkeys(path for members in flat for path in members))[:_MEMBERS]
-    return {
-        f"{base}.{path}" if path else base: [members.get(path) for members in flat]
-        for path in paths
-    }
-
-
-def _flat(part: Any, path: str = "") -> dict[str, str]:
-    match part:
-        case dict():
-            deeper = (
-                _flat(value, f"{path}.{key}" if path else str(key)) for key, value in part.items()
-            )
-            return {name: text for members in deeper for name, text in members.items()}
-        case None | "" | []:
-            return {}
-        case bool():
-            return {path: str(part).lower()}
-        case list():
-            return {path: json.dumps(part, ensure_ascii=False)}
-        case _:
-            return {path: str(part)}

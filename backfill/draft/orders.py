@@ -154,7 +154,11 @@ def _rank(column: Column) -> int:
 def _may_be_key(column: Column) -> bool:
     if rank("order", column.called) is None:
         return False
-    unlike = column.formats or column.share("email") or column.share("iso") or column.clocks
+    unlike = (
+        column.formats
+        or column.clocks
+        or any(column.share(kind) for kind in ("email", "iso", "list", "object"))
+    )
     return (
         not unlike
         and column.filled >= column.rows * _MOSTLY > 0
@@ -169,6 +173,8 @@ class Choice:
 
     key: Key | None
     passed: tuple[str, ...] = ()
+    doubt: str = ""
+    """Why a person has to say whether it is the key."""
 
 
 def choose(kept: Kept, fixed: Sequence[Column], shops: Sequence[Column]) -> Choice:
@@ -178,6 +184,7 @@ def choose(kept: Kept, fixed: Sequence[Column], shops: Sequence[Column]) -> Choi
     """
     passed: list[str] = []
     alone: Key | None = None
+    doubted: Choice | None = None
     for column in kept.candidates:
         key = kept.key((column,))
         if not key.several:
@@ -187,14 +194,19 @@ def choose(kept: Kept, fixed: Sequence[Column], shops: Sequence[Column]) -> Choi
             pair = _with_shop(kept, column, fixed, shops)
             if pair is not None:
                 return Choice(pair, tuple(passed))
-            passed.append(
+            told = (
                 f"{column.name} repeats with different {wrong.name} "
                 f"({key.varying[wrong.name]:,} of {key.several:,} values that repeat)"
             )
+            passed.append(told)
+            if doubted is None and _rank(column) < _VAGUE:
+                doubted = Choice(key, doubt=told)
             continue
         own_id_of_rows = alone is not None and _rank(alone.columns[0]) >= _VAGUE
         if alone is None or own_id_of_rows or _rank(column) == _rank(alone.columns[0]):
             return Choice(key, tuple(passed))
+    if doubted is not None and (alone is None or _rank(alone.columns[0]) >= _VAGUE):
+        return doubted
     return Choice(alone, tuple(passed))
 
 

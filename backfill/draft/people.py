@@ -10,6 +10,9 @@ from backfill.draft.names import Role, normal, rank, side
 from backfill.draft.yamltext import leaf, sql_name, text
 
 _MOST: Final = 0.5
+_FEW: Final = 10
+"""A column with so many times fewer addresses than another holds the shop's, not its customers'."""
+
 _SOMEONE_ELSE: Final = (
     r"\b(staff|seller|vendor|employee|recipient|supplier|merchant|from|sender|store|shop|agent|referr\w*|"
     r"gift|cc|bcc|owner|sales ?person|cashier|driver)\b"
@@ -53,12 +56,14 @@ class Person:
 
 def email_of(columns: Iterable[Column]) -> Column | None:
     fitting = [column for column in columns if column.share("email") >= _MOST]
-    return min(fitting, key=_unlikely, default=None)
+    most = max((column.distinct for column in fitting), default=0)
+    return min(fitting, key=lambda column: _unlikely(column, most), default=None)
 
 
-def _unlikely(column: Column) -> tuple[bool, int, int, int]:
-    name = normal(column.called)
-    other = bool(re.search(_SOMEONE_ELSE, name))
+def _unlikely(column: Column, most: int) -> tuple[bool, int, int, int]:
+    """``most``: how many different addresses the column has that has the most of them."""
+    few = column.distinct * _FEW <= most
+    other = few or bool(re.search(_SOMEONE_ELSE, normal(column.called)))
     sides = ("", "billing", "shipping").index(side(column.called))
     return other, -(column.filled * 20 // max(column.rows, 1)), sides, -column.filled
 

@@ -128,13 +128,16 @@ def _as_it_is(column: Column, types: Types, taken: set[str], indent: int, roles:
 
 
 _IDS: Final = (
-    r"\b(id|ids|no|nr|num|number|code|zip|postcode|plz|phone|tel|sku|ref|reference|key|year|uuid|ean|"
+    r"\b(id|ids|no|nr|num|number|code|zip|zipcode|postcode|plz|phone|tel|sku|ref|reference|key|year|uuid|ean|"
     r"upc|isbn|asin)\b"
 )
 
 
 def _property_type(column: Column, types: Types, roles: Roles) -> None:
     """Numbers, yes and no, and times: where each cell proves it; ids stay text."""
+    if column.place >= 0 and (column.all("list") or column.all("object")):
+        types.add(column, "json", f"all {column.filled:,} cells")
+        return
     time = roles.times.get(column.name)
     if time is not None:
         fits = [fit.cells for fit in column.formats if fit.form == time.form]

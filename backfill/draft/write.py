@@ -7,6 +7,7 @@ from typing import Final
 from backfill.draft.events import events
 from backfill.draft.lines import Line, Types, rendered
 from backfill.draft.nested import Nested
+from backfill.draft.orders import Key
 from backfill.draft.roles import Roles
 from backfill.draft.times import OPEN
 from backfill.draft.yamltext import text
@@ -98,9 +99,7 @@ def _source_lines(roles: Roles, facts: Facts, types: Types) -> Iterator[Line]:
         why = "no source.order: no column tells orders apart, so each row is an order"
         yield Line("  ", why + passed)
     else:
-        names = [column.name for column in key.columns]
-        order = text(names[0]) if len(names) == 1 else f"[{', '.join(map(text, names))}]"
-        yield Line(f"  order: {order}", _key_told(roles) + passed)
+        yield _order(key, roles, passed)
         for column in key.columns:
             if column.share("doubles") == 1:
                 types.add(column, "integer", "each ends in .0, which integer takes off")
@@ -118,6 +117,20 @@ def _source_lines(roles: Roles, facts: Facts, types: Types) -> Iterator[Line]:
         told = ", ".join(f"{word} in {count:,} cells" for word, count in facts.null_values)
         yield Line(f"  null_values: [{words}]", f"words for nothing: {told}")
     yield from _zone(roles, facts)
+
+
+def _order(key: Key, roles: Roles, passed: str) -> Line:
+    names = [column.name for column in key.columns]
+    if roles.choice.doubt:
+        name = text(names[0])
+        why = (
+            f"OPEN: {roles.choice.doubt}, so it may be no order's: write {name} where these rows "
+            "are one order (the first one's time is the order's then), a list of columns such as "
+            f"[Shop, {name}] where a number alone tells no order"
+        )
+        return Line(f"  order: {OPEN}", why)
+    order = text(names[0]) if len(names) == 1 else f"[{', '.join(map(text, names))}]"
+    return Line(f"  order: {order}", _key_told(roles) + passed)
 
 
 def _key_told(roles: Roles) -> str:

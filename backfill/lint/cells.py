@@ -162,7 +162,7 @@ def _shapes(role: Role, seen: _Seen) -> Iterator[Finding]:
     if seen.doubles:
         text = "written like 1.0 throughout, and sent so: say integer under columns"
         yield Finding("doubles", name, filled, "cell", text)
-    elif role.amount:
+    elif role.amount and not seen.long:  # a number has 15 digits, an id may have more
         text = "that hold numbers throughout, sent as text: say a type under columns"
         yield Finding("numbers_as_text", name, filled, "cell", text)
 

@@ -16,6 +16,7 @@ from backfill.planning import Plan
 from backfill.schema.model import Schema
 from backfill.schema.uses import leaf_columns
 from backfill.scratch import scratch
+from backfill.strangers import strangers_in
 
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
 """Such times are defaults of some program. Those of 1970 are rejects already."""
@@ -26,6 +27,17 @@ _LARGE: Final = 10
 _MANY: Final = 100
 """Events, so that a small shop's best customer is nobody's concern."""
 
+_MOST: Final = 50
+"""Percent of all events: no customer's even in a small shop."""
+
+_SOME: Final = 20
+"""Events that show it."""
+
+_PEOPLE: Final = 20
+"""So many names under one e-mail address are no family."""
+
+_WHOSE: Final = " ".join(f"when {name} is not null then '{name}'" for name in IDENTIFIERS)
+
 _SPARSE: Final = 100
 """A property that fewer than one in so many events have is told."""
 
@@ -35,6 +47,7 @@ def events_look(schema: Schema, plan: Plan, now_s: int) -> Iterator[Finding]:
         looking = _Looking(connection, schema, plan, _standing(connection, plan))
         yield from looking.times(now_s)
         yield from looking.people()
+        yield from looking.strangers()
         yield from looking.properties()
 
 
@@ -64,23 +77,38 @@ class _Looking:
 
     def people(self) -> Iterator[Finding]:
         total = sum(one.events for one in self._plan.judgement.metrics)
-        first, *weaker, last = IDENTIFIERS
-        known = " ".join(f"when {name} is not null then '{name}'" for name in (first, *weaker))
         rows = self._rows(
-            f"select max(case {known} else '{last}' end), count(*), count(distinct (file, row)) "
+            f"select max(case {_WHOSE} end), count(*), count(distinct (file, row)) "
             f"from {self._events} where person = (select person from {self._events} "
             "group by person order by count(*) desc, person limit 1)"
         )
         for name, events, orders in rows:
-            if events >= _MANY and events * 100 >= total * _LARGE:
+            share = events * 100 // max(total, 1)
+            if (events >= _MANY and share >= _LARGE) or (events >= _SOME and share > _MOST):
                 leaf = self._schema.customer_properties[f"${name}"]
                 yield Finding(
                     "shared_person",
                     ", ".join(leaf_columns(leaf)) or f"${name}",
                     orders,
                     "order",
-                    f"of one person, {events * 100 // total} % of all events: is it the shop?",
+                    f"of one person, {share} % of all events: is it the shop?",
                 )
+
+    def strangers(self) -> Iterator[Finding]:
+        """Identities of many people, where the schema does not turn them down."""
+        rows = self._rows(
+            f"select case {_WHOSE} end, count(distinct (file, row)) from {self._events} "
+            f"semi join ({strangers_in(self._events, _PEOPLE)}) using (person) group by 1"
+        )
+        for name, orders in rows:
+            leaf = self._schema.customer_properties[f"${name}"]
+            yield Finding(
+                "strangers",
+                ", ".join(leaf_columns(leaf)) or f"${name}",
+                orders,
+                "order",
+                f"of one identity for over {_PEOPLE} people: say source.shared_identity_limit",
+            )
 
     def properties(self) -> Iterator[Finding]:
         """What hardly any event of a metric has; where it is a column, that tells it already."""
@@ -120,7 +148,8 @@ def _standing(connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
         if len(gone):
             connection.register(f"out{at}", pa.table({"n": gone}))
             where = f" where file_row_number not in (select n from out{at})"
-        columns = f"metric, time, person, {', '.join(IDENTIFIERS)}, properties, file, row"
+        person = ", ".join(["person", *IDENTIFIERS, "first_name", "last_name"])
+        columns = f"metric, time, {person}, properties, file, row"
         scan = f"read_parquet('{_quoted(path)}', file_row_number = true)"
         sources.append(f"select {columns} from {scan}{where}")
     return f"({' union all '.join(sources)})"

@@ -1,11 +1,12 @@
 """One thing that looks wrong: the column, how many cells or orders, and what of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal[
     "mixed_currencies",
+    "strangers",
     "shared_person",
     "rounded_id",
     "spreadsheet_error",
@@ -27,6 +28,12 @@ MOST: Final = 20
 """Lines that a person reads; the rest is counted."""
 
 
+_FEW: Final = 3
+"""Columns that no event uses with a line each; of more there is one line for all."""
+
+_NAMED: Final = 12
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     kind: Kind
@@ -44,6 +51,17 @@ class Finding:
 def lines(findings: Iterable[Finding]) -> Iterator[str]:
     """The worst first, no more than ``MOST``."""
     ranked = sorted(findings, key=lambda found: (_RANKS[found.kind], -found.count, found.column))
-    yield from map(str, ranked[:MOST])
-    if len(ranked) > MOST:
-        yield f"and {len(ranked) - MOST} more that weigh less"
+    unused = [found for found in ranked if found.kind == "unused"]
+    if len(unused) > _FEW:
+        told = [*map(str, ranked[: -len(unused)]), _together(unused)]
+    else:
+        told = [*map(str, ranked)]
+    yield from told[:MOST]
+    if len(told) > MOST:
+        yield f"and {len(told) - MOST} more that weigh less"
+
+
+def _together(unused: Sequence[Finding]) -> str:
+    named = ", ".join(f'"{one.column}" {one.count:,}' for one in unused[:_NAMED])
+    more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+    return f"{len(unused)} columns used by no event, with their filled cells: {named}{more}"

@@ -317,7 +317,7 @@ def _date(cell: str, form: str | None, *, typed: bool) -> str:
     iso = f"case when {_full(cell, '[0-9]{4}-[0-9]{2}-[0-9]{2}')} then try_cast({cell} as date) end"
     if form is None:
         return iso
-    read = f"try_strptime({cell}, {quote(form)})::date"
+    read = f"{_parsed(cell, form)}::date"
     return f"coalesce({iso}, {read})" if typed else read
 
 
@@ -337,16 +337,23 @@ def _time(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> 
     if kind.format is None or kind.unit is not None:
         local, known = iso, _iso_offset(cell, name)
     elif "%z" in kind.format:
-        instant = name(f"try_strptime({cell}, {quote(kind.format)})")
+        instant = name(_parsed(cell, kind.format))
         local, known = f"timezone('UTC', {instant})", f"case when {instant} is not null then 0 end"
         if typed:
             local = f"coalesce({iso}, {local})"
             known = f"coalesce({_iso_offset(cell, name)}, {known})"
     else:
-        read = f"try_strptime({cell}, {quote(kind.format)})"
+        read = _parsed(cell, kind.format)
         local = f"coalesce({iso}, {read})" if typed else read
         known = _iso_offset(cell, name) if typed else "null::bigint"
     return _instant(cell, name(f"({local})"), name(f"({known})"), beside, name)
+
+
+def _parsed(cell: str, form: str) -> str:
+    """Between the clock and AM or PM, Unicode's locales of 2022 and later have a narrow blank."""
+    if " " in form:
+        cell = f"translate({cell}, '\u00a0\u202f', '  ')"
+    return f"try_strptime({cell}, {quote(form)})"
 
 
 def _instant(cell: str, local: str, offset: str, beside: Beside, name: Name) -> CellSql:

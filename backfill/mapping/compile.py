@@ -83,6 +83,7 @@ class _Compiler:
             ),
             origin=None if self.origin is None else f"c{len(self.positions)}",
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
+            row_is_order=self.pieces.unfolds,
             tables=(
                 *self.pieces.statements,
                 f"create temp {'view' if self.flat else 'table'} f as {self._first()}",
@@ -137,7 +138,8 @@ class _Compiler:
         return (
             "select o, min(pos) as pos, arg_min(_file, pos) as _file, arg_min(_row, pos) as _row, "
             "bool_or(_ragged) as _ragged, bool_or(_orderless) as _orderless, "
-            f"bool_or(_differs) as _differs, {', '.join([*values, *differ])} "
+            "bool_or(_differs) as _differs, bool_or(_repeats) as _repeats, "
+            f"{', '.join([*values, *differ])} "
             f"from {self.pieces.rows} group by o"
         )
 
@@ -263,6 +265,7 @@ class _Compiler:
         first = [
             Fault("_ragged", "ragged_row", "", "order"),
             Fault("_orderless", "no_order", ", ".join(self.schema.source.order or ()), "order"),
+            *([] if self.flat else [Fault("_repeats", "repeated_in_file", "", "order")]),
             Fault("_differs", "differs_across_files", "", "order"),
         ]
         ats = range(len(blocks))

@@ -55,6 +55,7 @@ class _Spec:
     between: str
     sign: str
     lines: str | None
+    keys: tuple[str, ...]
     listed: bool
     paths: tuple[tuple[str, ...], ...]
     misfit: str
@@ -70,6 +71,7 @@ def spec_of(
             "between": form.separator,
             "sign": form.sign,
             "lines": form.lines,
+            "keys": form.keys,
             "listed": listed,
             "paths": paths,
             "misfit": misfit,
@@ -82,7 +84,7 @@ def spec_of(
 def _spec(text: str) -> _Spec:
     found = json.loads(text)
     paths = tuple(tuple(path) for path in found.pop("paths"))
-    return _Spec(**found, paths=paths)
+    return _Spec(**found | {"keys": tuple(found["keys"])}, paths=paths)
 
 
 def _lines(cell: str, spec: _Spec) -> list[list[str | None]]:
@@ -104,7 +106,7 @@ def _elements(cell: str, spec: _Spec) -> Sequence[Any]:
                 raise ValueError
             return [text for part in cell.split(spec.between) if (text := part.strip())]
         case "pairs":
-            lines = _split(cell, spec.lines) if spec.listed and spec.lines else [cell]
+            lines = _cut(cell, spec) if spec.listed else [cell]
             return [_pairs(line, spec) for line in lines if line.strip()]
     value = read_exact(cell)
     if not spec.listed:
@@ -131,16 +133,48 @@ def _pairs(text: str, spec: _Spec) -> dict[str, str]:
     Which of the two it is cannot be told, so the cell does not fit. A key that stands twice, as
     ``meta`` does in WebToffee's exports, makes it unfit only where that key is asked for.
     """
-    found: dict[str, str] = {}
+    found, text = _head(text, spec)
+    known = bool(found)
+    last = ""
     for part in _split(text, spec.between):
         if not part.strip():
             continue
         key, sign, value = f"{part.strip()} ".partition(spec.sign)
         key = key.strip()
         if not sign or not _KEY.fullmatch(key):
-            raise ValueError
-        found[key] = _TWICE if key in found else _bare(value.strip(), spec)
+            if not known:
+                raise ValueError
+            key = last  # of a value behind those that are known, where it is not asked for
+        if key:
+            found[key] = _TWICE if key in found else _bare(value.strip(), spec)
+        last = key
     return found
+
+
+def _head(text: str, spec: _Spec) -> tuple[dict[str, str], str]:
+    """The values of ``keys``, where a line begins with them, and what stands behind."""
+    if not spec.keys or not (match := _beginning(spec).match(text)):
+        return {}, text
+    values = [value.strip() for value in match.groups()]
+    return dict(zip(spec.keys, values, strict=True)), text[match.end() :]
+
+
+@functools.cache
+def _beginning(spec: _Spec) -> re.Pattern[str]:
+    between, sign = re.escape(spec.between), re.escape(spec.sign)
+    *firsts, last = (rf"{re.escape(key)}\s*{sign}" for key in spec.keys)
+    values = "".join(rf"{first}(.*?){between}\s*" for first in firsts)
+    return re.compile(rf"\s*{values}{last}((?:(?!{between}).)*)", re.DOTALL)
+
+
+def _cut(cell: str, spec: _Spec) -> list[str]:
+    """The lines of a cell; with ``keys``, at the signs that the first of them stands behind."""
+    if spec.lines is None:
+        return [cell]
+    if not spec.keys:
+        return _split(cell, spec.lines)
+    first = rf"\s*{re.escape(spec.keys[0])}\s*{re.escape(spec.sign)}"
+    return re.split(rf"{re.escape(spec.lines)}(?={first})", cell)
 
 
 def _split(text: str, sign: str) -> list[str]:
@@ -158,7 +192,7 @@ def _bare(value: str, spec: _Spec) -> str:
 
 def _pairs_json(cell: str, spec: _Spec) -> str | None:
     try:
-        lines = _split(cell, spec.lines) if spec.lines else [cell]
+        lines = _cut(cell, spec)
         found = [_without_empty(_pairs(line, spec)) for line in lines if line.strip()]
     except ValueError:
         return None

@@ -34,6 +34,8 @@ class Program:
     """The slice's column that names the file a row came from, where the export has one."""
     order: tuple[str, ...]
     """The slice's columns that tell orders apart; () where each row is an order."""
+    row_is_order: bool
+    """Does a row hold all lines of its order, in cells that are taken apart?"""
     tables: tuple[str, ...]
     events: str
     disagreements: tuple[tuple[str, str], ...]

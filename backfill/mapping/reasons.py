@@ -9,11 +9,13 @@ REASONS: Final = {
     "differs_across_files": "several files have this order and disagree (source: "
     "{across_files: …} says which to trust; files of several shops need the shop in source.order "
     "and $event_id, say columns: {shop: {file_name: …}})",
+    "repeated_in_file": "the file has this order twice: are several exports in it? (name them one "
+    "by one: what they share is then taken once)",
     "differs_in_order": "the rows of one order disagree about who it is or which event it is",
     "id_clash": "an order that stands earlier has the same event id and other content",
     "no_identity": "no e-mail, phone number or id",
     "shared_identity": "the e-mail address, phone number or id stands for many people (source: "
-    "{shared_identity_limit: N} says how many may share one, none: any)",
+    "{shared_identity_limit: N} says how many may share one)",
     "test_domain": "Klaviyo discards addresses at this domain in silence "
     "(source: {allow_test_domains: true} sends them)",
     "no_time": "the event has no time",

@@ -13,6 +13,7 @@ from backfill.mapping.bounded import bounded
 from backfill.mapping.engine import connect
 from backfill.mapping.overlap import AcrossFiles, settle_overlap
 from backfill.mapping.program import Program, is_cell
+from backfill.mapping.repeated import flag_repeats
 
 K = TypeVar("K")
 
@@ -97,6 +98,14 @@ class Mapper:
         """``rows`` as an export gives them: text columns c0 …, then _file, _row, _ragged."""
         program = self._program
         whole, blank = _prepared(rows, program)
+        if program.order:
+            whole = flag_repeats(
+                whole,
+                program.cells,
+                program.lines,
+                program.order,
+                row_is_order=program.row_is_order,
+            )
         kept = settle_overlap(whole, program.cells, program.lines, self._across_files)
         with (
             self._registered("slice_all", whole),

@@ -148,13 +148,7 @@ class Source(Part):
         BeforeValidator(as_words, json_schema_input_type=str | list[str | None]),
     ] = ()
     across_files: Literal["first", "last", "merge"] | None = None
-    shared_identity_limit: Annotated[
-        Annotated[int, Field(ge=1)] | None,
-        BeforeValidator(
-            lambda value: None if value == "none" else value,
-            json_schema_input_type=Annotated[int, Field(ge=1)] | Literal["none"],
-        ),
-    ] = 20
+    shared_identity_limit: Annotated[int, Field(ge=1)] | None = None
     """How many people may have one e-mail address, phone number or id before it is nobody's."""
     ragged: Literal["pad"] | None = None
     allow_test_domains: bool = False

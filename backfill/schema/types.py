@@ -57,6 +57,8 @@ class Type:
     """Of pairs: between a key and its value."""
     lines: str | None = None
     """Of pairs: between the lines of a cell that holds several."""
+    keys: tuple[str, ...] = ()
+    """Of pairs: what every line begins with, in this order; values between may hold the signs."""
     file_name: str | tuple[tuple[str, str], ...] | None = None
     """Of a column that is no cell: a regular expression over the file's name, or each name's value.
     """
@@ -134,6 +136,8 @@ def _with_options(word: object, options: object) -> Type:
 
 
 def _pairs(options: dict[str, object]) -> Type:
+    keys = options.get("keys", [])
+    options = {name: value for name, value in options.items() if name != "keys"}
     signs = {"between": "|", "sign": ":", "lines": None, **options}
     texts = [sign for sign in signs.values() if sign is not None]
     if len(signs) > 3 or not all(isinstance(sign, str) and sign for sign in texts):  # noqa: PLR2004
@@ -143,6 +147,10 @@ def _pairs(options: dict[str, object]) -> Type:
             "several lines, lines (such as ;)",
             {},
         )
+    if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
+        raise PydanticCustomError(
+            "type", "keys lists what every line of pairs begins with, such as [name, sku]", {}
+        )
     if len(set(texts)) < len(texts):
         raise PydanticCustomError("type", "the signs of pairs differ from each other", {})
     return Type(
@@ -150,6 +158,7 @@ def _pairs(options: dict[str, object]) -> Type:
         separator=str(signs["between"]),
         sign=str(signs["sign"]),
         lines=None if signs["lines"] is None else str(signs["lines"]),
+        keys=tuple(keys),
     )
 
 
@@ -251,6 +260,10 @@ ColumnType = Annotated[
                                         "between": {"type": "string", "minLength": 1},
                                         "sign": {"type": "string", "minLength": 1},
                                         "lines": {"type": "string", "minLength": 1},
+                                        "keys": {
+                                            "type": "array",
+                                            "items": {"type": "string", "minLength": 1},
+                                        },
                                     },
                                     "additionalProperties": False,
                                 },

@@ -102,7 +102,9 @@ def test_rejects_run_nothing_and_come_back_exactly(tool: Tool, sandbox: Sandbox,
     said = tool("run", "s.yaml", "again.csv", "--url", sandbox.url)
     assert said.code == 0, said.err
     landed = {event["event_id"]: event["properties"]["Note"] for event in sandbox.events()}
-    assert landed == {f"S-{at}": note.strip() for at, note in enumerate(notes)}
+    # the mark of a zip goes when a cell is read, in the export itself too
+    read = [note.strip().replace("'90001", "90001") for note in notes]
+    assert landed == {f"S-{at}": note for at, note in enumerate(read)}
 
 
 def test_a_header_that_is_a_formula_is_one_in_no_spreadsheet(tool: Tool):

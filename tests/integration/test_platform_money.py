@@ -65,7 +65,7 @@ def test_shopify():
 
 
 def members(cell: str) -> dict[str, str]:
-    return dict(part.split(":", 1) for part in re.split(r"(?<!\\)\|", cell))
+    return dict(part.split(":", 1) for part in re.split(r"(?<!\\)\|(?=\w+:)", cell))
 
 
 def webtoffee_items(frame: pd.DataFrame) -> Iterator[tuple[str, Decimal]]:

@@ -49,6 +49,12 @@ def sure(header):
         ("Currency", "currency"),
         ("Währung", "currency"),
         ("Time Zone", "zone"),
+        ("First Name (Billing)", "first_name"),
+        ("Postcode (Billing)", "zip"),
+        ("Ship Zipcode", "zip"),
+        ("Order Refund Amount", "refund"),
+        ("Item Cost", "price"),
+        ("price.amount", "price"),
     ],
 )
 def test_a_header_names_its_role(header, role):
@@ -72,6 +78,10 @@ def test_a_header_names_its_role(header, role):
 )
 def test_a_header_does_not_name_what_it_only_sounds_like(header, role):
     assert rank(role, header) is None
+
+
+def test_an_orders_total_is_surer_than_its_amount():
+    assert rank("total", "Order Total") < rank("total", "Order Value")
 
 
 def test_headers_of_one_meaning_have_one_form():

@@ -466,3 +466,74 @@ def test_no_cell_that_may_be_personal_stands_in_the_draft(tmp_path):
     text = drafted(csv_file(tmp_path, header, rows)).text
     assert "marker" not in text.casefold()
     assert "901820" not in text
+
+
+def test_an_order_number_that_repeats_at_other_times_is_asked_about(tmp_path):
+    """A history of states, or returns in rows of their own: no row is an order by itself."""
+    states = ("created", "paid", "shipped")
+    rows = [
+        (f"A{order}", state, f"2023-05-01T1{at}:00:00Z", person(order), "9.90")
+        for order in range(10)
+        for at, state in enumerate(states)
+    ]
+    header = ("Order ID", "Status", "Updated at", "E-mail", "Total")
+    draft = drafted(csv_file(tmp_path, header, rows))
+    assert [text for _, text in draft.questions] == ['order: "?"']
+    assert "OPEN: Order ID repeats with different Updated at (10 of 10 values" in draft.text
+    assert "open question" in " ".join(problems_of(draft))
+    answered = draft.text.replace('order: "?"', "order: Order ID")
+    assert "Ordered Product" not in answered  # a state is no product
+
+
+def test_ids_of_rows_beside_such_an_order_number_do_not_settle_it(tmp_path):
+    rows = [
+        (at, f"A{at // 2}", f"2023-05-01T10:00:0{at % 2}Z", person(at // 2), "Tea", "2.50")
+        for at in range(20)
+    ]
+    header = ("id", "Order ID", "Created at", "E-mail", "Product", "Price")
+    draft = drafted(csv_file(tmp_path, header, rows))
+    assert [text for _, text in draft.questions] == ['order: "?"']
+
+
+def test_an_address_that_all_orders_share_is_no_customers(tmp_path):
+    day, shop = "2023-05-01T10:00:00Z", "shop@mail.example"
+    rows = [(f"A{at}", day, shop, f"guest{at}@mail.example") for at in range(40)]
+    header = ("Order ID", "Date", "Email", "Booked by")
+    draft = drafted(csv_file(tmp_path, header, rows))
+    assert schema_of(draft).customer_properties["$email"].column == "Booked by"
+
+
+def test_tags_and_taxes_beside_the_items_are_no_lines(tmp_path):
+    items = json.dumps([{"sku": "T1", "quantity": 2, "price": {"amount": "2.50"}}])
+    taxes = json.dumps([{"title": "VAT", "price": "0.40"}])
+    tags = json.dumps(["spring", "gift", "new"])
+    row = ("A1", "2023-05-01T10:00:00Z", person(1), tags, taxes, items)
+    header = ("Order ID", "Date", "E-mail", "tags", "tax_lines", "line_items")
+    path = csv_file(tmp_path, header, [row])
+    found = ran(drafted(path), [path], tmp_path / "state")
+    [placed], [line] = events(found, "Placed Order"), events(found, "Ordered Product")
+    assert placed["properties"]["tags"] == ["spring", "gift", "new"]
+    assert placed["properties"]["tax_lines"] == [{"title": "VAT", "price": "0.40"}]
+    assert line["properties"]["SKU"] == "T1"
+    assert placed["properties"]["$value"] == line["properties"]["$value"] == 5  # not 2.50, once
+
+
+def test_a_list_of_what_nobody_sells_makes_no_events(tmp_path):
+    row = ("A1", "2023-05-01T10:00:00Z", person(1), '["spring", "gift"]')
+    path = csv_file(tmp_path, ("Order ID", "Date", "E-mail", "tags"), [row])
+    found = ran(drafted(path), [path], tmp_path / "state")
+    assert events(found, "Ordered Product") == []
+
+
+def test_a_name_that_no_template_takes_is_told(tmp_path):
+    rows = [("A1", "2023-05-01T10:00:00Z", person(1), "Tea")]
+    path = csv_file(tmp_path, ("Order {no}", "Date", "E-mail", "Product"), rows)
+    with pytest.raises(UsageError, match=r'the column "Order \{no\}" is needed within a template'):
+        drafted(path)
+
+
+def test_names_that_a_schema_takes_for_lists_are_left_out_and_told(tmp_path):
+    rows = [("A1", "2023-05-01T10:00:00Z", person(1), "x", "y")]
+    draft = drafted(csv_file(tmp_path, ("Order ID", "Date", "E-mail", "tags[]", "item_<n>"), rows))
+    assert problems_of(draft) == []
+    assert "takes [] and <n> for lists: tags[], item_<n>." in draft.text

@@ -1,8 +1,10 @@
 """A time format is proven by the whole column, or asked for."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.drafts import csv_file, drafted, evidence, person, problems_of, schema_of
+from tests.drafts import csv_file, drafted, events, evidence, person, problems_of, ran, schema_of
 
 
 def orders(folder, cells, *, column="Ordered", name="export.csv"):
@@ -127,3 +129,23 @@ def test_a_birthday_is_neither_the_time_of_an_order_nor_quoted(tmp_path):
     draft = drafted(csv_file(tmp_path, ("Order ID", "Birthday", "Date", "E-mail"), rows))
     assert schema_of(draft).events[0].time.column == "Date"
     assert "1999" not in draft.text
+
+
+def test_a_short_year_in_front_is_read_and_never_taken_for_a_day(tmp_path):
+    """``22-01-31`` is the 31st of January 2022; ``22-01-13`` may be the 22nd of 2013 as well."""
+    proven = orders(tmp_path, ["22-01-31", "23-11-28", "24-02-05"])
+    assert '{time: "%y-%m-%d"}' in drafted(proven).text
+    draft = drafted(orders(tmp_path, ["22-01-13", "23-11-14", "24-02-15"], name="unclear.csv"))
+    assert len(draft.questions) == 1
+    assert "day first (%d-%m-%y)" in evidence(draft, 'Ordered: {time: "?"}')
+    assert "year first (%y-%m-%d)" in evidence(draft, 'Ordered: {time: "?"}')
+
+
+def test_where_the_clock_stands_apart_the_answer_that_is_asked_for_has_it(tmp_path):
+    rows = [(at, "05/06/2023", "10:30", person(at)) for at in range(5)]
+    path = csv_file(tmp_path, ("Order", "Date", "Time", "E-mail"), rows)
+    draft = drafted(path)
+    assert 'write "%d/%m/%Y %H:%M" or "%m/%d/%Y %H:%M"' in draft.text.replace("\n    # ", " ")
+    answered = replace(draft, text=draft.text.replace('"?"', '"%d/%m/%Y %H:%M"'), questions=())
+    [first, *_] = events(ran(answered, [path], tmp_path / "state"), "Placed Order")
+    assert first["time"] == "2023-06-05T10:30:00Z"

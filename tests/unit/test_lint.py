@@ -84,6 +84,9 @@ def found(cells, of=role(), orders=0):  # noqa: B008
         pytest.param(
             ["1", "-2.50", "", "30"], role(text=True), [("numbers_as_text", 3)], id="numbers"
         ),
+        pytest.param(
+            ["1234567890123456", "1"], role(text=True), [], id="a number would lose digits"
+        ),
         pytest.param(["1", "2", "x"], role(text=True), [], id="not all numbers"),
         pytest.param(["x", "2", "3"], role(text=True), [], id="not all numbers at first"),
         pytest.param(["1", "02"], role(text=True), [], id="zeros in front"),
@@ -153,10 +156,21 @@ def test_digits_under_such_names_are_no_amounts(name):
 
 
 def test_the_worst_stands_first_and_the_rest_is_counted():
-    many = [Finding("unused", f"c{at}", at, "filled cell", "here") for at in range(MOST + 4)]
+    many = [Finding("empty", f"c{at}", at, "filled cell", "here") for at in range(MOST + 4)]
     said = list(lines([*many, Finding("rounded_id", "Id", 1, "number", "there")]))
     assert said[:2] == ['"Id": 1 number there', '"c23": 23 filled cells here']
     assert said[MOST:] == ["and 5 more that weigh less"]
+
+
+def test_what_no_event_uses_is_one_line_where_it_is_much():
+    """A platform's export has dozens of columns that its schema leaves out on purpose."""
+    three = [Finding("unused", f"c{at}", at, "filled cell", "here") for at in (1, 2, 3)]
+    assert len(list(lines(three))) == 3
+    many = [Finding("unused", f"c{at:02}", 7, "filled cell", "here") for at in range(14)]
+    [id_, rest] = lines([*many, Finding("rounded_id", "Id", 1, "number", "there")])
+    assert id_ == '"Id": 1 number there'
+    assert rest.startswith('14 columns used by no event, with their filled cells: "c00" 7, "c01" 7')
+    assert rest.endswith('"c11" 7 and 2 more')
 
 
 # whole plans ------------------------------------------------------------------------------------
@@ -235,10 +249,27 @@ def test_currencies_on_the_lines_of_one_order(tmp_path):
 
 def test_a_person_with_a_large_part_of_all_orders(tmp_path):
     mail = ["desk@shop.example"] * 130 + [f"p{at}@x.example" for at in range(270)]
-    schema = SIMPLE.replace("{timezone", "{shared_identity_limit: none, timezone")
-    assert said(tmp_path, orders(mail=mail), schema) == [
+    assert said(tmp_path, orders(mail=mail)) == [
         '"mail": 130 orders of one person, 32 % of all events: is it the shop?'
     ]
+
+
+def test_an_address_of_many_people(tmp_path):
+    mail = ["till@shop.example"] * 25 + [f"p{at}@x.example" for at in range(375)]
+    schema = SIMPLE.replace("{$email: mail}", "{$email: mail, $first_name: who}\nprofiles: newest")
+    frame = orders(mail=mail, who=[f"Ada{at}" for at in range(400)])
+    said_of_it = '"mail": 25 orders of one identity for over 20 people: say source.shared_identity'
+    assert any(line.startswith(said_of_it) for line in said(tmp_path, frame, schema))
+    once = orders(mail=mail, who=["Ada"] * 400)
+    assert not any("identity" in line for line in said(tmp_path, once, schema))
+
+
+def test_a_person_with_most_orders_of_a_small_export(tmp_path):
+    desk = ["desk@shop.example"] * 20
+    assert said(tmp_path, orders(30, mail=desk + [f"p{at}@x.example" for at in range(10)])) == [
+        '"mail": 20 orders of one person, 66 % of all events: is it the shop?'
+    ]
+    assert said(tmp_path, orders(40, mail=desk + [f"p{at}@x.example" for at in range(20)])) == []
 
 
 def test_a_property_that_hardly_any_event_has(tmp_path):
