@@ -225,7 +225,8 @@ class Backfill:
                 raise GateError(
                     f'the schema makes other ids for "{metric}" than those already delivered, so '
                     "orders that are there would come a second time; undo the edit of $event_id "
-                    "(or of what it is made of), or say --new-ids if it is meant; nothing was sent"
+                    "(or of what it is made of), or say --new-ids if it is meant, as where another "
+                    "schema brings other orders; nothing was sent"
                 )
         return rules
 

@@ -117,11 +117,11 @@ def test_it_says_yes_and_no_as_another_does(path, data):
         inside = holder(body, place)
         match data.draw(st.sampled_from(["put", "drop", "add"])):
             case "put":
-                inside[place[-1]] = data.draw(VALUES)
+                inside[place[-1]] = copy.deepcopy(data.draw(VALUES))
             case "drop" if place[-1] in inside or isinstance(inside, list):
                 del inside[place[-1]]
             case "add" if isinstance(inside, dict):
-                inside["extra"] = data.draw(VALUES)
+                inside["extra"] = copy.deepcopy(data.draw(VALUES))
 
     assert (problems(path, body) == []) == JUDGES[path].is_valid(body), json.dumps(body)
 
