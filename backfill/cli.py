@@ -463,7 +463,9 @@ def init(
     for line, question in drafted.questions:
         say(f"open question on line {line}: {question}")
     if output is not None:
-        say(f"{output}: written; next: {shlex.join(['backfill', 'check', str(output), *exports])}")
+        say(
+            f"{output}: written; look through it, then: {shlex.join(['backfill', 'check', str(output)])}"
+        )
     raise typer.Exit(1 if drafted.questions else 0)
 
 

@@ -20,6 +20,7 @@ from backfill.errors import AgainError, AskedError, BackfillError, GateError
 from backfill.judge import Known
 from backfill.lint.finding import lines as found_lines
 from backfill.lint.look import Lint
+from backfill.mapping.cells import DAY_FOR_MONTH
 from backfill.metrics import lines, standings
 from backfill.options import (
     Ended,
@@ -199,6 +200,12 @@ class Backfill:
             raise GateError(
                 f"{rejected:,} of {orders:,} orders are rejects, more than --max-rejects "
                 f"{options.max_rejects}; nothing was sent"
+            )
+        if options.max_rejects is None and (turned := plan.reasons.get(DAY_FOR_MONTH, 0)):
+            raise GateError(
+                f"{turned:,} orders have a time that fits only with day and month the other way "
+                "round, so others may be read wrong in silence; correct the format in the schema, "
+                "or say --max-rejects N if just these cells are wrong; nothing was sent"
             )
         rules = self._rules(plan, ledger)
         if plan.to_send and not self.hooks.confirm(planned, lambda: self._remarks(planned)):

@@ -4,8 +4,9 @@ DuckDB's own casts are kinder than a grammar may be (3.7 becomes the integer 4, 
 a cell is first matched by a pattern and only then cast.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill.limits import MAX_EMAIL_CHARS
@@ -57,6 +58,9 @@ UNFIT: Final = {
     "pairs": "not_pairs",
 }
 """The reason of a reject by the type that its cell does not fit; reasons.py has the sentences."""
+
+DAY_FOR_MONTH: Final = "day_for_month"
+"""The reason of a time that fits only with day and month the other way round."""
 
 _INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
 _NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"
@@ -337,8 +341,8 @@ def _time(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> 
     if kind.format is None or kind.unit is not None:
         local, known = iso, _iso_offset(cell, name)
     elif "%z" in kind.format:
-        instant = name(_parsed(cell, kind.format))
-        local, known = f"timezone('UTC', {instant})", f"case when {instant} is not null then 0 end"
+        moment = name(_parsed(cell, kind.format))
+        local, known = f"timezone('UTC', {moment})", f"case when {moment} is not null then 0 end"
         if typed:
             local = f"coalesce({iso}, {local})"
             known = f"coalesce({_iso_offset(cell, name)}, {known})"
@@ -346,7 +350,25 @@ def _time(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> 
         read = _parsed(cell, kind.format)
         local = f"coalesce({iso}, {read})" if typed else read
         known = _iso_offset(cell, name) if typed else "null::bigint"
-    return _instant(cell, name(f"({local})"), name(f"({known})"), beside, name)
+    local = name(f"({local})")
+    instant = _instant(cell, local, name(f"({known})"), beside, name)
+    if kind.format is None or (other := _turned(kind.format)) == kind.format:
+        return instant
+    turned = (
+        f"(case when {cell} is not null and {local} is null "
+        f"then {_parsed(cell, other)} is not null else false end)"
+    )
+    return replace(instant, faults=((turned, DAY_FOR_MONTH), *instant.faults))
+
+
+def _turned(form: str) -> str:
+    """The format with day and month the other way round; the same where it has not both as digits.
+
+    One cell that fits only so shows that others, of days up to the 12th, may be read wrong.
+    """
+    if not re.search("%-?d", form) or not re.search("%-?m", form):
+        return form
+    return re.sub("%(-?)([dm])", lambda sign: f"%{sign[1]}{'m' if sign[2] == 'd' else 'd'}", form)
 
 
 def _parsed(cell: str, form: str) -> str:

@@ -53,6 +53,8 @@ REASONS: Final = {
         "the cell is no time in the declared format (without one: ISO 8601 with date and time; "
         'for days alone say {time: "%Y-%m-%d"})'
     ),
+    "day_for_month": "the time fits only with day and month the other way round, so times of other "
+    "orders may be read wrong: correct the format",
     "not_a_date": "the cell is no date in the declared format (without one: YYYY-MM-DD)",
     "not_an_email": "the cell is no e-mail address",
     "masked_email": "the address was made unreadable (a***@…, xxxx@…): it would make one person of "

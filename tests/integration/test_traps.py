@@ -429,7 +429,7 @@ TRAPS = [
     trap(
         "day first where month first is declared",
         "Order,Email,At\n1,a@shop.example,25/7/2018 21:06\n",
-        "not_a_time",
+        "day_for_month",
         **dated("%m/%d/%Y %H:%M"),
     ),
     trap(
