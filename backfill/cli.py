@@ -463,9 +463,8 @@ def init(
     for line, question in drafted.questions:
         say(f"open question on line {line}: {question}")
     if output is not None:
-        say(
-            f"{output}: written; look through it, then: {shlex.join(['backfill', 'check', str(output)])}"
-        )
+        check = shlex.join(["backfill", "check", str(output)])
+        say(f"{output}: written; look through it, then: {check}")
     raise typer.Exit(1 if drafted.questions else 0)
 
 
