@@ -32,6 +32,7 @@ from backfill.schema.uses import (
     column_type,
     default_type,
     is_line_column,
+    leaf_columns,
     leaf_expression,
     leaf_type,
 )
@@ -300,7 +301,8 @@ class LeafCompiler:
             return LeafSql(raw, raw, sql, found.faults, raw)
         wanted = Type(IMPLIED[key]) if key in _READ_AGAIN and leaf.as_ is None else leaf.as_
         if found.kind == "VARCHAR" and wanted is not None:
-            cell = self._cell(f"nullif(trim({sql}), '')", wanted, level, leaf.sql or "", leaf)
+            told = ", ".join(leaf_columns(leaf)) or leaf.sql or ""
+            cell = self._cell(f"nullif(trim({sql}), '')", wanted, level, told, leaf)
             cell = replace(cell, faults=(*found.faults, *cell.faults))
             return self._with_default(cell, leaf, wanted)
         made = result(sql, found, leaf.as_, in_value=key == "$value")

@@ -33,6 +33,8 @@ def _needs_zone(schema: Schema, use: Use) -> bool:
         return False  # it stands in a column
     if leaf.column is not None:
         return _is_local(leaf_type(schema, leaf, use.field))
+    if leaf.sql is not None and leaf.as_ is not None and leaf.as_.kind == "time":
+        return not leaf.as_.has_offset  # what SQL makes of text has mostly none
     types = [column_type(schema, name) for name in leaf_columns(leaf)]
     return any(map(_is_local, types)) or (leaf.as_ is not None and _is_local(leaf.as_))
 
