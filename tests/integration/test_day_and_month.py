@@ -6,6 +6,8 @@ from backfill.sandbox import Sandbox
 from tests.conftest import Tool
 from tests.mapped import landed, mapped, rejects, schema_of
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """\
 name: shop
 source: {order: No, timezone: Europe/Madrid}

@@ -16,6 +16,8 @@ from backfill.report.width import cells
 from backfill.schema.load import load_schema
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """\
 name: shop
 source: {order: no, line: [sku, qty], timezone: Europe/Berlin}

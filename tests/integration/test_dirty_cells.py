@@ -5,6 +5,8 @@ import pytest
 from backfill.sandbox import Sandbox
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 SHOP = """
 name: dirty
 source: {order: No, null_values: [NA, NULL]}

@@ -7,6 +7,8 @@ import pytest
 from tests.conftest import DATA, RETAIL
 from tests.drafts import csv_file, person
 
+pytestmark = pytest.mark.slow
+
 
 def orders(folder, dates, name="orders.csv"):
     rows = [(1000 + at, date, person(at), "5.50") for at, date in enumerate(dates)]

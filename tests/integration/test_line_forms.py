@@ -12,6 +12,8 @@ import pytest
 
 import backfill as bf
 
+pytestmark = pytest.mark.slow
+
 MEMBERS = ("name", "sku", "quantity", "total")
 
 

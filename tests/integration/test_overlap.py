@@ -12,6 +12,8 @@ import pytest
 import backfill as bf
 from backfill.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """\
 name: shop
 source:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.platforms import Platform, events, mapped
 
+pytestmark = pytest.mark.slow
+
 
 def read(name: str, file: int = 0) -> tuple[list[str], list[list[str]]]:
     with Platform(name).exports[file].open(encoding="utf-8-sig", newline="") as text:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.platforms import SAMPLES, SCHEMAS, events, mapped
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = SCHEMAS / "shopify_orders.yaml"
 CLOCK = ZoneInfo("America/Los_Angeles")
 with (SAMPLES / "shopify_orders" / "export.csv").open(encoding="utf-8", newline="") as _sample:

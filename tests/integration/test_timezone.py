@@ -8,6 +8,8 @@ import backfill as bf
 from backfill.sandbox import Sandbox
 from tests.conftest import Tool
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """\
 name: shop
 source: {order: no}

@@ -9,6 +9,8 @@ from pyarrow import parquet as pq
 from backfill.errors import UsageError
 from tests.drafts import csv_file, drafted, events, evidence, person, problems_of, ran, schema_of
 
+pytestmark = pytest.mark.slow
+
 LINES = ("Order ID", "Order date", "E-mail", "SKU", "Product", "Quantity", "Unit price")
 
 
