@@ -1,8 +1,9 @@
 """What samples of shops' exports are worth, added up by other means than the schemas'."""
 
+import csv
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
 import pytest
@@ -134,3 +135,93 @@ def test_an_order_s_lines_are_worth_what_its_ordered_products_are(name):
     }
     ordered = sent(name, "Ordered Product")
     assert {order: worth for order, worth in listed.items() if worth} == ordered
+
+
+def rows_by_order(name: str, key: str) -> dict[str, list[dict[str, str]]]:
+    """The rows of all CSV files of a sample by their order, as its first cell names it."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for path in Platform(name).exports:
+        if path.suffix == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                for row in csv.DictReader(file):
+                    found.setdefault(row[key].strip(" ='\""), []).append(row)
+    return found
+
+
+def amount(cell: str) -> Decimal:
+    found = Decimal(re.sub(r"[^0-9.-]", "", cell) or "0")
+    return -found if cell.startswith("(") else found
+
+
+def cents(number: Decimal) -> Decimal:
+    """Rounded once, half away from zero."""
+    return number.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def cell_of(column: str):
+    """The order's one amount: the first that is not empty."""
+    return lambda rows: next((amount(row[column]) for row in rows if row[column].strip()), None)
+
+
+def refunded_by_magento(rows):
+    """What was given back stands in the customer's currency; the rest is in the shop's."""
+    [row] = rows
+    base, purchased = amount(row["Grand Total (Base)"]), amount(row["Grand Total (Purchased)"])
+    given_back = amount(row["Total Refunded"])
+    return given_back * base / purchased
+
+
+def square(kind: str, sign: int):
+    def total(rows):
+        own = [row for row in rows if row["Event Type"] == kind]
+        return sign * sum(
+            (amount(row["Net Sales"]) + amount(row["Tax"]) for row in own), Decimal(0)
+        )
+
+    return total
+
+
+def bought(rows):
+    return sum(
+        (Decimal(row["quantity"]) * amount(row["price"]) for row in rows if row["quantity"]),
+        Decimal(0),
+    )
+
+
+WORTH = [
+    ("magento2_orders", "ID", "Placed Order", cell_of("Grand Total (Base)")),
+    ("magento2_orders", "ID", "Refunded Order", refunded_by_magento),
+    ("bigcommerce_orders", "Order ID", "Placed Order", cell_of("Order Total (inc tax)")),
+    ("bigcommerce_orders", "Order ID", "Refunded Order", cell_of("Refund Amount")),
+    ("squarespace_orders", "Order ID", "Placed Order", cell_of("Total")),
+    ("squarespace_orders", "Order ID", "Refunded Order", cell_of("Amount Refunded")),
+    ("wix_orders", "Order number", "Placed Order", cell_of("Total")),
+    ("wix_orders", "Order number", "Refunded Order", cell_of("Refunded amount")),
+    ("stripe_payments", "id", "Placed Order", cell_of("Amount")),
+    ("stripe_payments", "id", "Refunded Order", cell_of("Amount Refunded")),
+    ("square_items", "Transaction ID", "Placed Order", square("Payment", 1)),
+    ("square_items", "Transaction ID", "Refunded Order", square("Refund", -1)),
+    ("order_lines", "order_id", "Placed Order", bought),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "metric", "worth"), WORTH, ids=[f"{one[0]}-{one[2]}" for one in WORTH]
+)
+def test_what_an_order_and_its_refund_are_worth(name, key, metric, worth):
+    rows = rows_by_order(name, key)
+    found = sent(name, metric)
+    assert found
+    assert found == {order: cents(worth(rows[order])) for order in found}
+
+
+def test_squarespace_s_total_is_made_of_its_parts():
+    """A sample whose amounts did not add up would prove nothing."""
+    name = "squarespace_orders"
+    rows = rows_by_order(name, "Order ID")
+    for order in sent(name, "Placed Order"):
+        subtotal, shipping, taxes, discount, total = (
+            cell_of(column)(rows[order]) or Decimal(0)
+            for column in ("Subtotal", "Shipping", "Taxes", "Discount Amount", "Total")
+        )
+        assert subtotal + shipping + taxes - discount == total, order
