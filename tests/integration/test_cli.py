@@ -112,6 +112,7 @@ def test_the_summary_has_what_is_promised(small: Tool, sandbox: Sandbox):
     assert len(said.out.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_too_many_rejects_send_nothing(small: Tool, sandbox: Sandbox):
     (small.folder / "bad.csv").write_text(GOOD + "2,nobody,2020-01-01T00:00:00Z,10,tea\n")
     command = ("run", "s.yaml", "bad.csv", "--url", sandbox.url)
@@ -122,6 +123,7 @@ def test_too_many_rejects_send_nothing(small: Tool, sandbox: Sandbox):
     assert small(*command).code == 1
 
 
+@pytest.mark.slow
 def test_only_the_expected_plan_is_sent(small: Tool, sandbox: Sandbox):
     digest = small("plan", "s.yaml", "good.csv", "--json").summary["digest"]
     (small.folder / "more.csv").write_text(GOOD.replace(",10,", ",11,"))
@@ -131,6 +133,7 @@ def test_only_the_expected_plan_is_sent(small: Tool, sandbox: Sandbox):
     assert (same.code, sandbox.stats()["recorded"]) == (0, 1)
 
 
+@pytest.mark.slow
 def test_an_edited_id_rule_stops_the_run_unless_it_is_meant(small: Tool, sandbox: Sandbox):
     command = ("run", "s.yaml", "good.csv", "--url", sandbox.url)
     assert small(*command).code == 0
@@ -141,6 +144,7 @@ def test_an_edited_id_rule_stops_the_run_unless_it_is_meant(small: Tool, sandbox
     assert small(*command, "--new-ids").code == 0
 
 
+@pytest.mark.slow
 def test_an_order_that_changed_is_named_and_stays_as_it_was(small: Tool, sandbox: Sandbox):
     small("run", "s.yaml", "good.csv", "--url", sandbox.url)
     (small.folder / "good.csv").write_text(GOOD.replace(",10,", ",12,"))
@@ -149,6 +153,7 @@ def test_an_order_that_changed_is_named_and_stays_as_it_was(small: Tool, sandbox
     assert "1 order changed since delivered" in said.err
 
 
+@pytest.mark.slow
 def test_a_limit_is_reached_and_the_same_command_goes_on(small: Tool, sandbox: Sandbox):
     rows = "".join(f"{no},a@x.example,2020-01-01T00:00:00Z,10,tea\n" for no in range(5))
     (small.folder / "five.csv").write_text(HEADER + rows)
@@ -323,6 +328,7 @@ def test_a_state_folder_that_is_a_file_is_told(small: Tool, sandbox: Sandbox):
     assert (said.code, "file" in said.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_plan_is_kept_where_asked_and_else_removed(small: Tool, sandbox: Sandbox):
     runs = small.folder / ".backfill" / "runs"
     small("run", "s.yaml", "good.csv", "--url", sandbox.url)

@@ -154,6 +154,7 @@ def first_rows_of_order(first_rows, row) -> int:
     return first_rows[row["EmailAddress"], row["OrderDate"]][row["SalesOrderNumber"]]
 
 
+@pytest.mark.slow
 def test_december_of_online_retail(tool: Tool, sandbox: Sandbox):
     said = tool("run", RETAIL_SCHEMA, RETAIL, "--url", sandbox.url, "--rate", "none", "--json")
     assert said.code == 1, said.err

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import pyarrow as pa
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,7 @@ def once(pairs):
     return dict(pairs)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(table=tables())
 @example(

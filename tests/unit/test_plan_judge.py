@@ -142,6 +142,7 @@ ORDERS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(orders=ORDERS, workers=st.lists(st.integers(0, 1), min_size=40, max_size=40))
 def test_clashes_are_those_of_a_loop_over_all_orders(orders, workers):
@@ -196,6 +197,7 @@ def test_a_rejected_order_carries_nothing_and_the_next_newest_does():
 EVENT = st.tuples(st.sampled_from(["ada", "bo"]), st.integers(1_500_000_000, 1_500_000_003))
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(
     plan=st.lists(EVENT, max_size=12),

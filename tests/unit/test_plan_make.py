@@ -152,6 +152,7 @@ def test_a_plan_depends_on_content_and_profiles(tmp_path):
     assert len(found) == 5
 
 
+@pytest.mark.slow
 def test_an_export_of_many_slices_gives_the_same_plan_as_scattered_rows(tmp_path):
     """Some 20 MB of text make several buckets; a shuffle changes which rows come first."""
     cells = [f"{at} n{at} {item} 1" for item in ("i" * 1_800, "") for at in range(9_000)]
@@ -197,6 +198,7 @@ CELL = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(files=st.lists(st.lists(CELL, min_size=1, max_size=5), min_size=1, max_size=3))
 def test_rows_orders_and_reasons_add_up_for_any_export(files, tmp_path_factory):

@@ -283,6 +283,7 @@ def test_a_get_says_what_a_post_says(event):
     assert str(yarl.URL(f"{URL}?{query.decode()}")) == f"{URL}?{query.decode()}"
 
 
+@pytest.mark.slow
 @given(wired_events, st.from_regex(r"[A-Za-z0-9]{6}", fullmatch=True))
 @settings(deadline=None)
 def test_a_get_has_the_size_that_was_measured_whatever_the_key(event, token):
