@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from backfill.schema.swapped import swapped
+
 _DAYS: Final = (
     "%Y-%m-%d",
     "%Y/%m/%d",
@@ -94,13 +96,6 @@ def _signs(text: str) -> str:
 
 def has_clock(form: str) -> bool:
     return "%H" in form or "%I" in form
-
-
-def swapped(form: str) -> str | None:
-    """The same format with day and month changed over, where both stand as numbers."""
-    if "%m" not in form or "%d" not in form or form.startswith(("%Y", "%y")):
-        return None
-    return re.sub("%[md]", lambda found: "%d" if found.group() == "%m" else "%m", form)
 
 
 def _year_changed(form: str) -> str | None:

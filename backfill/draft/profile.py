@@ -8,9 +8,10 @@ import duckdb
 import pyarrow as pa
 
 from backfill.draft.column import FEW, Column
-from backfill.draft.formats import CLOCK_SHAPE, SHAPE, Fit, clocks, formats, read_sql, swapped
+from backfill.draft.formats import CLOCK_SHAPE, SHAPE, Fit, clocks, formats, read_sql
 from backfill.draft.kinds import CELL, NOTHING, kinds
 from backfill.draft.stream import Stream
+from backfill.schema.swapped import swapped
 from backfill.sources.export import Export
 from backfill.tidy import tidy
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill.draft.column import Column
-from backfill.draft.formats import Proof, has_clock, named, proven, swapped
+from backfill.draft.formats import Proof, has_clock, named, proven
 from backfill.draft.names import Role, normal, rank
+from backfill.schema.swapped import swapped
 
 _MOST: Final = 0.9
 _BORN: Final = r"birth|\bdob\b|geburt|naissance|nacimiento|nascimento|nascita"

@@ -4,13 +4,13 @@ DuckDB's own casts are kinder than a grammar may be (3.7 becomes the integer 4, 
 a cell is first matched by a pattern and only then cast.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill.limits import MAX_EMAIL_CHARS
 from backfill.mapping.parts import spec_of
+from backfill.schema.swapped import swapped
 from backfill.schema.types import Type
 
 PLACES: Final = {
@@ -352,23 +352,15 @@ def _time(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> 
         known = _iso_offset(cell, name) if typed else "null::bigint"
     local = name(f"({local})")
     instant = _instant(cell, local, name(f"({known})"), beside, name)
-    if kind.format is None or (other := _turned(kind.format)) == kind.format:
+    other = swapped(kind.format) if kind.format is not None else None
+    if other is None:
         return instant
+    # One such cell shows that others, of days up to the 12th, may be read wrong.
     turned = (
         f"(case when {cell} is not null and {local} is null "
         f"then {_parsed(cell, other)} is not null else false end)"
     )
     return replace(instant, faults=((turned, DAY_FOR_MONTH), *instant.faults))
-
-
-def _turned(form: str) -> str:
-    """The format with day and month the other way round; the same where it has not both as digits.
-
-    One cell that fits only so shows that others, of days up to the 12th, may be read wrong.
-    """
-    if not re.search("%-?d", form) or not re.search("%-?m", form):
-        return form
-    return re.sub("%(-?)([dm])", lambda sign: f"%{sign[1]}{'m' if sign[2] == 'd' else 'd'}", form)
 
 
 def _parsed(cell: str, form: str) -> str:

@@ -32,6 +32,7 @@ def days(form: str, *cells: str):
         ("%-m-%-d-%y", "25-1-23", "day_for_month"),
         ("%d/%m/%Y", "32/13/2023", "not_a_time"),
         ("%d/%m/%Y", "2023-12-25", "not_a_time"),
+        ("%Y-%m-%d", "2023-25-12", "not_a_time"),
         ("%b %d, %Y", "25 Dec, 2023", "not_a_time"),
     ],
 )
