@@ -1,7 +1,7 @@
 """Ids that were delivered beside ids that were found, in DuckDB and in bounded memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from backfill.errors import BackfillError
+from backfill.engine import connect_spilling, streamed
 from backfill.event import EVENTS
 from backfill.judge import Verdict
 from backfill.landed import DAY, Found
 from backfill.planning import Plan
-from backfill.scratch import scratch
 
 PLACES: Final = 10
 """Orders of a day's missing events that are named, by their rows: no person."""
@@ -72,16 +71,17 @@ class Ids:
     @classmethod
     @contextmanager
     def of(cls, plan: Plan, ledger: Deliveries) -> Iterator[Self]:
-        with scratch(plan.folder / "spill") as connection:
+        with connect_spilling(plan.folder / "spill") as connection:
             yield cls(connection, plan, ledger)
 
     def sums(self) -> dict[str, dict[date, Sum]]:
         """By metric and day, what the ledger says was delivered of this plan."""
-        self._register("delivered", self._delivered(), _DELIVERED)
-        rows = self._rows(
+        query = (
             f"select metric, {_DAY} as day, count(*), coalesce(sum(value), 0)::decimal(38,6) "
             "from delivered group by all order by all"
         )
+        with streamed(self._connection, "delivered", _DELIVERED, self._delivered()):
+            rows = self._rows(query)
         found: dict[str, dict[date, Sum]] = {}
         for metric, day, events, value in rows:
             found.setdefault(metric, {})[_date(day)] = Sum(events, value)
@@ -98,10 +98,9 @@ class Ids:
 
     def match(self, metric: str, days: Iterable[date]) -> None:
         """Put delivered beside found; what was delivered on ``days`` should have been found."""
-        self._register("delivered", self._delivered(metric), _DELIVERED)
         numbers = pa.array([_number(day) for day in days], pa.int32())
         self._connection.register("looked", pa.table({"day": numbers}))
-        self._connection.execute(
+        statement = (
             "create or replace temp table matched as select d.day, d.key, d.file, d.row, "
             "case when list_contains(f.days, d.day) then d.day else f.days[1] end as there "
             f"from (select *, {_DAY} as day from delivered) d left join "
@@ -109,6 +108,8 @@ class Ids:
             "group by key) f using (key) "
             "where f.days is not null or d.day in (select day from looked)"
         )
+        with streamed(self._connection, "delivered", _DELIVERED, self._delivered(metric)):
+            self._connection.execute(statement)
 
     def fates(self) -> dict[date, Fate]:
         """Of each day with something to tell."""
@@ -164,9 +165,6 @@ class Ids:
 
     # the plan and the ledger, as DuckDB reads them -----------------------------------------------
 
-    def _register(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
-        self._connection.register(name, pa.RecordBatchReader.from_batches(schema, batches))
-
     def _delivered(self, metric: str | None = None) -> Iterator[pa.RecordBatch]:
         """The plan's events that the ledger knows, of one metric or of all."""
         judged = zip(self._plan.parts, self._plan.judgement.verdicts, strict=True)
@@ -181,24 +179,10 @@ class Ids:
                 if here.num_rows:
                     yield here.select(_COLUMNS).cast(_DELIVERED)
 
-    @contextmanager
-    def _ledger_keys(self) -> Iterator[None]:
-        """A relation ``ledger`` for one statement; its error is raised, not DuckDB's about it."""
-        failed: list[BackfillError] = []
-
-        def watched() -> Iterator[pa.RecordBatch]:
-            try:
-                for batch in self._ledger.delivered():
-                    yield batch.select(["key"])
-            except BackfillError as error:
-                failed.append(error)
-                raise
-
-        self._register("ledger", watched(), _KEY)
-        try:
-            yield
-        except duckdb.Error as error:
-            raise (failed[0] if failed else error) from None
+    def _ledger_keys(self) -> AbstractContextManager[None]:
+        """A relation ``ledger`` for one statement."""
+        keys = (batch.select(["key"]) for batch in self._ledger.delivered())
+        return streamed(self._connection, "ledger", _KEY, keys)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()

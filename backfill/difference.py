@@ -13,10 +13,10 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from backfill.engine import connect_spilling
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.judge import order_of
 from backfill.planning import Plan
-from backfill.scratch import scratch
 from backfill.standing import AS_SENT, EVENT, standing
 
 SAMPLES: Final = 10
@@ -90,7 +90,7 @@ class Compared:
 
 
 def difference(old: Plan, new: Plan, spill: Path) -> Difference:
-    with scratch(spill) as connection:
+    with connect_spilling(spill) as connection:
         return _Comparing(connection, {"old": old, "new": new}).difference()
 
 

@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from backfill.errors import BackfillError
+from backfill.engine import connect_spilling, streamed
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS, hash_sql
-from backfill.scratch import scratch
 from backfill.strangers import set_strangers_aside
 
 Profiles = Literal["newest", "none", "every"]
@@ -123,7 +122,7 @@ def judge(
 
     An identity of more than ``shared_limit`` people stands for nobody; its orders are rejects.
     """
-    with scratch(spill) as connection:
+    with connect_spilling(spill) as connection:
         return _Judging(connection, files, counts).judgement(profiles, known, shared_limit)
 
 
@@ -292,21 +291,9 @@ class _Judging:
     def _take(
         self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], statement: str
     ) -> None:
-        """Run a statement over what a ledger gives; its error is raised, not DuckDB's about it."""
-        failed: list[BackfillError] = []
-
-        def watched() -> Iterator[pa.RecordBatch]:
-            try:
-                yield from batches
-            except BackfillError as error:
-                failed.append(error)
-                raise
-
-        self.connection.register(name, pa.RecordBatchReader.from_batches(schema, watched()))
-        try:
+        """Run a statement over what a ledger gives."""
+        with streamed(self.connection, name, schema, batches):
             self.connection.execute(statement)
-        except duckdb.Error as error:
-            raise (failed[0] if failed else error) from None
 
     def _mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
         part = places["part"].to_numpy()

@@ -8,7 +8,8 @@ import duckdb
 
 from backfill.draft.column import Column
 from backfill.draft.names import rank
-from backfill.draft.stream import Stream
+from backfill.draft.stream import stream_of
+from backfill.engine import streamed
 from backfill.sources.export import Export
 
 KEPT_BYTES: Final = 16_000_000
@@ -60,7 +61,7 @@ class Kept:
         self._keep(export)
 
     def _keep(self, export: Export) -> None:
-        stream = Stream(export, [column.place for column in self.columns])
+        rows = stream_of(export, [column.place for column in self.columns])
         share = self._share * max(1, len(self.candidates))
         hits = [f"hash({self.cell(key)}) % {share} = 0" for key in self.candidates]
         any_row = f"hash(_row) % {share} = 0"
@@ -68,18 +69,11 @@ class Kept:
         cells = ", ".join(f"c{at} as {self.cell(column)}" for at, column in enumerate(self.columns))
         some = " or ".join(f"{self.cell(column)} is not null" for column in self.columns) or "true"
         self._modulus = 1 if self._share == 1 else share
-        self.connection.register("streamed", stream.reader())
-        try:
+        with streamed(self.connection, "streamed", rows.schema, rows):
             self.connection.execute(
                 f"create table kept as select * from (select {cells}, _file, _row from streamed) "
                 f"where ({some}) and ({where})"
             ).fetchall()
-        except duckdb.Error:
-            if stream.error is not None:
-                raise stream.error from None
-            raise
-        finally:
-            self.connection.unregister("streamed")
 
     def close(self) -> None:
         self.connection.execute("drop table kept").fetchall()

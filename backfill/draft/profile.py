@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
@@ -10,13 +10,11 @@ import pyarrow as pa
 from backfill.draft.column import FEW, Column
 from backfill.draft.formats import CLOCK_SHAPE, SHAPE, Fit, clocks, formats, read_sql
 from backfill.draft.kinds import CELL, NOTHING, kinds
-from backfill.draft.stream import Stream
+from backfill.draft.stream import stream_of
+from backfill.engine import streamed
 from backfill.schema.swapped import swapped
 from backfill.sources.export import Export
 from backfill.tidy import tidy
-
-Rows: TypeAlias = "pa.RecordBatchReader | pa.Table"
-"""Columns c0, c1 … of text, with _file and _row."""
 
 SAMPLE: Final = 300
 """Different cells of a column that say which kinds are counted over all of them."""
@@ -50,9 +48,8 @@ def profile(
     candidates = _candidates(connection, samples, latest)
     found: list[Column] = []
     for at in range(0, len(places), _AT_ONCE):
-        stream = Stream(export, places[at : at + _AT_ONCE])
-        some = candidates[at : at + _AT_ONCE]
-        found += _count(connection, stream.reader(), some, latest, stream)
+        rows_of = stream_of(export, places[at : at + _AT_ONCE])
+        found += _count(connection, rows_of, candidates[at : at + _AT_ONCE], latest)
     rows = max((column.rows for column in found), default=0)
     return [
         replace(
@@ -76,7 +73,8 @@ def profile_within(
         pa.array(cells.column(at).combine_chunks().drop_null().unique()[:SAMPLE])
         for at in range(len(names))
     ]
-    found = _count(connection, cells, _candidates(connection, samples, latest), latest)
+    candidates = _candidates(connection, samples, latest)
+    found = _count(connection, cells.to_reader(), candidates, latest)
     return [
         replace(column, name=name, rows=cells.column(at).length(), looked=column.filled)
         for at, (name, column) in enumerate(zip(names, found, strict=True))
@@ -167,11 +165,11 @@ def _fitting(
 
 def _count(
     connection: duckdb.DuckDBPyConnection,
-    rows: Rows,
+    rows: pa.RecordBatchReader,
     candidates: Sequence[_Candidates],
     latest: str,
-    stream: Stream | None = None,
 ) -> list[Column]:
+    """``rows`` has columns c0, c1 … of text, with _file and _row."""
     words = ", ".join(_quoted(word) for word in NOTHING)
     tests = kinds(latest)
     count = len(candidates)
@@ -214,15 +212,8 @@ def _count(
         f"select {', '.join(aggregates)} from (select {', '.join(['*', *reads])} from "
         f"(select _file, _row, {split} from counted))"
     )
-    connection.register("counted", rows)
-    try:
+    with streamed(connection, "counted", rows.schema, rows):
         [row] = connection.execute(query).fetchall()
-    except duckdb.Error:
-        if stream is not None and stream.error is not None:
-            raise stream.error from None
-        raise
-    finally:
-        connection.unregister("counted")
     return list(_facts(list(row), candidates))
 
 

@@ -8,9 +8,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from backfill.engine import connect_spilling
 from backfill.lint.finding import Finding
 from backfill.schema.model import Schema
-from backfill.scratch import scratch
 
 _CODE: Final = re.compile("[A-Za-z]{3}")
 _SHOWN: Final = 4
@@ -70,7 +70,7 @@ class Lines:
             return
         keys = ", ".join(self._columns)
         mixed_up = "count(distinct nullif(trim(currency), '')) > 1"
-        with scratch(spill) as connection:
+        with connect_spilling(spill) as connection:
             [(orders,)] = connection.execute(
                 f"select count(*) from (select {keys} from read_parquet(?) "
                 f"group by {keys} having {mixed_up})",

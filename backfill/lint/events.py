@@ -9,13 +9,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from backfill.engine import connect_spilling
 from backfill.event import IDENTIFIERS
 from backfill.judge import Verdict
 from backfill.lint.finding import Finding
 from backfill.planning import Plan
 from backfill.schema.model import Schema
 from backfill.schema.uses import leaf_columns
-from backfill.scratch import scratch
 from backfill.strangers import strangers_in
 
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
@@ -43,7 +43,7 @@ _SPARSE: Final = 100
 
 
 def events_look(schema: Schema, plan: Plan, now_s: int) -> Iterator[Finding]:
-    with scratch(plan.folder / "spill") as connection:
+    with connect_spilling(plan.folder / "spill") as connection:
         looking = _Looking(connection, schema, plan, _standing(connection, plan))
         yield from looking.times(now_s)
         yield from looking.people()

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from backfill.engine import connect
 
 AcrossFiles = Literal["first", "last", "merge"]
 
@@ -40,7 +41,7 @@ def settle_overlap(
     if files["min"] == files["max"]:
         return rows
     compared = lines if across_files == "merge" and lines else cells
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+    with connect() as connection:
         connection.register("rows", rows)
         connection.execute(
             "create temp table r as select o, pos, _origin, "

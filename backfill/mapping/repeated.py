@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-import duckdb
 import numpy as np
 import pyarrow as pa
+
+from backfill.engine import connect
 
 REPEATS: Final = "_repeats"
 
@@ -41,7 +42,7 @@ def flag_repeats(
     if not lines or not _suspect(rows, row_is_order=row_is_order):
         return rows.append_column(REPEATS, pa.repeat(pa.scalar(value=False), rows.num_rows))
     own = [cell for cell in cells if cell not in {*lines, *order}]
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+    with connect() as connection:
         connection.register("rows", rows)
         counted = _LINES.format(
             lines=", ".join(lines),

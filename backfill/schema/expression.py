@@ -1,66 +1,79 @@
-"""One SQL expression of a schema: read by DuckDB's own parser, refused where it does more.
+"""One SQL expression of a schema: parsed by DuckDB, refused where it does more than compute.
 
-An expression sees columns and constants. No subquery, window, aggregate or parameter, and no
-function whose result is not settled by its arguments: the same export must give the same events
+An expression sees columns and constants. It has no subquery, window, aggregate or parameter, and
+calls only the functions that ``functions.toml`` allows: the same export must give the same events
 on every day and every machine.
+
+DuckDB's own limit on memory does not count the texts and lists of a running expression, so what
+makes much out of little is refused too. What no rule here sees (a text that replace makes ten times
+as long, ten times over) is stopped while it runs; see ``mapping.bounded``.
 """
 
 import functools
-import json
-import threading
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import duckdb
 
+from backfill.engine import (
+    Node,
+    NotOneExpressionError,
+    ParseError,
+    Tree,
+    describe,
+    read_tree,
+    reason_of,
+    write_tree,
+)
 from backfill.memory import MEMORY
-from backfill.schema.sizes import MAX_CHARS, size_problem
+from backfill.schema.nearest import did_you_mean
 
-_CLASSES: Final = frozenset(
+MAX_CHARS: Final = 10_000
+"""Of one expression. A long one has some hundred; each call in it may multiply."""
+
+MAX_COUNT: Final = 10_000
+"""The longest padding or list that a number in the schema may ask for."""
+
+_FUNCTIONS: Final = Path(__file__).with_name("functions.toml")
+
+_KINDS: Final = frozenset(
     [
-        "BETWEEN",
-        "CASE",
-        "CAST",
-        "COLUMN_REF",
-        "COMPARISON",
-        "CONJUNCTION",
-        "CONSTANT",
-        "FUNCTION",
-        "LAMBDA",
-        "OPERATOR",
-        "TYPE",
+        *("between", "case", "cast", "column ref", "comparison", "conjunction", "constant"),
+        *("function", "lambda", "operator", "type"),
     ]
 )
-_REFUSED_CLASSES: Final = {
-    "SUBQUERY": "a subquery",
-    "WINDOW": "a window function",
-    "STAR": "*",
-    "PARAMETER": "a parameter",
-    "COLLATE": "a collation",
+_NAMES_OF_KINDS: Final = {
+    "subquery": "a subquery",
+    "window": "a window function",
+    "star": "*",
+    "collate": "a collation",
 }
-_REFUSED_FUNCTIONS: Final = frozenset(
-    {
-        # settled by the clock, though DuckDB 2.0 lists them as CONSISTENT
-        "age",
-        "current_localtime",
-        "current_localtimestamp",
-        # may change with DuckDB's version
-        "create_sort_key",
-        "hash",
-        "version",
-        "can_cast_implicitly",
-        "parse_duckdb_log_message",
-        "is_histogram_other_bin",
-        # run or show SQL
-        "invoke",
-        "json_deserialize_sql",
-        "json_execute_serialized_sql",
-        "json_serialize_plan",
-        "json_serialize_sql",
-    }
-)
 
+_COUNTS: Final[dict[str, slice]] = {
+    "array_resize": slice(1, 2),
+    "bar": slice(3, 4),
+    "bitstring": slice(1, 2),
+    "equi_width_bins": slice(2, 3),
+    "generate_series": slice(0, 3),
+    "list_resize": slice(1, 2),
+    "lpad": slice(1, 2),
+    "range": slice(0, 3),
+    "repeat": slice(1, 2),
+    "rpad": slice(1, 2),
+    "to_base": slice(2, 3),
+}
+"""Functions whose result is as long as a number says, and where the number stands."""
+
+_FOLDS: Final = frozenset({"list_reduce", "array_reduce", "reduce"})
+"""Each step may double what the step before it made."""
+
+_FORMATS: Final = frozenset({"format", "printf"})
+_WIDE: Final = re.compile(r"[0-9]{4}|\*|\{[^{}]*\{")
+"""A width of four digits, or one that an argument gives."""
 
 _CONSTANT_BYTES: Final = 200_000_000
 """DuckDB computes what is constant already to tell its type."""
@@ -75,7 +88,7 @@ class Expression:
     text: str
     columns: tuple[str, ...]
     """The names it uses, spelled as they stand, each once."""
-    _tree: str
+    _tree: Tree
 
     def sql(self, rename: Callable[[str], str], in_text: Callable[[str], str] | None = None) -> str:
         """The expression with each column's name replaced by what ``rename`` gives for it.
@@ -83,140 +96,113 @@ class Expression:
         ``in_text`` gives it for a column that is put into a text as it is, where DuckDB would
         write an amount with all its places.
         """
-        tree = json.loads(self._tree)
-        textual = [id(ref) for node in _nodes(tree) for ref in _put_in_text(node)]
-        for node in _column_references(tree, ()):
-            name = in_text if in_text and id(node) in textual else rename
-            node["column_names"] = [name(node["column_names"][0])]
-        found = _ask("select json_deserialize_sql(?)", [json.dumps(tree)])[0][0]
-        return "(" + str(found).removeprefix("SELECT ").rstrip("; ") + ")"
+        textual = {ref.place for node in self._tree.root.walk() for ref in _put_in_text(node)}
+        names = {
+            ref.place: (in_text if in_text and ref.place in textual else rename)(ref.path[0])
+            for ref in _columns(self._tree.root)
+        }
+        return write_tree(self._tree, names)
 
 
 def parse_expression(text: str) -> Expression:
     """Raises ExpressionError."""
     if len(text) > MAX_CHARS:
         raise ExpressionError(f"an SQL expression has at most {MAX_CHARS:,} characters")
-    reply = _ask_whole(text)
-    if reply["error"]:
+    try:
+        tree = read_tree(text)
+    except NotOneExpressionError as error:
         raise ExpressionError(
-            f"no valid SQL expression: {reply['error_message']} (a column that is named as a word "
+            "one SQL expression is expected, without select, from or order"
+        ) from error
+    except ParseError as error:
+        raise ExpressionError(
+            f"no valid SQL expression: {error} (a column that is named as a word "
             'of SQL, such as "Order" or "At", stands in double quotes)'
-        )
-    [statement] = reply["statements"] if len(reply["statements"]) == 1 else [None]
-    node = statement["node"] if statement else {}
-    bare = (
-        node.get("type") == "SELECT_NODE"
-        and node["from_table"]["type"] == "EMPTY"
-        and len(node["select_list"]) == 1
-        and not node["modifiers"]
-        and not node["cte_map"]["map"]
-        and not node["group_expressions"]
-        and not node["where_clause"]
-        and not node["having"]
-        and not node["qualify"]
-        and not node["sample"]
-        and not node["select_list"][0]["alias"]
+        ) from error
+    for node in tree.root.walk():
+        if problem := _problem(node) or _size_problem(node):
+            raise ExpressionError(problem)
+    names = (ref.path[0] for ref in _columns(tree.root))
+    return Expression(text, tuple(dict.fromkeys(names)), tree)
+
+
+def _problem(node: Node) -> str | None:
+    """Why a node may not stand in a schema."""
+    if node.kind not in _KINDS:
+        return f"{_NAMES_OF_KINDS.get(node.kind, f'a {node.kind}')} cannot stand in a schema's SQL"
+    if node.arrow:
+        return "-> is read as a function's arrow; write json_extract(column, '$.x')"
+    if len(node.path) > 1:
+        return f'"{".".join(node.path)}": a name with a dot stands in double quotes'
+    if node.kind == "function" and (reason := _refusal(node.name)):
+        return f'the function "{node.name}" cannot stand in a schema\'s SQL: {reason}'
+    return None
+
+
+def _refusal(name: str) -> str | None:
+    """Why a function may not be called; None where it may."""
+    allowed, refused, prefixes = _functions()
+    if name in allowed:
+        return None
+    by_prefix = (reason for prefix, reason in prefixes.items() if name.startswith(prefix))
+    unknown = "it is none of those whose result their arguments alone decide"
+    found = refused.get(name) or next(by_prefix, unknown)
+    return found if found != unknown else unknown + did_you_mean(name, allowed)
+
+
+@functools.cache
+def _functions() -> tuple[frozenset[str], dict[str, str], dict[str, str]]:
+    """The names that are allowed; the reasons of others, by name and by the name's beginning."""
+    lists = tomllib.loads(_FUNCTIONS.read_text(encoding="utf-8"))
+    allowed = frozenset(name for names in lists["allowed"].values() for name in names)
+    refused, prefixes = (
+        {name: reason for reason, names in lists[kind].items() for name in names}
+        for kind in ("refused", "refused_prefixes")
     )
-    if not bare:
-        raise ExpressionError("one SQL expression is expected, without select, from or order")
-    for part in _nodes(node["select_list"][0]):
-        _check(part)
-    names = [ref["column_names"][0] for ref in _column_references(reply, ())]
-    return Expression(text, tuple(dict.fromkeys(names)), json.dumps(reply))
+    return allowed, refused, prefixes
 
 
-def _check(node: dict[str, Any]) -> None:
-    kind = node["class"]
-    if kind not in _CLASSES:
-        what = _REFUSED_CLASSES.get(kind, f"a {kind.lower().replace('_', ' ')}")
-        raise ExpressionError(f"{what} cannot stand in a schema's SQL")
-    if kind == "LAMBDA" and node["syntax_type"] == "SINGLE_ARROW":
-        raise ExpressionError("-> is read as a function's arrow; write json_extract(column, '$.x')")
-    if kind == "COLUMN_REF" and len(node["column_names"]) != 1:
-        whole = ".".join(node["column_names"])
-        raise ExpressionError(f'"{whole}": a name with a dot stands in double quotes')
-    if kind == "FUNCTION":
-        name = node["function_name"].lower()
-        if name not in _constant_functions():
-            raise ExpressionError(
-                f'the function "{name}" cannot stand in a schema\'s SQL: only those that DuckDB '
-                "knows and whose result their arguments alone decide"
-            )
-    if problem := size_problem(node):
-        raise ExpressionError(problem)
+def _size_problem(node: Node) -> str | None:
+    """Why a node may make too much out of little."""
+    if node.kind == "lambda":
+        within = any(inner.kind == "lambda" for child in node.children for inner in child.walk())
+        return "a lambda cannot stand within a lambda" if within else None
+    name = node.name
+    if name in _FOLDS:
+        return f"{name} cannot stand in a schema's SQL: its result may double with each step"
+    if not all(map(_is_small, node.arguments[_COUNTS.get(name, slice(0))])):
+        return f"the length that {name} makes is a number written out, at most {MAX_COUNT:,}"
+    if name in _FORMATS and node.arguments and not _is_narrow(node.arguments[0]):
+        return f"{name} takes a format written out, with no width over 999 and none from a column"
+    return None
 
 
-def _put_in_text(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _is_small(node: Node) -> bool:
+    kind, text = node.literal
+    digits = len(str(MAX_COUNT)) + 1  # with a sign
+    return kind == "INTEGER" and len(text) <= digits and abs(int(text)) <= MAX_COUNT
+
+
+def _is_narrow(node: Node) -> bool:
+    kind, text = node.literal
+    return kind == "STRING" and not _WIDE.search(text)
+
+
+def _put_in_text(node: Node) -> Iterator[Node]:
     """The columns that ``||`` and concat put together."""
-    if node["class"] == "FUNCTION" and node["function_name"] in ("||", "concat", "concat_ws"):
-        for argument in node["arguments"]:
-            if argument["expression"]["class"] == "COLUMN_REF":
-                yield argument["expression"]
+    if node.name in ("||", "concat", "concat_ws"):
+        yield from (argument for argument in node.arguments if argument.kind == "column ref")
 
 
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "class" in value:
-            yield value
-        for child in value.values():
-            yield from _nodes(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _nodes(child)
-
-
-def _column_references(value: Any, bound: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _columns(node: Node, bound: tuple[str, ...] = ()) -> Iterator[Node]:
     """The references to columns; a lambda's own parameters are none."""
-    if isinstance(value, list):
-        for child in value:
-            yield from _column_references(child, bound)
-    if not isinstance(value, dict):
-        return
-    if value.get("class") == "COLUMN_REF":
-        if value["column_names"][0] not in bound:
-            yield value
-        return
-    if value.get("class") == "LAMBDA":
-        own = tuple(ref["column_names"][0] for ref in _column_references(value["lhs"], ()))
-        yield from _column_references(value["expr"], bound + own)
-        return
-    for child in value.values():
-        yield from _column_references(child, bound)
+    if node.kind == "column ref" and node.path[0] not in bound:
+        yield node
+    for child in node.children:
+        yield from _columns(child, (*bound, *node.parameters))
 
 
-@functools.cache
-def _connection() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
-    connection = duckdb.connect(":memory:", config={"threads": 1})
-    connection.execute("set enable_external_access = false")
-    connection.execute("pragma disable_optimizer")  # it would compute what is constant
-    connection.execute("set lock_configuration = true")
-    return connection, threading.Lock()
-
-
-def _ask(query: str, parameters: list[str]) -> list[tuple[Any, ...]]:
-    connection, lock = _connection()
-    with lock:
-        return connection.execute(query, parameters).fetchall()
-
-
-def _ask_whole(text: str) -> dict[str, Any]:
-    reply = json.loads(_ask("select json_serialize_sql(?)", ["select " + text])[0][0])
-    assert isinstance(reply, dict)  # noqa: S101
-    return reply
-
-
-@functools.cache
-def _constant_functions() -> frozenset[str]:
-    rows = _ask(
-        "select function_name from duckdb_functions() where function_type = 'scalar' "
-        "group by all having bool_and(stability = 'CONSISTENT')",
-        [],
-    )
-    names = {name for (name,) in rows if not name.startswith("__internal")}
-    return frozenset(names - _REFUSED_FUNCTIONS) | {"nullif", "ifnull", "if"}
-
-
-NUMERIC: Final = frozenset(
+_NUMERIC: Final = frozenset(
     {
         *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"),
         *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
@@ -225,7 +211,7 @@ NUMERIC: Final = frozenset(
 
 
 def is_numeric(sql_type: str) -> bool:
-    return sql_type in NUMERIC or (sql_type.startswith("DECIMAL(") and sql_type.endswith(")"))
+    return sql_type in _NUMERIC or (sql_type.startswith("DECIMAL(") and sql_type.endswith(")"))
 
 
 def result_type(expression: Expression, types: dict[str, str]) -> str:
@@ -235,12 +221,13 @@ def result_type(expression: Expression, types: dict[str, str]) -> str:
     """
     names = {name: f"v{at}" for at, name in enumerate(expression.columns)}
     nothing = ", ".join(f"null::{types[name]} as {alias}" for name, alias in names.items())
-    query = f"describe select {expression.sql(names.__getitem__)}"
     try:
         with MEMORY.limited(_CONSTANT_BYTES):
-            return str(_ask(f"{query} from (select {nothing or '1'})", [])[0][1])
+            return describe(
+                f"select {expression.sql(names.__getitem__)} from (select {nothing or '1'})"
+            )
     except duckdb.Error as error:
-        reason = str(error).splitlines()[0].partition(": ")[2]
+        reason = reason_of(error)
         for name, alias in names.items():
             reason = reason.replace(alias, name)
         raise ExpressionError(

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backfill.engine import connect
 from backfill.errors import UsageError
 from backfill.tidy import tidy
 
@@ -107,7 +107,7 @@ class _Hash:
     def __init__(self, key: Sequence[str], cell: Cell) -> None:
         self._key = key
         self._cell = cell
-        self._duckdb = duckdb.connect(":memory:", config={"threads": 1})
+        self._duckdb = connect()
 
     def __enter__(self) -> Self:
         return self

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill import limits
+from backfill.wire.unfit import places_of
 
 Fault = tuple[str, str]
 """The reason, and which member breaks the limit how far."""
@@ -45,7 +46,7 @@ _SUSPECT: Final = rf"{_LONG_NUMBER}|(?:[{{\[][^{{\[]*){{{limits.MAX_LEVELS}}}"
 def faults(objects: pa.ChunkedArray, rules: Rules) -> Iterator[tuple[int, Fault]]:
     """The first fault of each JSON object that has one, with its place."""
     long = pc.greater_equal(pc.binary_length(objects), _MANY_MEMBERS_BYTES)
-    places = pc.indices_nonzero(pc.or_(long, pc.match_substring_regex(objects, _SUSPECT)))
+    places = places_of(pc.or_(long, pc.match_substring_regex(objects, _SUSPECT)))
     texts = objects.take(places)
     numbers = pc.match_substring_regex(texts, _LONG_NUMBER).to_pylist()
     for at, text, number in zip(places.to_pylist(), texts.to_pylist(), numbers, strict=True):

@@ -15,14 +15,14 @@ def longest(events: pa.Table, *, carries: bool) -> pa.ChunkedArray:
 
 def longer_than(most: int, sizes: pa.ChunkedArray, events: pa.Table, reason: str) -> pa.Table:
     """Those of more than ``most`` bytes; ``column`` names the metric and the bytes."""
-    at = _places(pc.greater(sizes, most))
+    at = places_of(pc.greater(sizes, most))
     metrics, bytes_ = events["metric"].take(at).to_pylist(), sizes.take(at).to_pylist()
     told = [f"{metric}: {size:,} bytes" for metric, size in zip(metrics, bytes_, strict=True)]
     return _unfit(at, reason, pa.array(told, pa.string()))
 
 
 def where(mask: pa.ChunkedArray, reason: str, column: str) -> pa.Table:
-    at = _places(mask)
+    at = places_of(mask)
     return _unfit(at, reason, pa.repeat(pa.scalar(column), len(at)))
 
 
@@ -40,8 +40,12 @@ def first_of_each(*unfit: pa.Table) -> pa.Table:
     return found.take(firsts.aggregate([("nth", "min")])["nth_min"].sort())
 
 
-def _places(mask: pa.ChunkedArray) -> pa.Array:
-    return pc.indices_nonzero(mask).cast(pa.int64())
+def places_of(mask: pa.ChunkedArray) -> pa.Array:
+    """Where a mask is true.
+
+    As one array: before 26.0.1, Arrow dies of ``indices_nonzero`` over no chunks at all.
+    """
+    return pc.indices_nonzero(mask.combine_chunks()).cast(pa.int64())
 
 
 def _unfit(at: pa.Array, reason: str, column: pa.Array) -> pa.Table:

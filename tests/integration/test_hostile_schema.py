@@ -136,8 +136,10 @@ def test_the_command_line_says_it_with_exit_code_2(tool: Tool):
             id="lambdas in each other",
         ),
         pytest.param("A" + " || A" * 4_000, "at most 10,000 characters", id="a long text"),
-        pytest.param("(" * 3_000 + "A" + ")" * 3_000, "no valid SQL|", id="brackets in brackets"),
-        pytest.param("not " * 2_400 + "A", "no valid SQL|", id="operators in operators"),
+        pytest.param("(" * 3_000 + "A" + ")" * 3_000, "no valid SQL", id="brackets in brackets"),
+        pytest.param("not " * 2_400 + "A", "no valid SQL", id="operators in operators"),
+        pytest.param("not " * 900 + "A", "no valid SQL", id="fewer operators in operators"),
+        pytest.param(f"repeat('x', {'9' * 6_000})", "the length that repeat", id="many digits"),
         *(
             pytest.param(text, problem, id=text)
             for text, problem in [

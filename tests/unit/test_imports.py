@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
-    ("errors", "limits", "event", "marks", "tidy", "memory", "scratch"),
+    ("errors", "limits", "event", "marks", "tidy", "memory", "engine"),
     ("schema",),
     ("sources", "mapping", "wire"),
     ("judge", "strangers", "fit", "planning"),

@@ -57,7 +57,7 @@ ONE = "one SQL expression is expected, without select, from or order"
         pytest.param("current_setting('threads')", FUNCTION, id="current_setting"),
         pytest.param("random()", FUNCTION, id="random"),
         pytest.param("uuid()", FUNCTION, id="uuid"),
-        pytest.param("now()", FUNCTION, id="now"),
+        pytest.param("now()", f"{FUNCTION}: it reads the clock", id="now"),
         pytest.param("NOW()", FUNCTION, id="now in capitals"),
         pytest.param("today()", FUNCTION, id="today"),
         pytest.param("get_current_timestamp()", FUNCTION, id="get_current_timestamp"),
@@ -70,6 +70,9 @@ ONE = "one SQL expression is expected, without select, from or order"
         pytest.param("json_execute_serialized_sql(A)", FUNCTION, id="SQL inside JSON"),
         pytest.param("query('x')", FUNCTION, id="SQL inside SQL"),
         pytest.param("no_such_function(A)", FUNCTION, id="a function that is none"),
+        pytest.param("lowr(A)", 'did you mean "lower"', id="a misspelt function"),
+        pytest.param("__internal_barrier(A)", "made for DuckDB itself", id="DuckDB's own"),
+        pytest.param("collate_de(A)", "it is a collation", id="a collation's function"),
         pytest.param("pg_catalog.now()", FUNCTION, id="a function by its catalogue"),
         pytest.param("default", "a default cannot stand", id="the word default"),
     ],
@@ -113,6 +116,8 @@ def test_a_name_for_the_clock_or_the_session_is_read_as_a_columns(name):
             id="a lambda's own name is no column",
         ),
         pytest.param("if(A > B, A, B)", ("A", "B"), "DECIMAL(38,6)", id="if"),
+        pytest.param("split_part(A::text, '.', 1)", ("A",), "VARCHAR", id="a macro of texts"),
+        pytest.param("list_sum([A, B])", ("A", "B"), "DECIMAL(38,6)", id="a macro of lists"),
         pytest.param("A -- a comment", ("A",), "DECIMAL(38,6)", id="a comment"),
         pytest.param(
             "regexp_extract(format('{}', A), '[0-9]+')", ("A",), "VARCHAR", id="functions of texts"
