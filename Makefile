@@ -1,11 +1,13 @@
-# make demo: a sample export into a local Klaviyo     make test: every check, as CI runs it
+# make demo: a sample export into a local Klaviyo     make test: every check
+# make versions: the fast tests with the newest and with the oldest dependencies
+# make ci: both, as CI runs it
 PYTHON ?= python3
 export PIP_CONSTRAINT := $(CURDIR)/.ci/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test fast bench soak clean
+.PHONY: demo test fast versions newest oldest ci bench soak clean
 
 demo: $(READY)
 	@$(BIN)/backfill demo
@@ -18,6 +20,19 @@ test: $(READY)
 
 fast: $(READY)
 	$(BIN)/pytest -n auto -m "not slow"
+
+ci: test versions
+
+versions: newest oldest
+
+newest oldest: $(READY)
+	rm -rf .venv-$@
+	$(BIN)/uv venv --quiet --python $(BIN)/python .venv-$@
+	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python $(UV_$@) --editable '.[dev]'
+	.venv-$@/bin/python -m pytest -n auto -m "not slow" -p no:cacheprovider
+
+UV_newest := --upgrade
+UV_oldest := --resolution lowest-direct
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
@@ -32,4 +47,4 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
