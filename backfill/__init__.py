@@ -18,8 +18,8 @@ from backfill.errors import (
 )
 
 if TYPE_CHECKING:
-    from backfill.notebook import load_schema, plan, preview, run, runs
-    from backfill.results import Preview, Report
+    from backfill.notebook.api import load_schema, plan, preview, run, runs
+    from backfill.notebook.results import Preview, Report
     from backfill.sandbox import Sandbox
 
 __all__ = (
@@ -42,14 +42,14 @@ __all__ = (
 )
 
 _WHERE: Final = {
-    "Preview": "results",
-    "Report": "results",
+    "Preview": "notebook.results",
+    "Report": "notebook.results",
     "Sandbox": "sandbox",
-    "load_schema": "notebook",
-    "plan": "notebook",
-    "preview": "notebook",
-    "run": "notebook",
-    "runs": "notebook",
+    "load_schema": "notebook.api",
+    "plan": "notebook.api",
+    "preview": "notebook.api",
+    "run": "notebook.api",
+    "runs": "notebook.api",
 }
 
 

@@ -1,5 +1,5 @@
 """``python -m backfill`` is the command ``backfill``."""
 
-from backfill.cli import main
+from backfill.cli.commands import main
 
 main()

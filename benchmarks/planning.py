@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from backfill import limits
-from backfill.judge import Known
 from backfill.mapping.program import Bounds
-from backfill.planning import Plan, make_plan
+from backfill.planning.judge import Known
+from backfill.planning.make import Plan, make_plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export

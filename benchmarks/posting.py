@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from httpx_aiohttp import AiohttpTransport
 
-from backfill.delivery.ledger import Ledger, Run, Target
 from backfill.delivery.run import How, deliver
+from backfill.ledger.ledger import Ledger, Run, Target
 from backfill.wire.track import Track
 
 CONNECTIONS: Final = 16

@@ -5,8 +5,8 @@ import json
 import pyarrow as pa
 
 from backfill.mapping.compile import compile_schema
+from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
-from backfill.mapping.slices import Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export

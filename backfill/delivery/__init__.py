@@ -1,1 +1,1 @@
-"""Request bodies go to Klaviyo from here, and what it acknowledged into the ledger."""
+"""Delivers a plan once: posts its events, and records what Klaviyo acknowledged."""

@@ -4,10 +4,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.delivery.feed import Feed
-from backfill.delivery.mend import Batched, Mended, mend
-from backfill.delivery.retry import Refused
-from backfill.delivery.work import Job, Lane
+from backfill.delivery.partial_failure import Batched, Mended, mend
+from backfill.delivery.queue import Job, Lane
 from backfill.event import IDENTIFIERS
+from backfill.transport.retry import Refused
 
 _PHONE = "phone_number"
 

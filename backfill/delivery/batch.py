@@ -8,8 +8,8 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backfill.delivery.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, Landed
 from backfill.event import IDENTIFIERS, person
+from backfill.ledger.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, Landed
 from backfill.wire.batches import cut
 from backfill.wire.interface import Request, Wire
 

@@ -13,16 +13,19 @@ from typing import Final
 import pyarrow as pa
 
 from backfill import limits
-from backfill.delivery.acknowledged import Acknowledged, wait_for
 from backfill.delivery.anew import decided, encoded_anew
 from backfill.delivery.batch import Batch
-from backfill.delivery.client import DEFAULT_TIMEOUTS, Client, Timeouts
 from backfill.delivery.denied import speaks_json_api, to_send
 from backfill.delivery.feed import Feed
-from backfill.delivery.ledger import Ledger
-from backfill.delivery.pace import Pace, Window, windows_of
+from backfill.delivery.queue import Job, Lane, Work
+from backfill.delivery.recorder import Acknowledged, wait_for
 from backfill.delivery.refusals import Refusal
-from backfill.delivery.retry import (
+from backfill.display import plain
+from backfill.errors import AskedError, BackfillError, DeniedError, StoppedError
+from backfill.ledger.ledger import Ledger
+from backfill.transport.client import DEFAULT_TIMEOUTS, Client, Timeouts
+from backfill.transport.pace import Pace, Window, windows_of
+from backfill.transport.retry import (
     DEFAULT_PATIENCE,
     Delivered,
     Denied,
@@ -35,10 +38,7 @@ from backfill.delivery.retry import (
     Wait,
     attempts,
 )
-from backfill.delivery.work import Job, Lane, Work
-from backfill.errors import AskedError, BackfillError, DeniedError, StoppedError
 from backfill.wire.interface import Allowance, Reply, Wire
-from backfill.wire.plain import plain
 
 TRACK_WINDOWS: Final = (Window(limits.TRACK_RATE_PER_S, 1.0),)
 MAX_REFUSED_AT_FIRST: Final = 1_000

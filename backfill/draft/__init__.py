@@ -1,1 +1,1 @@
-"""A first schema for an export that nobody has described yet: what ``backfill init`` writes."""
+"""Writes a first schema for an export: what ``backfill init`` does."""

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 
 import duckdb
 
-from backfill.draft.column import Column
+from backfill.draft.facts import Column
 from backfill.draft.fit import assert_fits, no_time, unfit, unreadable
 from backfill.draft.nested import Nested, look_within
 from backfill.draft.orders import Kept
@@ -21,10 +21,10 @@ from backfill.draft.roles import Roles, roles_of
 from backfill.draft.tables import Table, joining_query, told_apart
 from backfill.draft.write import Facts, draft_text, open_lines
 from backfill.errors import UsageError
-from backfill.mapping.engine import connect
+from backfill.mapping.connection import connect
 from backfill.marks import MARKS
 from backfill.schema.columns import unfolds
-from backfill.schema.nearest import did_you_mean
+from backfill.schema.suggest import did_you_mean
 from backfill.sources.export import Export, open_export
 
 _SURE: Final = frozenset(

@@ -8,7 +8,7 @@ from backfill.draft.lines import Line, Types
 from backfill.draft.properties import addresses, amounts, discount, item_members, items, rest
 from backfill.draft.roles import Clock, Roles
 from backfill.draft.times import OPEN, Time
-from backfill.draft.yamltext import in_template, leaf, sql_name, sql_text, template, text
+from backfill.draft.yaml import in_template, leaf, sql_name, sql_text, template, text
 
 _CANCELLED: Final = r"[a-z_-]*(cancel|storn|annul|anulad|void)[a-z_-]*"
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from backfill.draft.column import Column
+from backfill.draft.facts import Column
 from backfill.draft.roles import Roles
-from backfill.draft.yamltext import in_template, text
+from backfill.draft.yaml import in_template, text
 from backfill.errors import SchemaError, UsageError
 from backfill.schema.bind import bind
 from backfill.schema.columns import unfolds

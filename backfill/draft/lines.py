@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from backfill.draft.column import Column
-from backfill.draft.yamltext import comment
+from backfill.draft.facts import Column
+from backfill.draft.yaml import comment
 
 WIDTH: Final = 100
 

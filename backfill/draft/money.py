@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from backfill.draft.column import Column
-from backfill.draft.names import Role, normal
+from backfill.draft.facts import Column
 from backfill.draft.orders import Kept, Key
-from backfill.draft.yamltext import leaf, sql_name, text
+from backfill.draft.vocabulary import Role, normal
+from backfill.draft.yaml import leaf, sql_name, text
 from backfill.mapping.cells import read_cell
 from backfill.schema.types import Type
 

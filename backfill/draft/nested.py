@@ -9,14 +9,14 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from backfill.draft.column import Column
-from backfill.draft.inside import Form, form_of, members_of, parts_of
+from backfill.draft.cell_forms import Form, form_of, members_of, parts_of
+from backfill.draft.facts import Column
 from backfill.draft.kinds import NOTHING
-from backfill.draft.names import LINE_ROLES, normal, rank
 from backfill.draft.profile import profile_within
+from backfill.draft.vocabulary import LINE_ROLES, normal, rank
 from backfill.schema.columns import LISTED, NUMBER
 from backfill.sources.export import Export
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 
 CELLS: Final = 2_000
 """Cells of a column that are looked into."""

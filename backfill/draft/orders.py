@@ -6,10 +6,10 @@ from typing import Final
 
 import duckdb
 
-from backfill.draft.column import Column
-from backfill.draft.names import rank
+from backfill.draft.facts import Column
 from backfill.draft.stream import stream_of
-from backfill.engine import streamed
+from backfill.draft.vocabulary import rank
+from backfill.engine.duck import streamed
 from backfill.sources.export import Export
 
 KEPT_BYTES: Final = 16_000_000

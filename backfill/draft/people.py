@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.column import Column
-from backfill.draft.names import Role, normal, rank, side
-from backfill.draft.yamltext import leaf, sql_name, text
+from backfill.draft.facts import Column
+from backfill.draft.vocabulary import Role, normal, rank, side
+from backfill.draft.yaml import leaf, sql_name, text
 
 _MOST: Final = 0.5
 _FEW: Final = 10

@@ -7,14 +7,14 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from backfill.draft.column import FEW, Column
+from backfill.draft.facts import FEW, Column
 from backfill.draft.formats import CLOCK_SHAPE, SHAPE, Fit, clocks, formats, read_sql
 from backfill.draft.kinds import CELL, NOTHING, kinds
 from backfill.draft.stream import stream_of
-from backfill.engine import streamed
+from backfill.engine.duck import streamed
 from backfill.schema.swapped import swapped
 from backfill.sources.export import Export
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 
 SAMPLE: Final = 300
 """Different cells of a column that say which kinds are counted over all of them."""

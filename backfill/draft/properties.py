@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from backfill.draft.column import Column
+from backfill.draft.facts import Column
 from backfill.draft.lines import Line, Types
 from backfill.draft.money import amount_of
-from backfill.draft.names import Role, normal, rank, side
 from backfill.draft.roles import Roles
 from backfill.draft.times import OPEN
-from backfill.draft.yamltext import leaf, text
+from backfill.draft.vocabulary import Role, normal, rank, side
+from backfill.draft.yaml import leaf, text
 
 _ITEM_NAMES: Final[tuple[tuple[Role, str], ...]] = (
     ("product_id", "ProductID"),

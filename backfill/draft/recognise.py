@@ -9,12 +9,12 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Final
 
-from backfill.draft.yamltext import comment
+from backfill.draft.yaml import comment
 from backfill.errors import SchemaError
 from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
 from backfill.marks import MARKS
-from backfill.previewing import PreviewedOrder, preview_orders
+from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.columns import Piece
 from backfill.schema.load import LoadedSchema, load_schema

@@ -5,14 +5,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.column import Column
-from backfill.draft.grouping import Cancelled, cancelled_of, choice_of, is_key, line_id_of, lines_of
+from backfill.draft.facts import Column
+from backfill.draft.lines_of_order import (
+    Cancelled,
+    cancelled_of,
+    choice_of,
+    is_key,
+    line_id_of,
+    lines_of,
+)
 from backfill.draft.money import Value, amount_of, value_of
-from backfill.draft.names import LINE_ROLES, NOT, Role, normal, rank, side
 from backfill.draft.nested import Nested
 from backfill.draft.orders import Choice, Kept, Key
 from backfill.draft.people import Person, person_of
 from backfill.draft.times import Time, helped, time_of
+from backfill.draft.vocabulary import LINE_ROLES, NOT, Role, normal, rank, side
 
 ORDER_ROLES: Final[tuple[Role, ...]] = (
     "total",

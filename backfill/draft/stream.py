@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from backfill.sources.export import Export
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 
 
 def stream_of(export: Export, places: Sequence[int]) -> pa.RecordBatchReader:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backfill.draft.column import Column
+from backfill.draft.facts import Column
 from backfill.draft.money import amount_of
-from backfill.draft.names import Role, normal, rank
-from backfill.draft.yamltext import sql_name, sql_text
+from backfill.draft.vocabulary import Role, normal, rank
+from backfill.draft.yaml import sql_name, sql_text
 from backfill.sources.export import Export
 
 _ALIKE: Final = 0.5

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from backfill.draft.column import Column
+from backfill.draft.facts import Column
 from backfill.draft.formats import Proof, has_clock, named, proven
-from backfill.draft.names import Role, normal, rank
+from backfill.draft.vocabulary import Role, normal, rank
 from backfill.schema.swapped import swapped
 
 _MOST: Final = 0.9

@@ -10,7 +10,7 @@ from backfill.draft.nested import Nested
 from backfill.draft.orders import Key
 from backfill.draft.roles import Roles
 from backfill.draft.times import OPEN
-from backfill.draft.yamltext import text
+from backfill.draft.yaml import text
 
 
 @dataclass(frozen=True, slots=True)

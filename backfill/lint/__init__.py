@@ -1,1 +1,1 @@
-"""What looks wrong in an export although it can be sent: said, not judged."""
+"""Finds what looks wrong in an export although it can be sent: said, not judged."""

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backfill.lint.columns import Role
 from backfill.lint.finding import Finding
-from backfill.lint.roles import Role
 from backfill.marks import MARKS
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 
 _NUMBER: Final = r"^[+-]?([1-9][0-9]*|0)(\.[0-9]+)?$"
 _DOUBLE: Final = r"^-?[0-9]+\.0$"

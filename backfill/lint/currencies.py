@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backfill.engine import connect_spilling
+from backfill.engine.duck import connect_spilling
 from backfill.lint.finding import Finding
 from backfill.schema.model import Schema
 

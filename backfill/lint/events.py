@@ -9,14 +9,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from backfill.engine import connect_spilling
+from backfill.engine.duck import connect_spilling
 from backfill.event import IDENTIFIERS
-from backfill.judge import Verdict
 from backfill.lint.finding import Finding
-from backfill.planning import Plan
+from backfill.planning.judge import Verdict
+from backfill.planning.make import Plan
+from backfill.planning.shared_identity import strangers_in
 from backfill.schema.model import Schema
 from backfill.schema.uses import leaf_columns
-from backfill.strangers import strangers_in
 
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
 """Such times are defaults of some program. Those of 1970 are rejects already."""

@@ -1,0 +1,1 @@
+"""Maps rows of an export to events, or to rejects with a reason."""

@@ -10,8 +10,8 @@ from typing import Final
 
 import duckdb
 
+from backfill.engine.memory import MEMORY
 from backfill.errors import Problem, SchemaError
-from backfill.memory import MEMORY
 
 MEMORY_BYTES: Final = 3_000_000_000
 """More than what the process holds already. A slice of the export has some 8 MB of text and takes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill.limits import MAX_EMAIL_CHARS
-from backfill.mapping.parts import spec_of
+from backfill.mapping.structured import spec_of
 from backfill.schema.swapped import swapped
 from backfill.schema.types import Type
 

@@ -18,10 +18,10 @@ from backfill.mapping.leaves import (
     layered,
 )
 from backfill.mapping.people import People, people_of
-from backfill.mapping.pieces import take_apart
 from backfill.mapping.program import Bounds, Program
 from backfill.mapping.results import Fault
 from backfill.mapping.ruined import ruined
+from backfill.mapping.unnest import take_apart
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import FileName, Piece
 from backfill.schema.uses import is_line_column, leaf_columns, needed_columns

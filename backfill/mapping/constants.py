@@ -6,7 +6,7 @@ import duckdb
 
 from backfill.errors import SchemaError
 from backfill.mapping.cells import Beside, quote, read_cell
-from backfill.mapping.engine import connect
+from backfill.mapping.connection import connect
 from backfill.schema.document import Place
 from backfill.schema.load import LoadedSchema
 from backfill.schema.types import Type

@@ -16,8 +16,8 @@ from backfill.mapping.cells import (
     quote,
     read_cell,
 )
-from backfill.mapping.pieces import MISFIT, misfits
 from backfill.mapping.results import Computed, Fault, LeafSql, result, unwhole
+from backfill.mapping.unnest import MISFIT, misfits
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import FILE, Piece
 from backfill.schema.expression import result_type

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from backfill.schema.types import Type
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from backfill.engine import connect
+from backfill.engine.duck import connect
 
 REPEATS: Final = "_repeats"
 

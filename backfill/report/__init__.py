@@ -1,0 +1,1 @@
+"""What people read: plans, runs, differences and accounts, in words and in HTML."""

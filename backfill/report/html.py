@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from backfill.mapping.reasons import REASONS
 from backfill.report.summary import Summary, iso
-from backfill.report.text import lines
+from backfill.report.summary_text import lines
 
 _STYLE: Final = """<style>
 .backfill { font: 14px/1.45 system-ui, sans-serif }

@@ -4,9 +4,9 @@ It judges what arrives by Klaviyo's documents and shares no code with the rest o
 the numbers in ``limits``: else code and judge would be wrong together.
 """
 
-from backfill.sandbox.behaviour import Behaviour
-from backfill.sandbox.faults import Faults, FaultsError
-from backfill.sandbox.running import Sandbox, serve
-from backfill.sandbox.store import StoreError
+from backfill.sandbox.faults.script import Faults, FaultsError
+from backfill.sandbox.json_api.behaviour import Behaviour
+from backfill.sandbox.sandbox import Sandbox, serve
+from backfill.sandbox.store.store import StoreError
 
 __all__ = ["Behaviour", "Faults", "FaultsError", "Sandbox", "StoreError", "serve"]

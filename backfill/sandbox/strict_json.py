@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import NoReturn
 
-from backfill.sandbox.event import Refused
+from backfill.sandbox.store.event import Refused
 
 _SHOWN_CHARS = 60
 

@@ -9,7 +9,7 @@ from backfill.schema.columns import LISTED, NUMBER, unfolds
 from backfill.schema.document import Place
 from backfill.schema.expression import is_numeric, result_type
 from backfill.schema.model import Event, Schema
-from backfill.schema.nearest import did_you_mean
+from backfill.schema.suggest import did_you_mean
 from backfill.schema.template import parse_template
 from backfill.schema.types import Kind, Type
 from backfill.schema.uses import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from backfill.schema.nearest import did_you_mean
+from backfill.schema.suggest import did_you_mean
 from backfill.schema.types import Kind, Type
 
 NUMBER: Final = "<n>"

@@ -19,7 +19,7 @@ from typing import Final
 
 import duckdb
 
-from backfill.engine import (
+from backfill.engine.duck import (
     Node,
     NotOneExpressionError,
     ParseError,
@@ -29,8 +29,8 @@ from backfill.engine import (
     reason_of,
     write_tree,
 )
-from backfill.memory import MEMORY
-from backfill.schema.nearest import did_you_mean
+from backfill.engine.memory import MEMORY
+from backfill.schema.suggest import did_you_mean
 
 MAX_CHARS: Final = 10_000
 """Of one expression. A long one has some hundred; each call in it may multiply."""

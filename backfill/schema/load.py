@@ -11,8 +11,8 @@ from backfill.errors import Problem, SchemaError, UsageError
 from backfill.schema.checks import check
 from backfill.schema.document import Document, Place, Plain, read_document
 from backfill.schema.model import Event, Leaf, Schema, Source
-from backfill.schema.nearest import did_you_mean
 from backfill.schema.shipped import nearest, path_of
+from backfill.schema.suggest import did_you_mean
 
 
 class LoadedSchema:

@@ -9,7 +9,7 @@ import phonenumbers
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from backfill.schema.nearest import did_you_mean
+from backfill.schema.suggest import did_you_mean
 
 Kind = Literal[
     "text",

@@ -8,8 +8,8 @@ from typing import Final
 import pyarrow as pa
 from pyarrow import parquet as pq
 
+from backfill.engine.memory import MEMORY
 from backfill.errors import ExportError
-from backfill.memory import MEMORY
 from backfill.sources.packing import faults_of
 from backfill.sources.part import BATCH_BYTES, Rows, whole_rows
 from backfill.sources.typed import SAMPLE_ROWS, is_temporal, rows_at_once, text_bytes, texts_of

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backfill.engine import connect
+from backfill.engine.duck import connect
 from backfill.errors import UsageError
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 
 BUCKET_BYTES: Final = 2_500_000
 """Less than a batch: an order's rows pass through more tables than a row that is an order."""

@@ -1,1 +1,1 @@
-"""Events become request bodies here, in the bytes that each of Klaviyo's APIs takes."""
+"""Turns events into request bodies, in the bytes that each of Klaviyo's APIs takes."""

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from backfill import limits
 from backfill.wire import json_api
+from backfill.wire.cutting import Frame, People, cut_items
 from backfill.wire.event_limits import unfit
 from backfill.wire.interface import Answer, Reply, Request
-from backfill.wire.items import Frame, People, cut_items
 from backfill.wire.json_api import PROFILE, SHOWN_KEY, filled
 from backfill.wire.sql import select
 

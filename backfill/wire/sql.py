@@ -6,7 +6,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from backfill.engine import connect
+from backfill.engine.duck import connect
 
 VALUE: Final = "rtrim(rtrim(\"value\"::VARCHAR, '0'), '.')"
 """The amount in its shortest exact form: a decimal's text has all six places, "32.600000"."""

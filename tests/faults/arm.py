@@ -20,18 +20,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backfill.delivery.client import DEFAULT_TIMEOUTS
-from backfill.delivery.retry import DEFAULT_PATIENCE
 from backfill.delivery.run import REAL_TIME
+from backfill.transport.client import DEFAULT_TIMEOUTS
+from backfill.transport.retry import DEFAULT_PATIENCE
 
 PRELOADED = (
-    "backfill.cli",
-    "backfill.running",
-    "backfill.terminal",
+    "backfill.cli.commands",
+    "backfill.running.run",
+    "backfill.running.progress",
     "backfill.schema.load",
-    "backfill.report.runs",
-    "backfill.report.text",
-    "backfill.delivery.pace",
+    "backfill.running.history",
+    "backfill.report.summary_text",
+    "backfill.transport.pace",
 )
 SIGNALS = {"INT": (signal.SIGINT,), "INT INT": (signal.SIGINT, signal.SIGINT)} | {
     name: (getattr(signal, f"SIG{name}"),) for name in ("TERM", "HUP")

@@ -47,35 +47,35 @@ _STOPPED: Final = (3,)
 
 _PHASES: Final[dict[str, tuple[str, ...]]] = {
     "kill opening": (
-        "backfill.delivery.ledger:begin",
-        "backfill.delivery.ledger:Ledger.begin_run",
-        "backfill.state:State.begin",
+        "backfill.ledger.ledger:begin",
+        "backfill.ledger.ledger:Ledger.begin_run",
+        "backfill.running.folder:State.begin",
     ),
     "kill spilling": (
         "backfill.sources.spill:_Spilled._append",
         "backfill.sources.spill:_Spilled._piece",
     ),
     "kill mapping": (
-        "backfill.mapping.slices:Mapper.map",
-        "backfill.planning:_Writer.write",
-        "backfill.planning:_Writer.__exit__",
+        "backfill.mapping.mapper:Mapper.map",
+        "backfill.planning.make:_Writer.write",
+        "backfill.planning.make:_Writer.__exit__",
     ),
     "kill judging": (
-        "backfill.judge:_Judging._clashes",
-        "backfill.judge:_Judging._known",
-        "backfill.judge:_Judging._metrics",
-        "backfill.judge:_Judging._digest",
+        "backfill.planning.judge:_Judging._clashes",
+        "backfill.planning.judge:_Judging._known",
+        "backfill.planning.judge:_Judging._metrics",
+        "backfill.planning.judge:_Judging._digest",
     ),
     "kill ending": (
-        "backfill.delivery.ledger:Ledger.close",
-        "backfill.delivery.ledger:Ledger.end_run",
-        "backfill.state:RunFolder.write_summary",
-        "backfill.state:RunFolder.drop_plan",
+        "backfill.ledger.ledger:Ledger.close",
+        "backfill.ledger.ledger:Ledger.end_run",
+        "backfill.running.folder:RunFolder.write_summary",
+        "backfill.running.folder:RunFolder.drop_plan",
     ),
 }
 
-POST: Final = "backfill.delivery.client:Client.post"
-ANSWERED: Final = "backfill.delivery.acknowledged:Acknowledged.add"
+POST: Final = "backfill.transport.client:Client.post"
+ANSWERED: Final = "backfill.delivery.recorder:Acknowledged.add"
 
 
 def _phase(kind: str) -> Callable[[Random, int], list[Step]]:

@@ -20,7 +20,7 @@ from tests.faults.arm import PRELOADED, Arm, arm
 def work(what: Arm, arguments: list[str]) -> None:
     arm(what)
     sys.argv = ["backfill", *arguments]
-    importlib.import_module("backfill.cli").main()
+    importlib.import_module("backfill.cli.commands").main()
 
 
 def serve() -> None:

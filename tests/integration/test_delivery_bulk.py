@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 from backfill import event, limits
-from backfill.delivery.ledger import Ledger, Target
-from backfill.delivery.pace import windows_of
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import How, Time, deliver
 from backfill.errors import AskedError, DeniedError, ScopeError, StoppedError
+from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
+from backfill.transport.pace import windows_of
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from backfill.delivery.client import MAX_REPLY_BYTES, Client, Timeouts
-from backfill.delivery.retry import Silence
 from backfill.errors import UsageError
+from backfill.transport.client import MAX_REPLY_BYTES, Client, Timeouts
+from backfill.transport.retry import Silence
 from backfill.wire.interface import Allowance, Reply
 from backfill.wire.track import Track
 

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from backfill.delivery.ledger import Ledger, Target
+from backfill.ledger.ledger import Ledger, Target
 
 TARGET = Target("http://127.0.0.1:8080", "aB3xYz")
 
 WRITER = """
 import resource, sys
 from pathlib import Path
-from backfill.delivery.ledger import Landed, Ledger, Target
+from backfill.ledger.ledger import Landed, Ledger, Target
 if sys.argv[2] != "0":
     import signal
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from backfill.delivery.lock import hold
 from backfill.errors import BusyError, UsageError
+from backfill.running.lock import hold
 
 HOLDER = """
 import sys
 from pathlib import Path
-from backfill.delivery.lock import hold
+from backfill.running.lock import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from backfill import limits
-from backfill.delivery.account import account_id
-from backfill.delivery.pace import Quota
-from backfill.delivery.reading import Reader, ReadingTime
+from backfill.account.account_id import account_id
+from backfill.account.reader import Reader, ReadingTime
 from backfill.errors import AskedError, DeniedError, ScopeError, StoppedError, UsageError
 from backfill.sandbox import Sandbox
+from backfill.transport.pace import Quota
 
 KEY = "pk_ABC123_0123456789abcdef"
 

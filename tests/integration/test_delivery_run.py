@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill import event
-from backfill.delivery.ledger import Ledger, Target
-from backfill.delivery.pace import Window
-from backfill.delivery.retry import Patience
 from backfill.delivery.run import How, Time, deliver
 from backfill.errors import DeniedError, StoppedError, UsageError
+from backfill.ledger.ledger import Ledger, Target
+from backfill.transport.pace import Window
+from backfill.transport.retry import Patience
 from backfill.wire.track import Track
 
 TOKEN = "aB3xYz"

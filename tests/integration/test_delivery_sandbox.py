@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from backfill import event
-from backfill.delivery.ledger import Ledger, Target
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import How, Time, deliver
+from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
 from backfill.wire.track import Track
 

@@ -5,14 +5,14 @@ import stat
 
 import pytest
 
-from backfill.accounts import Account
-from backfill.delivery.lock import hold
-from backfill.diffing import compare
+from backfill.account.account import Account
 from backfill.errors import AskedError, BusyError, UsageError
 from backfill.limits import TRACK_URL
-from backfill.options import Hooks, Options
-from backfill.report.difference import lines
+from backfill.report.diff import lines
 from backfill.report.width import cells
+from backfill.running.diff import compare
+from backfill.running.lock import hold
+from backfill.running.settings import Hooks, Options
 from backfill.schema.load import load_schema
 from tests.conftest import Tool
 

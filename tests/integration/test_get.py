@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backfill.delivery.client import Client
-from backfill.delivery.retry import Silence
 from backfill.sandbox import Faults, Sandbox
+from backfill.transport.client import Client
+from backfill.transport.retry import Silence
 from backfill.wire.interface import Reply
 from backfill.wire.track import TrackGet
 from tests.conftest import Said, Tool

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from backfill.delivery.client import Client
-from backfill.delivery.endpoint import base_url
-from backfill.delivery.retry import Silence
 from backfill.errors import UsageError
+from backfill.transport.client import Client
+from backfill.transport.retry import Silence
+from backfill.transport.url import base_url
 from backfill.wire.interface import Reply
 from backfill.wire.track import Track
 from tests.integration.test_delivery_client import OWN_CERTIFICATE

@@ -12,13 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from backfill.accounts import Account
-from backfill.delivery.client import Client
-from backfill.delivery.ledger import Target
+from backfill.account.account import Account
 from backfill.errors import BackfillError
-from backfill.options import Hooks, Options
-from backfill.running import Backfill
+from backfill.ledger.ledger import Target
+from backfill.running.run import Backfill
+from backfill.running.settings import Hooks, Options
 from backfill.schema.load import load_schema
+from backfill.transport.client import Client
 from backfill.wire.track import Track, TrackGet
 from tests.conftest import Said, Tool
 

@@ -12,8 +12,8 @@ from unicodedata import east_asian_width
 
 import pytest
 
-from backfill.previewing import PreviewedOrder
-from backfill.previewing_text import curl_lines, js_lines, json_lines, table_lines
+from backfill.planning.preview import PreviewedOrder
+from backfill.report.preview import curl_lines, js_lines, json_lines, table_lines
 from backfill.sandbox import Sandbox
 from tests.conftest import Said, Tool, environment
 

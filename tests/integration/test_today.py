@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import backfill as bf
-from backfill.accounts import Keys, account_of
-from backfill.options import Hooks, Options
+from backfill.account.account import Keys, account_of
 from backfill.report.summary import Summary
-from backfill.running import Backfill
+from backfill.running.run import Backfill
+from backfill.running.settings import Hooks, Options
 from backfill.sandbox import Sandbox
 from backfill.schema.load import load_schema
 from tests.conftest import ROOT, SALES, SALES_SCHEMA, Said, Tool, environment

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backfill.options import bounds_of, prepare
-from backfill.previewing import PreviewedOrder, preview_orders
+from backfill.planning.preview import PreviewedOrder, preview_orders
+from backfill.running.settings import bounds_of, prepare
 from backfill.schema.load import load_schema
 
 FIELDS = {"Email": "$email", "Phone": "$phone_number", "Customer": "$id", "Zip": "$zip"}

@@ -9,23 +9,23 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from backfill.delivery.ledger import Ledger, Target
-from backfill.delivery.reading import Reader
+from backfill.account.metrics import lines as metric_lines
+from backfill.account.metrics import standings
+from backfill.account.reader import Reader
+from backfill.account.verify import verify
 from backfill.delivery.refusals import Refusals
 from backfill.delivery.run import How, Time, deliver
 from backfill.errors import ScopeError
-from backfill.judge import Known
+from backfill.ledger.ledger import Ledger, Target
 from backfill.mapping.program import Bounds
-from backfill.metrics import lines as metric_lines
-from backfill.metrics import standings
-from backfill.planning import make_plan
-from backfill.report import verified as words
+from backfill.planning.judge import Known
+from backfill.planning.make import make_plan
+from backfill.report import verify as words
 from backfill.sandbox import Sandbox
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame
-from backfill.verify import verify
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 from backfill.wire.track import Track

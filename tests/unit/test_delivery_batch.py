@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from backfill.delivery.batch import Chunk, chunk_of, chunks, encode, landed
-from backfill.delivery.ledger import CARRIER
 from backfill.event import person
+from backfill.ledger.ledger import CARRIER
 from backfill.wire.bulk import Bulk
 from backfill.wire.interface import Request
 from backfill.wire.track import Track

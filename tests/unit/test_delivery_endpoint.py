@@ -1,7 +1,7 @@
 import pytest
 
-from backfill.delivery.endpoint import base_url
 from backfill.errors import UsageError
+from backfill.transport.url import base_url
 
 
 @pytest.mark.parametrize(

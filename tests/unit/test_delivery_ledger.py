@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill.delivery.ledger import CARRIED, CARRIER, DELIVERED, Landed, Ledger, Run, Target
 from backfill.errors import MendError, StoppedError, UsageError
+from backfill.ledger.ledger import CARRIED, CARRIER, DELIVERED, Landed, Ledger, Run, Target
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 
@@ -283,7 +283,7 @@ def test_a_strike_that_fails_half_way_strikes_nothing(path):
 _KILLED_WHILE_STRIKING = """
 import os, signal, sys
 from pathlib import Path
-from backfill.delivery.ledger import Ledger, Target
+from backfill.ledger.ledger import Ledger, Target
 
 ledger = Ledger.open(Path(sys.argv[1]), Target("http://127.0.0.1:8080", "aB3xYz"))
 strike_from = ledger._strike_from

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from backfill.delivery.ledger import Landed, Ledger, Run, Target
 from backfill.errors import BackfillError, UsageError
+from backfill.ledger.ledger import Landed, Ledger, Run, Target
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 BATCHES, IN_ONE = 6, 40

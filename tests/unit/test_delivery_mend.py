@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.delivery.mend import ASIDE_EVENTS, Batched, Mended, mend
-from backfill.delivery.retry import Complaint, Refused
+from backfill.delivery.partial_failure import ASIDE_EVENTS, Batched, Mended, mend
+from backfill.transport.retry import Complaint, Refused
 
 EMAIL = "/data/{}/attributes/profile/data/attributes/email"
 PHONE = "/data/{}/attributes/profile/data/attributes/phone_number"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill import limits
-from backfill.delivery.pace import Pace, Quota, Window, parse_rate, windows_of
 from backfill.errors import UsageError
+from backfill.transport.pace import Pace, Quota, Window, parse_rate, windows_of
 
 
 class Clock:

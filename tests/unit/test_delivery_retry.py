@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from backfill.delivery.retry import (
+from backfill.transport.retry import (
     Complaint,
     Delivered,
     Denied,

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from backfill.delivery.work import Job, Work
+from backfill.delivery.queue import Job, Work
 
 
 class Feed:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfill.draft.names import PATTERNS, normal, rank
+from backfill.draft.vocabulary import PATTERNS, normal, rank
 
 
 def sure(header):

@@ -6,9 +6,9 @@ import pytest
 
 import backfill as bf
 from backfill.lint.cells import Cells
+from backfill.lint.columns import Role, roles
 from backfill.lint.finding import MOST, Finding, lines
-from backfill.lint.roles import Role, roles
-from backfill.options import prepare
+from backfill.running.settings import prepare
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 

@@ -6,14 +6,14 @@ import json
 import pyarrow as pa
 import pytest
 
-from backfill.judge import Known
-from backfill.planning import make_plan
-from backfill.report.rejects import write_rejects
+from backfill.planning.judge import Known
+from backfill.planning.make import make_plan
+from backfill.running.rejects_csv import write_rejects
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 from backfill.sources.spill import spill
-from backfill.tidy import tidy
+from backfill.sources.spreadsheets import tidy
 from backfill.wire.track import Track
 from tests.mapped import BOUNDS, landed, mapped, properties, rejects, schema_of
 

@@ -8,8 +8,8 @@ import pytest
 
 from backfill.errors import SchemaError
 from backfill.mapping.compile import compile_schema
+from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
-from backfill.mapping.slices import Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export

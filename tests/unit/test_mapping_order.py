@@ -9,8 +9,8 @@ import pytest
 
 from backfill.event import key, person
 from backfill.mapping.compile import compile_schema
+from backfill.mapping.mapper import Counts, Mapper
 from backfill.mapping.program import Bounds
-from backfill.mapping.slices import Counts, Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export

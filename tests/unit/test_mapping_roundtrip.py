@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from backfill.event import EVENTS
 from backfill.mapping.compile import compile_schema
+from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
-from backfill.mapping.slices import Mapper
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export

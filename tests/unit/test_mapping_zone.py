@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.errors import SchemaError
-from backfill.mapping.engine import connect
+from backfill.mapping.connection import connect
 from backfill.mapping.zones import zone_reader
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema

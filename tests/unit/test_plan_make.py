@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
-from backfill.judge import Known
 from backfill.mapping.program import Bounds
-from backfill.planning import Reject, make_plan
+from backfill.planning.judge import Known
+from backfill.planning.make import Reject, make_plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export, open_export

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from backfill.sandbox import aggregates
-from backfill.sandbox.problems import Turned
+from backfill.sandbox.json_api import aggregates
+from backfill.sandbox.json_api.problems import Turned
 
 START, END = "2022-10-30T00:00:00", "2022-11-01T00:00:00"
 

@@ -1,7 +1,7 @@
 import pytest
 
 from backfill.sandbox import Faults, FaultsError
-from backfill.sandbox.faults import ANSWERS, NO_FAULTS
+from backfill.sandbox.faults.script import ANSWERS, NO_FAULTS
 
 
 def played(faults, numbers):

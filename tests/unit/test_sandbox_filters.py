@@ -1,8 +1,8 @@
 import pytest
 
-from backfill.sandbox import filters
-from backfill.sandbox.filters import ORDER, Condition
-from backfill.sandbox.problems import Turned
+from backfill.sandbox.json_api import filters
+from backfill.sandbox.json_api.filters import ORDER, Condition
+from backfill.sandbox.json_api.problems import Turned
 
 ALLOWED = {"metric_id": ("equals",), "datetime": tuple(ORDER), "timestamp": tuple(ORDER)}
 BOTH = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from backfill import limits
-from backfill.sandbox import openapi
-from backfill.sandbox.problems import NO_PLACE
+from backfill.sandbox.json_api import openapi
+from backfill.sandbox.json_api.problems import NO_PLACE
 
 METRIC = {"data": {"type": "metric", "attributes": {"name": "Placed Order", "service": None}}}
 EVENT = {

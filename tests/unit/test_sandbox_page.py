@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from backfill.sandbox.page import page
+from backfill.sandbox.http.html import page
 
 STATS = {
     "requests": 1234,

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from backfill import limits
-from backfill.sandbox import posted
-from backfill.sandbox.event import Person
-from backfill.sandbox.posted import Asked
-from backfill.sandbox.problems import Turned, pointer
+from backfill.sandbox.json_api import write
+from backfill.sandbox.json_api.problems import Turned, pointer
+from backfill.sandbox.json_api.write import Asked
+from backfill.sandbox.store.event import Person
 
 NOW_S = 1_795_000_000
 ASKED = Asked("ABC123", limits.REVISION, NOW_S)
@@ -48,11 +48,11 @@ def bulk(*items):
 
 
 def create(body, asked=ASKED):
-    return posted.create_event(json.dumps(body).encode(), asked)
+    return write.create_event(json.dumps(body).encode(), asked)
 
 
 def create_bulk(body, asked=ASKED):
-    return posted.bulk(json.dumps(body).encode(), asked)
+    return write.bulk(json.dumps(body).encode(), asked)
 
 
 def problems(act, *args):
@@ -280,6 +280,6 @@ def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
         pytest.param(b'{"data": {"type": "event"}}', "'attributes' is a required", id="too little"),
     ],
 )
-@pytest.mark.parametrize("read", [posted.create_event, posted.bulk])
+@pytest.mark.parametrize("read", [write.create_event, write.bulk])
 def test_bodies_that_are_none(read, body, says):
     assert any(says in detail for _, detail in problems(read, body, ASKED))

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill import limits
-from backfill.sandbox import StoreError, reading
-from backfill.sandbox.event import Event, Person, Refused
-from backfill.sandbox.reading import Filter
-from backfill.sandbox.store import Store
+from backfill.sandbox import StoreError
+from backfill.sandbox.store import views
+from backfill.sandbox.store.event import Event, Person, Refused
+from backfill.sandbox.store.store import Store
+from backfill.sandbox.store.views import Filter
 
 NOW_S = 1_780_000_000
 ANNA = Person(email="anna@shop.test")
@@ -47,16 +48,16 @@ def record(store, *events, now_s=NOW_S):
 
 
 def counts(store, *names):
-    stats = reading.stats(store)
+    stats = views.stats(store)
     return tuple(stats[name] for name in names)
 
 
 def events(store, wanted=Filter()):  # noqa: B008 - frozen
-    return list(chain.from_iterable(reading.events(store, wanted)))
+    return list(chain.from_iterable(views.events(store, wanted)))
 
 
 def profiles(store, wanted=Filter()):  # noqa: B008 - frozen
-    return list(chain.from_iterable(reading.profiles(store, wanted)))
+    return list(chain.from_iterable(views.profiles(store, wanted)))
 
 
 def test_an_event_is_given_back_as_it_was_sent(store):
@@ -314,7 +315,7 @@ def test_pages_hold_every_row_once(store):
 def test_events_come_in_between_two_pages(store):
     for number in range(600):
         record(store, replace(ORDER, event_id=str(number)))
-    pages = reading.events(store, Filter())
+    pages = views.events(store, Filter())
     next(pages)
 
     record(store, replace(ORDER, event_id="late"))
@@ -325,7 +326,7 @@ def test_events_come_in_between_two_pages(store):
 def test_events_are_counted_by_month(store):
     record(store, ORDER, replace(ORDER, event_id="o2"), replace(ORDER, metric="Seen", time_s=None))
 
-    assert reading.months(store) == [("Placed Order", "2017-07", 2), ("Seen", "2026-05", 1)]
+    assert views.months(store) == [("Placed Order", "2017-07", 2), ("Seen", "2026-05", 1)]
 
 
 def test_a_store_goes_on_where_it_was(tmp_path):
@@ -333,10 +334,10 @@ def test_a_store_goes_on_where_it_was(tmp_path):
     with closing(Store(path)) as store:
         record(store, ORDER, ORDER)
         store.refuse(Refused("email", "no address", token="AbC123"), now_s=NOW_S)
-        before = reading.stats(store)
+        before = views.stats(store)
 
     with closing(Store(path)) as store:
-        assert reading.stats(store) == before
+        assert views.stats(store) == before
         record(store, ORDER, replace(ORDER, event_id="o2"))
         assert counts(store, "recorded", "merged", "refused") == (2, 2, 1)
         assert counts(store, "metrics") == ({"Placed Order": 2},)
@@ -420,7 +421,7 @@ EVENTS = st.builds(
 def test_whatever_comes_every_event_is_accounted_for(sent):
     with closing(Store(None)) as store:
         record(store, *sent)
-        stats, kept = reading.stats(store), events(store)
+        stats, kept = views.stats(store), events(store)
 
         assert stats["received"] == len(sent)
         assert stats["received"] == stats["recorded"] + stats["merged"] + stats["discarded"]

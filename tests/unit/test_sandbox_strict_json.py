@@ -1,7 +1,7 @@
 import pytest
 
 from backfill.sandbox import strict_json
-from backfill.sandbox.event import Refused
+from backfill.sandbox.store.event import Refused
 
 
 @pytest.mark.parametrize(

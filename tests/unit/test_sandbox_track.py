@@ -3,8 +3,8 @@ import json
 import pytest
 
 from backfill import limits
-from backfill.sandbox import track
-from backfill.sandbox.event import Event, Person, Refused
+from backfill.sandbox.store.event import Event, Person, Refused
+from backfill.sandbox.track_api import rules
 
 NOW_S = 1_780_000_000.5
 MOST_EMAIL = "a" * 50 + "@" + "b" * 43 + ".test"
@@ -24,7 +24,7 @@ def posted(*, customer=ABSENT, properties=ABSENT, **fields):
 
 
 def read(text):
-    return track.read(text, now_s=NOW_S)
+    return rules.read(text, now_s=NOW_S)
 
 
 def test_an_event_is_read_whole():

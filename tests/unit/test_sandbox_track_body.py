@@ -3,8 +3,9 @@ import json
 
 import pytest
 
-from backfill.sandbox import strict_json, track_body
-from backfill.sandbox.event import Refused
+from backfill.sandbox import strict_json
+from backfill.sandbox.store.event import Refused
+from backfill.sandbox.track_api import body as track_body
 
 FORM = "application/x-www-form-urlencoded"
 

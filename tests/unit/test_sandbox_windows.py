@@ -1,6 +1,6 @@
 import pytest
 
-from backfill.sandbox.windows import FixedWindows, Rate
+from backfill.sandbox.http.windows import FixedWindows, Rate
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backfill.schema.api import api_problems
+from backfill.schema.api_rules import api_problems
 from backfill.schema.load import load_schema
 
 SCHEMA = """\

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from backfill.errors import UsageError
-from backfill.report.shipped import shipped_lines, shipped_text
+from backfill.report.schemas import shipped_lines, shipped_text
 from backfill.schema.load import load_schema
 from backfill.schema.shipped import folder_of, names, nearest, path_of
 from tests.conftest import ROOT

@@ -3,7 +3,7 @@
 import pytest
 
 from backfill.errors import UsageError
-from backfill.options import chosen, in_zone, open_choices
+from backfill.running.settings import chosen, in_zone, open_choices
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
 from backfill.schema.zone import without_zone

@@ -11,15 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backfill import event, landed, verify
-from backfill.delivery.ledger import Landed, Ledger, Target
+from backfill import event
+from backfill.account import aggregates, verify
+from backfill.account.metrics import lines as metric_lines
+from backfill.account.metrics import standings
 from backfill.errors import AskedError, DeniedError, ScopeError
-from backfill.judge import Known
+from backfill.ledger.ledger import Landed, Ledger, Target
 from backfill.mapping.program import Bounds
-from backfill.metrics import lines as metric_lines
-from backfill.metrics import standings
-from backfill.planning import make_plan
-from backfill.report import verified as words
+from backfill.planning.judge import Known
+from backfill.planning.make import make_plan
+from backfill.report import verify as words
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
@@ -535,21 +536,21 @@ def days(*texts):
 def test_windows_hold_all_days_in_as_few_questions_as_can_be():
     random_ = random.Random(3)
     wanted = {date(2010, 1, 1) + timedelta(random_.randrange(4_000)) for _ in range(300)}
-    found = list(landed.windows(wanted))
+    found = list(aggregates.windows(wanted))
     held = [day for day in wanted for span in found if span.first <= day < span.end]
     assert sorted(held) == sorted(wanted)
     assert all((span.end - span.first).days <= 365 for span in found)
     assert all(
         (after.first - before.first).days >= 365 for before, after in itertools.pairwise(found)
     )
-    assert list(landed.windows([])) == []
+    assert list(aggregates.windows([])) == []
 
 
 @pytest.mark.parametrize(
     ("between", "count"),
     [
-        pytest.param(landed.Tally(), 1, id="nothing landed between them"),
-        pytest.param(landed.Tally(1), 2, id="something did"),
+        pytest.param(aggregates.Tally(), 1, id="nothing landed between them"),
+        pytest.param(aggregates.Tally(1), 2, id="something did"),
         pytest.param(None, 2, id="nobody asked"),
     ],
 )
@@ -569,8 +570,8 @@ def test_a_days_rows_are_added_whatever_they_are_divided_by():
 
     account = Divided()
     account.take(account.metric("Placed Order"), "1", JANUARY, value=2.5)
-    found = landed.tallies(account, "M0", days("2020-01-01"))
-    assert found == {date(2020, 1, 1): landed.Tally(2, 5.0)}
+    found = aggregates.tallies(account, "M0", days("2020-01-01"))
+    assert found == {date(2020, 1, 1): aggregates.Tally(2, 5.0)}
 
 
 # the account's metrics ---------------------------------------------------------------------------

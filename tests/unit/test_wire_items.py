@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backfill import limits
 from backfill.wire.bulk import Bulk
-from backfill.wire.items import Frame, People, cut_items
+from backfill.wire.cutting import Frame, People, cut_items
 from tests.unit.test_wire_today import numbered, table
 
 ADA, BO, CY = ({"email": f"{name}@shop.example"} for name in ("ada", "bo", "cyrus"))

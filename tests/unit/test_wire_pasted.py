@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.wire.pasted import curl, learnq
-from backfill.wire.plain import plain, plain_json
+from backfill.display import plain, plain_json
+from backfill.report.pasted import curl, learnq
 
 texts = st.text(max_size=20) | st.sampled_from(["'", "</script>", "__proto__", "\u2028", "😀\x9b"])
 values = st.recursive(

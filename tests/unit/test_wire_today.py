@@ -45,7 +45,7 @@ EVERYTHING = {
     "value": Decimal("32.6"),
     "currency": "EUR",
 }
-OPENAPI = Path(__file__).parents[2] / "backfill" / "sandbox" / "openapi.json"
+OPENAPI = Path(__file__).parents[2] / "backfill" / "sandbox" / "json_api" / "openapi.json"
 MODELS = {"events": EventCreateQueryV2, "bulk": EventsBulkCreateJob}
 
 

@@ -1,0 +1,1 @@
+"""DuckDB, and a bound on what may be computed with it."""

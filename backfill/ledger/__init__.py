@@ -1,0 +1,1 @@
+"""The ledger: what was delivered, in a file that survives a kill."""

@@ -1,0 +1,22 @@
+"""The DuckDB connection on which a schema's SQL runs."""
+
+import duckdb
+
+from backfill.engine import duck
+from backfill.mapping import structured, udf
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection that reaches nothing but what is handed in, and cannot be told otherwise."""
+    connection = duck.connect()
+    udf.teach(connection)
+    structured.teach(connection)
+    for setting in (
+        "timezone = 'UTC'",
+        f"disabled_optimizers = '{duck.UNSAFE_OPTIMIZERS}'",
+        "enable_external_access = false",
+        "python_enable_replacements = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"set {setting}")
+    return connection

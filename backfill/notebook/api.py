@@ -1,0 +1,251 @@
+"""What a notebook calls: look at a mapping, plan, run, look back at the runs."""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from backfill import limits
+from backfill.account.account import Account, Keys, account_of, api_of, wire_of
+from backfill.errors import AskedError, GateError
+from backfill.ledger.ledger import Ledger
+from backfill.mapping.constants import check_constants
+from backfill.notebook.results import Preview, Report
+from backfill.planning.judge import Profiles
+from backfill.planning.preview import preview_orders
+from backfill.report.summary import Summary
+from backfill.running.history import known_runs
+from backfill.running.progress import Bars
+from backfill.running.run import Backfill
+from backfill.running.settings import (
+    Confirm,
+    Ended,
+    Exports,
+    Options,
+    Share,
+    bounds_of,
+    chosen,
+    prepare,
+)
+from backfill.running.signals import asking_to_stop
+from backfill.schema.load import LoadedSchema
+from backfill.schema.load import load_schema as _load
+from backfill.transport.pace import Quota, parse_rate
+from backfill.wire.interface import Api, Method
+
+STATE = ".backfill"
+
+Export = str | Path | Exports
+"""A path or a glob, several of them, or a frame."""
+
+
+def load_schema(source: str | Path) -> LoadedSchema:
+    """A schema from a file, or from YAML text where ``source`` has a line break.
+
+    Raises SchemaError with all problems at once, each with its line.
+    """
+    loaded = _load(source)
+    check_constants(loaded)
+    return loaded
+
+
+def preview(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    *,
+    limit: int = 3,
+    profiles: Profiles | None = None,
+    timezone: str | None = None,
+    until: str | None = None,
+    method: Method = "post",
+    url: str = limits.TRACK_URL,
+) -> Preview:
+    """The first ``limit`` orders, whole: source rows beside payloads, rejects beside reasons.
+
+    Reads the whole export where the schema names an order; its rows may be scattered. Ids that
+    clash show in ``plan``, over the whole export.
+    """
+    loaded, writes = chosen(_loaded(schema), timezone=timezone, profiles=profiles)
+    opened, bound = prepare(loaded, _exports(export))
+    orders = preview_orders(
+        bound,
+        opened,
+        profiles=writes,
+        bounds=bounds_of(loaded.schema, until, datetime.now(UTC)),
+        limit=limit,
+        wire=wire_of(Account(url, ""), method),
+    )
+    return Preview(orders, opened, tuple(bound.columns))
+
+
+def plan(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    *,
+    state: str | Path = STATE,
+    url: str = limits.TRACK_URL,
+    key: str = "",
+    private_key: str = "",
+    account: str | None = None,
+    api: Api | None = None,
+    profiles: Profiles | None = None,
+    timezone: str | None = None,
+    until: str | None = None,
+    method: Method = "post",
+) -> Report:
+    """Read all, send nothing: what a run would do.
+
+    With the account's key (or a sandbox's ``url``) it leaves out what was delivered before.
+    """
+    keys = Keys(key, private_key, account)
+    found = account_of(url, keys, api_of(keys, api), needed=False)
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        until=until,
+        method=method,
+        lint=True,
+        hold_plan=True,
+    )
+    return _worked(schema, export, state, found, options, Backfill.plan)
+
+
+def run(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    *,
+    state: str | Path = STATE,
+    url: str = limits.TRACK_URL,
+    key: str = "",
+    private_key: str = "",
+    account: str | None = None,
+    api: Api | None = None,
+    profiles: Profiles | None = None,
+    timezone: str | None = None,
+    until: str | None = None,
+    limit: int | None = None,
+    max_rejects: int | str | None = None,
+    expect: str | None = None,
+    new_ids: bool = False,
+    method: Method = "post",
+    concurrency: int = 16,
+    rate: str | None = None,
+    quota: str = "100%",
+    trigger_flows: bool = False,
+    yes: bool = False,
+) -> Report:
+    """Plan, then deliver what is not delivered yet; run it again to go on.
+
+    A ``private_key`` (pk_…) means today's API, a public ``key`` Track's; ``api`` overrides.
+    ``trigger_flows`` lets old orders start the account's live flows: customers get mails of them.
+    An account beyond this machine wants ``yes=True``. An interrupt, or ``limit``, ends it cleanly:
+    the report's ``error`` says so, and its ``summary.left`` how much is left.
+
+    Raises:
+        MendError: schema, export or options; nothing was sent.
+        GateError: too many rejects, another plan than ``expect``, an edited id rule, no yes.
+        StoppedError: Klaviyo stays silent, or the disk is full; run it again.
+        DeniedError: Klaviyo refuses the key or the endpoint.
+    """
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        until=until,
+        limit=limit,
+        max_rejects=None if max_rejects is None else Share.parse(str(max_rejects)),
+        expect=expect,
+        new_ids=new_ids,
+        method=method,
+        concurrency=concurrency,
+        windows=parse_rate(rate) if rate is not None else None,
+        quota=Quota.parse(quota),
+        backfill=not trigger_flows,
+        hold_plan=True,
+    )
+    keys = Keys(key, private_key, account)
+    found = account_of(url, keys, api_of(keys, api), needed=True)
+
+    def confirm(_: Summary, remarks: Callable[[], Sequence[str]]) -> bool:
+        if yes or found.is_local:
+            return True
+        for line in remarks():
+            _say(line)
+        raise GateError(
+            f"{found.url} is a live account: look at plan(…), then say yes=True; nothing was sent"
+        )
+
+    return _worked(schema, export, state, found, options, Backfill.run, confirm)
+
+
+def runs(state: str | Path = STATE) -> pd.DataFrame:
+    """The runs of a state folder, the newest last. Raises UsageError where there is none."""
+    known = [run | {"summary": dict(run["summary"])} for run in known_runs(Path(state))]
+    columns = ["run", "schema", "state", "started", "ended", *_COUNTS, "next"]
+    rows = [
+        [run[name] if name in run else run["summary"].get(name) for name in columns]
+        for run in known
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    for name in ("started", "ended"):
+        frame[name] = pd.to_datetime(frame[name], utc=True)
+    return frame.astype(dict.fromkeys(_COUNTS, "Int64"))
+
+
+_COUNTS = ("orders", "rejected", "events", "already", "delivered", "refused", "left")
+
+
+def _loaded(schema: LoadedSchema | str | Path) -> LoadedSchema:
+    return schema if isinstance(schema, LoadedSchema) else load_schema(schema)
+
+
+def _exports(export: Export) -> Exports:
+    return [export] if isinstance(export, str | Path) else export
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _bars() -> Bars:
+    """The bar of tqdm for a notebook where one looks and can show it, else that of a terminal."""
+    if "ipykernel" in sys.modules and find_spec("ipywidgets") is not None:
+        return Bars(import_module("tqdm.notebook").tqdm, disable=False)
+    return Bars()
+
+
+def _worked(
+    schema: LoadedSchema | str | Path,
+    export: Export,
+    state: str | Path,
+    account: Account,
+    options: Options,
+    work: Callable[[Backfill], Ended],
+    confirm: Confirm = lambda _, __: True,
+) -> Report:
+    stop = threading.Event()
+    with asking_to_stop(stop, _say), _bars() as bars:
+        backfill = Backfill(
+            _loaded(schema),
+            _exports(export),
+            Path(state),
+            account,
+            options,
+            bars.hooks(stop, confirm),
+        )
+        ended = work(backfill)
+    if ended.error is not None and not isinstance(ended.error, AskedError):
+        ended.let_go()
+        raise ended.error
+    delivered = None
+    if ended.summary.state == "stopped":
+        with Ledger.open(backfill.state.ledger, account.target) as ledger:
+            batches = list(ledger.delivered(run_id=ended.summary.run))
+        delivered = pa.Table.from_batches(batches)["key"] if batches else pa.nulls(0, pa.binary(16))
+    folder = backfill.state.run(ended.summary.run)
+    return Report(ended, folder, backfill.export.files, delivered)

@@ -1,0 +1,145 @@
+"""What verify found, as lines for a terminal and as one object for programs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from backfill.account.verify import Day, Verified
+from backfill.display import plain
+
+_DAYS_SHOWN: Final = 40
+"""Of one metric; ``--json`` has all."""
+
+
+def lines(verified: Verified) -> Iterator[str]:
+    """A line for each metric, and one more for each of its days that is not whole."""
+    if not verified.delivered:
+        yield "nothing of this export is in the ledger: there is nothing to verify"
+    width = max((len(plain(metric.name)) for metric in verified.metrics), default=0)
+    for metric in verified.metrics:
+        days = [day for day in verified.days if day.metric == metric.name]
+        yield f"{plain(metric.name):<{width}}  {_span(days)}: {_counts(days)}"
+        if metric.id is None:
+            yield "    the account has no metric of this name from the API"
+            continue
+        yield from _odd([day for day in days if not day.is_whole], verified.files)
+    yield from _notes(verified)
+
+
+def as_dict(verified: Verified) -> dict[str, Any]:
+    """All days, those that are whole too."""
+    return {
+        "delivered": verified.delivered,
+        "found": verified.found,
+        "missing": verified.missing,
+        "unexpected": verified.unexpected,
+        "struck": verified.struck,
+        "not_sent": verified.not_sent,
+        "not_in_export": verified.not_in_export,
+        "recent": verified.recent,
+        "metrics": [
+            {
+                "metric": metric.name,
+                "id": metric.id,
+                "doubles": metric.doubles,
+                "others": list(metric.others),
+            }
+            for metric in verified.metrics
+        ],
+        "days": [_day(day, verified.files) for day in verified.days],
+    }
+
+
+def _day(day: Day, files: Sequence[str]) -> dict[str, Any]:
+    return {
+        "metric": day.metric,
+        "day": day.day.isoformat(),
+        "delivered": day.delivered,
+        "found": day.found,
+        "missing": day.missing,
+        "unexpected": day.unexpected,
+        "elsewhere": day.elsewhere,
+        "value": day.value,
+        "value_there": day.value_there,
+        "values_differ": day.values_differ,
+        "rows": [{"file": files[file], "row": row} for file, row in day.places],
+    }
+
+
+def _span(days: Sequence[Day]) -> str:
+    first, last = days[0].day, days[-1].day
+    return f"{first}" if first == last else f"{first} … {last}"
+
+
+def _counts(days: Sequence[Day]) -> str:
+    delivered, found = sum(day.delivered for day in days), sum(day.found for day in days)
+    counts = [f"{delivered:,} delivered", f"{found:,} found"]
+    if delivered > found:
+        counts.append(f"{delivered - found:,} missing")
+    if unexpected := sum(day.unexpected for day in days):
+        counts.append(f"{unexpected:,} unexpected")
+    return ", ".join(counts)
+
+
+def _odd(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
+    """Days with something missing come first where there are too many to show."""
+    shown = sorted(days, key=lambda day: not day.missing)[:_DAYS_SHOWN]
+    for day in sorted(shown, key=lambda day: day.day):
+        yield f"    {day.day}: {_counts([day])}{_places(day, files)}"
+        if day.elsewhere:
+            yield f"        {day.elsewhere:,} found under another day: a clock or zone was misread"
+        if day.values_differ:
+            yield (
+                f"        the values add up to {day.value_there}, those of the export to "
+                f"{day.value}: orders that changed since, or a currency that Klaviyo converts"
+            )
+    if len(days) > len(shown):
+        rest = [day for day in days if day not in shown]
+        yield f"    and {len(rest):,} days more ({_counts(rest)}); --json has them all"
+
+
+def _places(day: Day, files: Sequence[str]) -> str:
+    if not day.missing:
+        return ""
+    by_file: dict[int, list[str]] = {}
+    for file, row in day.places:
+        by_file.setdefault(file, []).append(str(row))
+    named = "; ".join(
+        f"{plain(files[file])} {'row' if len(rows) == 1 else 'rows'} {', '.join(rows)}"
+        for file, rows in by_file.items()
+    )
+    return f" ({named}{' …' if day.missing > len(day.places) else ''})"
+
+
+def _notes(verified: Verified) -> Iterator[str]:
+    for metric in verified.metrics:
+        if metric.doubles:
+            yield (
+                f'note: the API has {metric.doubles + 1} metrics of the name "{plain(metric.name)}"'
+                "; the oldest was looked at"
+            )
+        if metric.others:
+            others = ", ".join(plain(other) or "another integration" for other in metric.others)
+            yield (
+                f'note: {others} has a metric "{plain(metric.name)}" too, which is another and was '
+                "not looked at"
+            )
+    if verified.not_in_export:
+        yield (
+            f"note: {_events(verified.not_in_export)} of the ledger not in this export: not "
+            "looked at"
+        )
+    if verified.not_sent:
+        yield f"note: {_events(verified.not_sent)} of this export not delivered yet: run sends them"
+    if verified.missing and verified.recent:
+        yield (
+            "note: events were delivered less than ten minutes ago, and Klaviyo may show them some "
+            "minutes later; verify again before you send them again"
+        )
+    if verified.struck:
+        yield f"{_events(verified.struck)} struck from the ledger: the next run sends them again"
+    elif verified.missing:
+        yield f"{_events(verified.missing)} missing; --resend lets the next run send them again"
+
+
+def _events(count: int) -> str:
+    return f"{count:,} {'event' if count == 1 else 'events'}"

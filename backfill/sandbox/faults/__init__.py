@@ -1,0 +1,1 @@
+"""Faults on purpose: a script of bad answers, and how each is given."""

@@ -1,0 +1,1 @@
+"""What the sandbox's server does for every request, and the pages that people look at."""

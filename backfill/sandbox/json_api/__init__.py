@@ -1,0 +1,1 @@
+"""Klaviyo's JSON:API in the sandbox: what it takes, refuses and gives back."""

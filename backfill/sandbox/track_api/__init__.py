@@ -1,0 +1,1 @@
+"""The Track API in the sandbox: what it takes and what it refuses."""

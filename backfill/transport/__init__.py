@@ -1,0 +1,1 @@
+"""Posts one request: how often, how fast, and what its answer means."""

@@ -1,0 +1,219 @@
+"""The boundary with the network: one request goes out, a reply or a silence comes back."""
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from backfill.transport.retry import Silence
+from backfill.transport.url import base_url
+from backfill.wire.interface import Allowance, Reply, Wire
+
+MAX_REPLY_BYTES: Final = 4_000_000
+"""Klaviyo's longest answer is a list of errors, one or more for each of 1,000 events; what follows
+is not read."""
+
+AGENT: Final = "backfill/0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    connect_s: float = 10.0
+    read_s: float = 30.0
+    """Without a byte of the answer."""
+    whole_s: float = 60.0
+    """From the first byte sent to the last one read, so that no answer drips for ever."""
+
+
+DEFAULT_TIMEOUTS: Final = Timeouts()
+
+
+class Client:
+    """Sends requests of one wire format to one base URL; use it as an async context manager.
+
+    Redirects are never followed, cookies never kept, certificates always checked.
+
+    Raises:
+        UsageError: the URL may not be posted to.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        wire: Wire,
+        *,
+        connections: int,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> None:
+        self._url = httpx.URL(base_url(url) + wire.path)
+        self._method = wire.method
+        self._headers = httpx.Headers(
+            {
+                "user-agent": AGENT,
+                # The transport does not unpack, and an answer of one byte has nothing to pack.
+                "accept-encoding": "identity",
+                **wire.headers,
+            }
+        )
+        self._whole_s = timeouts.whole_s
+        self._extensions = {
+            "timeout": {
+                "connect": timeouts.connect_s,
+                "read": timeouts.read_s,
+                "write": None,
+                "pool": None,
+            }
+        }
+        self._connections = connections
+        self._transport: AiohttpTransport | None = None
+
+    async def __aenter__(self) -> Self:
+        tls = tls_of(self._url.scheme)
+        self._transport = AiohttpTransport(
+            verify=tls,
+            client=lambda: aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,) if self._method == "GET" else (),
+            ),
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    @property
+    def host(self) -> str:
+        """Whom it posts to, for people: host, and port where it is not the usual one."""
+        return self._url.netloc.decode("ascii")
+
+    async def post(self, body: bytes, query: bytes = b"") -> Reply | Silence:
+        """Send one request; the answer as it came, or why there is none."""
+        try:
+            async with asyncio.timeout(self._whole_s):
+                return await self._exchange(body, query)
+        except (httpx.TransportError, aiohttp.ClientError, OSError) as err:
+            return Silence(_why(err))
+
+    async def _exchange(self, body: bytes, query: bytes) -> Reply | Silence:
+        if self._transport is None:
+            raise RuntimeError("the client posts only inside its async with")
+        in_one_piece = len(body) <= _PIECE_BYTES
+        request = httpx.Request(
+            self._method,
+            self._url.copy_with(query=query) if query else self._url,
+            # With a length a stream goes as it is, and not in chunks, which a proxy may refuse.
+            headers=self._headers if in_one_piece else _with_length(self._headers, body),
+            content=body if in_one_piece else _pieces(body),
+            extensions=self._extensions,
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            return _reply(response, await _beginning(response))
+        finally:
+            await response.aclose()
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET again where the connection broke.
+
+    It does so at once and tells nobody, after exactly two kinds of exception; so neither leaves
+    here. When to send again, and how many requests that makes, is the run's to say.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
+        raise _BrokenError from err
+
+
+class _BrokenError(aiohttp.ClientConnectionError):
+    """A stranger to aiohttp's loop; its cause says what broke."""
+
+
+_PIECE_BYTES: Final = 1 << 20
+"""aiohttp warns, on stderr, of a larger body in one piece: to write it blocks its loop."""
+
+
+def _with_length(headers: httpx.Headers, body: bytes) -> httpx.Headers:
+    return httpx.Headers([*headers.items(), ("content-length", str(len(body)))])
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for begin in range(0, len(body), _PIECE_BYTES):
+        yield body[begin : begin + _PIECE_BYTES]
+
+
+def tls_of(scheme: str) -> ssl.SSLContext:
+    """Check certificates as httpx does; ``SSL_CERT_FILE`` holds."""
+    if scheme == "https":
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
+
+
+def _reply(response: httpx.Response, text: bytes) -> Reply | Silence:
+    if response.status_code == HTTPStatus.OK and text:
+        return Reply(HTTPStatus.OK, text)  # nearly every answer; to search headers costs 12 µs
+    headers = response.headers
+    if not text and "content-length" not in headers and "transfer-encoding" not in headers:
+        # Its end is marked by nothing: an answer that broke off looks the same. An empty one
+        # counts as a yes for Track, so it has to be a whole one.
+        return Silence("the answer broke off")
+    return Reply(
+        response.status_code,
+        text,
+        headers.get("retry-after"),
+        headers.get("date"),
+        _allowance(headers),
+    )
+
+
+def _allowance(headers: httpx.Headers) -> Allowance | None:
+    told = [headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    # Klaviyo's limit may go on: "150, 10;w=1, 150;w=60".
+    figures = [re.match(r"\s*([0-9]{1,9})(?![0-9])", text) for text in told]
+    if None in figures:
+        return None
+    return Allowance(*(int(figure[1]) for figure in figures if figure))
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    text = bytearray()
+    async for chunk in response.aiter_raw():
+        text += chunk
+        if len(text) > MAX_REPLY_BYTES:
+            break
+    return bytes(text)
+
+
+def _why(err: Exception) -> str:
+    """Say what happened; a foreign message may quote the request, so only its kind is named."""
+    # The transport calls a refused connection a timeout, so what it was made of is looked at.
+    cause = err if isinstance(err, TimeoutError) else err.__cause__ or err
+    if isinstance(cause, _BrokenError):
+        cause = cause.__cause__ or cause
+    match cause:
+        case aiohttp.ClientConnectorCertificateError():
+            said = "its TLS certificate is not valid"
+        case TimeoutError():
+            said = "no answer in time"
+        case aiohttp.ClientConnectorError():
+            said = "no connection"
+        case _:
+            said = "the connection broke"
+    return f"{said} ({type(cause).__name__})"

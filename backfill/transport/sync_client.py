@@ -1,0 +1,74 @@
+"""One request that blocks until its answer is there, for questions; ``client`` is for events."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import httpx
+
+from backfill.transport.client import AGENT, Timeouts, tls_of
+from backfill.transport.retry import Silence
+from backfill.wire.interface import Reply
+
+MAX_ANSWER_BYTES: Final = 256_000_000
+"""A thousand events on a page are a few megabytes; ours, so that no answer fills the memory."""
+
+
+class Asking:
+    """Sends to one server, whose certificate is checked; ``close`` it.
+
+    The transport alone: no redirects, no cookies, no proxies of the environment.
+    """
+
+    def __init__(
+        self,
+        scheme: str,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._headers = httpx.Headers(
+            {"user-agent": AGENT, "accept-encoding": "identity", **headers}
+        )
+        self._whole_s = timeouts.whole_s
+        self._extensions = {
+            "timeout": {
+                "connect": timeouts.connect_s,
+                "read": timeouts.read_s,
+                "write": timeouts.read_s,
+                "pool": timeouts.connect_s,
+            }
+        }
+        self._clock = clock
+        self._transport = httpx.HTTPTransport(verify=tls_of(scheme))
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def send(self, method: str, url: httpx.URL, body: bytes | None) -> Reply | Silence:
+        """The answer as it came, or why there is none."""
+        until_s = self._clock() + self._whole_s
+        request = httpx.Request(
+            method, url, headers=self._headers, content=body, extensions=self._extensions
+        )
+        try:
+            response = self._transport.handle_request(request)
+            try:
+                return self._whole(response, until_s)
+            finally:
+                response.close()
+        except (httpx.TransportError, OSError) as err:
+            return Silence(f"no answer ({type(err).__name__})")
+
+    def _whole(self, response: httpx.Response, until_s: float) -> Reply | Silence:
+        text = bytearray()
+        for chunk in response.iter_raw():
+            text += chunk
+            if len(text) > MAX_ANSWER_BYTES:
+                return Silence(f"the answer is over {MAX_ANSWER_BYTES:,} bytes")
+            if self._clock() > until_s:
+                return Silence("no whole answer in time")
+        headers = response.headers
+        return Reply(
+            response.status_code, bytes(text), headers.get("retry-after"), headers.get("date")
+        )
