@@ -10,8 +10,8 @@ from backfill.errors import (
     BackfillError,
     DeniedError,
     ExportError,
+    FixInputError,
     GateError,
-    MendError,
     SchemaError,
     StoppedError,
     UsageError,
@@ -26,6 +26,7 @@ __all__ = (
     "BackfillError",
     "DeniedError",
     "ExportError",
+    "FixInputError",
     "GateError",
     "MendError",
     "Preview",
@@ -40,6 +41,9 @@ __all__ = (
     "run",
     "runs",
 )
+
+MendError = FixInputError
+"""The name that it had first."""
 
 _WHERE: Final = {
     "Preview": "notebook.results",

@@ -30,15 +30,15 @@ class BackfillError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
-class MendError(BackfillError):
+class FixInputError(BackfillError):
     exit_code = 2
 
 
-class UsageError(MendError):
+class UsageError(FixInputError):
     pass
 
 
-class ExportError(MendError):
+class ExportError(FixInputError):
     pass
 
 
@@ -46,19 +46,19 @@ class GateError(BackfillError):
     exit_code = 4
 
 
-class AgainError(BackfillError):
+class RetryRunError(BackfillError):
     exit_code = 3
 
 
-class BusyError(AgainError):
+class BusyError(RetryRunError):
     pass
 
 
-class StoppedError(AgainError):
+class StoppedError(RetryRunError):
     pass
 
 
-class AskedError(StoppedError):
+class StoppedByUserError(StoppedError):
     pass
 
 
@@ -87,7 +87,7 @@ class Problem:
         return f"{self.place}: {self.text}"
 
 
-class SchemaError(MendError):
+class SchemaError(FixInputError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -30,7 +30,7 @@ SDK: Final = "SDK's call, pandas"
 DLT: Final = ("dlt, parquet", "dlt, typed-jsonl")
 DLT_THREADS: Final = 4  # on two cores 20 are no faster, and one is a fourth slower
 
-MARKS: Final = (
+REJECT_COLUMNS: Final = (
     ("events/s", "at least", 80_000),
     ("CPU µs/event", "at most", 16),
     ("times the SDK's call", "at least", 20),
@@ -146,7 +146,7 @@ def marks(runs: dict[str, list[Found]]) -> list[Found]:
     )
     return [
         {"mark": mark, "bound": bound, "asked": wanted, **_judged(found, bound, wanted)}
-        for (mark, bound, wanted), found in zip(MARKS, founds, strict=True)
+        for (mark, bound, wanted), found in zip(REJECT_COLUMNS, founds, strict=True)
     ]
 
 

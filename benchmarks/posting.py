@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from httpx_aiohttp import AiohttpTransport
 
-from backfill.delivery.run import How, deliver
+from backfill.delivery.run import DeliveryOptions, deliver
 from backfill.ledger.ledger import Ledger, Run, Target
 from backfill.wire.track import Track
 
@@ -58,7 +58,7 @@ def by_deliver(plan: Path, url: str, events: int) -> tuple[int, float]:
             ledger=ledger,
             run_id="bench",
             refuse=lambda refusal: sys.exit(f"refused: {refusal}"),
-            how=How(concurrency=CONNECTIONS, windows=()),
+            how=DeliveryOptions(concurrency=CONNECTIONS, windows=()),
         )
         return done.delivered, time.perf_counter() - began
 

@@ -17,8 +17,8 @@ from backfill.transport.url import base_url, is_loopback
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 from backfill.wire.interface import Api, Method, Wire
-from backfill.wire.json_api import SHOWN_KEY
-from backfill.wire.track import SHOWN_TOKEN, Track, TrackGet
+from backfill.wire.json_api import PLACEHOLDER_KEY
+from backfill.wire.track import PLACEHOLDER_TOKEN, Track, TrackGet
 
 LOCAL_ID: Final = "LOCAL1"
 LOCAL_KEY: Final = "pk_LOCAL1_local"
@@ -136,13 +136,13 @@ def wire_of(account: Account, method: Method = "post", *, backfill: bool = True)
     """
     match account.api:
         case "bulk":
-            return Bulk(account.key or SHOWN_KEY, backfill=backfill)
+            return Bulk(account.key or PLACEHOLDER_KEY, backfill=backfill)
         case "events":
-            return Events(account.key or SHOWN_KEY, backfill=backfill)
+            return Events(account.key or PLACEHOLDER_KEY, backfill=backfill)
         case "track" if method == "get":
-            return TrackGet(endpoint_of(account.url), account.key or SHOWN_TOKEN)
+            return TrackGet(endpoint_of(account.url), account.key or PLACEHOLDER_TOKEN)
         case "track":
-            return Track(account.key or SHOWN_TOKEN)
+            return Track(account.key or PLACEHOLDER_TOKEN)
 
 
 WINDOWS: Final[Mapping[Api, tuple[Window, ...]]] = {

@@ -54,7 +54,7 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MetricStatus:
     """What stands in the account under one name of the plan."""
 
     name: str
@@ -69,8 +69,8 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Standings:
-    metrics: tuple[Standing, ...]
+class MetricStatuses:
+    metrics: tuple[MetricStatus, ...]
     unseen: str = ""
     """What was not looked at, and why, as a clause."""
 
@@ -88,15 +88,15 @@ def metrics_of(reader: Reader) -> list[Metric]:
     return found
 
 
-def standing(name: str, metrics: Iterable[Metric]) -> Standing:
+def standing(name: str, metrics: Iterable[Metric]) -> MetricStatus:
     """Which of the account's metrics is ours: the API's, the oldest where there are several."""
     named = [metric for metric in metrics if metric.name == name]
     ours = sorted((metric for metric in named if metric.is_api), key=lambda one: one.created)
     others = sorted({metric.integration for metric in named if not metric.is_api})
-    return Standing(name, ours[0].id if ours else None, max(len(ours) - 1, 0), tuple(others))
+    return MetricStatus(name, ours[0].id if ours else None, max(len(ours) - 1, 0), tuple(others))
 
 
-def standings(names: Sequence[str], reader: Reader) -> Standings:
+def metric_statuses(names: Sequence[str], reader: Reader) -> MetricStatuses:
     """What a person wants to know before a live run; what the key may not read is said, not raised.
 
     Raises StoppedError.
@@ -104,7 +104,7 @@ def standings(names: Sequence[str], reader: Reader) -> Standings:
     try:
         metrics = metrics_of(reader)
     except ScopeError:
-        return Standings(
+        return MetricStatuses(
             (), "the account's metrics and flows: the key lacks the scope metrics:read"
         )
     found = [standing(name, metrics) for name in names]
@@ -120,24 +120,24 @@ def standings(names: Sequence[str], reader: Reader) -> Standings:
         unseen = "the flows that hang on metrics: the key lacks the scope flows:read"
     except DeniedError as error:
         unseen = f"the flows that hang on metrics: {error}"
-    return Standings(
+    return MetricStatuses(
         tuple(
-            Standing(one.name, one.id, one.doubles, one.others, flows.get(one.name))
+            MetricStatus(one.name, one.id, one.doubles, one.others, flows.get(one.name))
             for one in found
         ),
         unseen,
     )
 
 
-def lines(standings: Standings) -> Iterator[str]:
+def lines(metric_statuses: MetricStatuses) -> Iterator[str]:
     """For the confirmation: a line for each metric, and what could not be looked at."""
-    for metric in standings.metrics:
+    for metric in metric_statuses.metrics:
         yield f'"{plain(metric.name)}": {"; ".join(_clauses(metric))}'
-    if standings.unseen:
-        yield f"not looked at: {standings.unseen}"
+    if metric_statuses.unseen:
+        yield f"not looked at: {metric_statuses.unseen}"
 
 
-def _clauses(metric: Standing) -> Iterator[str]:
+def _clauses(metric: MetricStatus) -> Iterator[str]:
     yield "the account has it from the API" if metric.id else "the first event makes this metric"
     if metric.doubles:
         yield f"the API has {metric.doubles + 1} metrics of this name, the oldest is meant"

@@ -16,23 +16,23 @@ import httpx
 
 from backfill import limits
 from backfill.delivery.denied import to_read
-from backfill.errors import AskedError, DeniedError, StoppedError
+from backfill.errors import DeniedError, StoppedByUserError, StoppedError
 from backfill.transport.client import DEFAULT_TIMEOUTS, Timeouts
 from backfill.transport.pace import Pace, Quota, windows_of
 from backfill.transport.retry import (
-    DEFAULT_PATIENCE,
+    DEFAULT_RETRY_POLICY,
     Delivered,
-    Denied,
+    Fatal,
+    NoAnswer,
     Outcome,
-    Patience,
     Post,
     Refused,
-    Silence,
-    Silent,
+    RetryPolicy,
+    Unavailable,
     Wait,
     attempts,
 )
-from backfill.transport.sync_client import Asking
+from backfill.transport.sync_client import SyncClient
 from backfill.transport.url import base_url
 from backfill.wire.interface import Answer, Reply
 
@@ -75,7 +75,7 @@ class Reader:
     Every call raises:
         ScopeError: 403, this key may not ask that; a ``DeniedError``.
         DeniedError: the key, the path or the question is refused.
-        StoppedError: no answer after all tries; an ``AskedError`` where ``stop`` is set.
+        StoppedError: no answer after all tries; an ``StoppedByUserError`` where ``stop`` is set.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Reader:
         *,
         quota: Quota = Quota(),  # noqa: B008 - frozen
         stop: threading.Event | None = None,
-        patience: Patience = DEFAULT_PATIENCE,
+        patience: RetryPolicy = DEFAULT_RETRY_POLICY,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         time: ReadingTime = _REAL_TIME,
     ) -> None:
@@ -96,7 +96,7 @@ class Reader:
             "accept": limits.JSON_API,
             "content-type": limits.JSON_API,
         }
-        self._asking = Asking(self._base.scheme, headers, timeouts, time.clock)
+        self._asking = SyncClient(self._base.scheme, headers, timeouts, time.clock)
         self._quota = quota
         self._stop = stop or threading.Event()
         self._patience = patience
@@ -177,11 +177,11 @@ class Reader:
         match self._bring(read, self._pace(path), method, url, body):
             case Delivered():
                 return answers[0]
-            case Denied(status):
+            case Fatal(status):
                 raise to_read(status, method, path)
             case Refused(reason, _, detail):
                 raise DeniedError(f"{method} {path}: {detail} ({reason}); the question is refused")
-            case Silent(why):
+            case Unavailable(why):
                 raise StoppedError(
                     f"{self._shown} answers no more: {why} ({method} {path}); run the same command "
                     "again"
@@ -202,7 +202,7 @@ class Reader:
             patience=self._patience,
             json_api=True,
         )
-        came: Reply | Silence | None = None
+        came: Reply | NoAnswer | None = None
         while True:
             try:
                 step = steps.send(came)
@@ -242,7 +242,7 @@ class Reader:
 
     def _heed(self) -> None:
         if self._stop.is_set():
-            raise AskedError("stopped as asked; run the same command again")
+            raise StoppedByUserError("stopped as asked; run the same command again")
 
     @property
     def _shown(self) -> str:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from backfill.account import delivered_ids
 from backfill.account.aggregates import DAY, Span, Tally, events_of, tallies
 from backfill.account.delivered_ids import Fate, Ids, Sum
-from backfill.account.metrics import Reader, Standing, metrics_of, standing
+from backfill.account.metrics import MetricStatus, Reader, metrics_of, standing
 from backfill.planning.make import Plan
 
 DELAY_S: Final = 600
@@ -70,7 +70,7 @@ class Verified:
 
     days: tuple[Day, ...]
     """By metric and day."""
-    metrics: tuple[Standing, ...]
+    metrics: tuple[MetricStatus, ...]
     files: tuple[str, ...]
     """Of the export, as ``Day.places`` counts them."""
     not_sent: int
@@ -121,13 +121,13 @@ def verify(
     with Ids.of(plan, ledger) as ids:
         planned = ids.sums()
         metrics = metrics_of(reader) if planned else []
-        standings = tuple(standing(name, metrics) for name in planned)
+        metric_statuses = tuple(standing(name, metrics) for name in planned)
         looking = _Looking(ids, reader, on_events)
-        days = [day for one in standings for day in looking.days(one, planned[one.name])]
+        days = [day for one in metric_statuses for day in looking.days(one, planned[one.name])]
         newest = ledger.newest()
         found = Verified(
             tuple(days),
-            standings,
+            metric_statuses,
             tuple(files),
             plan.to_send,
             ids.ledger_alone(),
@@ -146,7 +146,7 @@ class _Looking:
     reader: Reader
     on_events: Callable[[int], None]
 
-    def days(self, metric: Standing, planned: Mapping[date, Sum]) -> Iterator[Day]:
+    def days(self, metric: MetricStatus, planned: Mapping[date, Sum]) -> Iterator[Day]:
         landed: dict[date, Tally] = {}
         if metric.id is not None:
             self.on_events(0)
@@ -174,7 +174,7 @@ class _Looking:
             )
 
     def _by_ids(
-        self, metric: Standing, landed: Mapping[date, Tally], days: set[date]
+        self, metric: MetricStatus, landed: Mapping[date, Tally], days: set[date]
     ) -> tuple[dict[date, Fate], dict[date, int]]:
         """Fates of the days, and how many unexpected events each has."""
         self.ids.begin()
@@ -191,7 +191,7 @@ class _Looking:
         self.ids.keep_missing()
         return fates, self.ids.unexpected()
 
-    def _read(self, metric: Standing, landed: Mapping[date, Tally], days: set[date]) -> None:
+    def _read(self, metric: MetricStatus, landed: Mapping[date, Tally], days: set[date]) -> None:
         if metric.id is None:
             return
         for span in spans(days, landed):

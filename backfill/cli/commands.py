@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from backfill import limits
-from backfill.cli.console import say
+from backfill.cli.console import echo
 from backfill.cli.options import (
     STATE,
     AccountOption,
@@ -83,7 +83,7 @@ def _exit_code() -> int:
 
 def _told(error: BackfillError) -> int:
     for line in str(error).splitlines():
-        say(f"backfill: {line}")
+        echo(f"backfill: {line}")
     return error.exit_code
 
 
@@ -106,9 +106,9 @@ def check(
     if exports:
         export, bound = prepare(loaded, exports)
         for note in (*export.notes, *bound.notes):
-            say(f"note: {note}")
+            echo(f"note: {note}")
     if choices := open_choices(loaded.schema):
-        say(f"open: {', '.join(choices)}")
+        echo(f"open: {', '.join(choices)}")
     typer.echo(f"{schema}: fits" if exports else f"{schema}: no problems")
 
 
@@ -150,9 +150,9 @@ def preview(
     earliest_s = min_time_s(account.api)
     bounds = bounds_of(loaded.schema, until, datetime.now(UTC), min_time_s=earliest_s)
     wire = wire_of(account, _method(account.api, method))
-    say("note: clashing ids and each person's newest event show over the whole export: see plan")
+    echo("note: clashing ids and each person's newest event show over the whole export: see plan")
     if form is As.js:
-        say(
+        echo(
             "note: the front-end form says neither who nor when: it is for the visitor whom "
             "Klaviyo's cookie names, and for now"
         )
@@ -376,7 +376,7 @@ def verify(
     with at_work(schema, exports, state, found, options) as work:
         _, verified = work.verify(resend=resend)
     for line in lines(verified):
-        say(line)
+        echo(line)
     if json_:
         typer.echo(json.dumps(as_dict(verified), ensure_ascii=False))
     raise typer.Exit(FINISHED_WITH_LOSSES if verified.missing else 0)
@@ -404,7 +404,7 @@ def diff(
     account = Account(limits.TRACK_URL, "", _api(api))
     compared = compare_at_work(old, new, exports, state, account, options)
     for line in lines(compared, shutil.get_terminal_size().columns):
-        say(line) if json_ else typer.echo(line)
+        echo(line) if json_ else typer.echo(line)
     if json_:
         typer.echo(json.dumps(as_dict(compared), ensure_ascii=False))
     raise typer.Exit(int(compared.makes_copies))
@@ -417,7 +417,7 @@ def status(state: StateOption = STATE, json_: JsonOption = False) -> None:
 
     runs = known_runs(state)
     for line in run_lines(runs):
-        say(line)
+        echo(line)
     if json_:
         typer.echo(json.dumps({"runs": runs}, ensure_ascii=False))
 
@@ -459,12 +459,12 @@ def init(
     else:
         write_draft(drafted, output, force=force)
     for note in drafted.notes:
-        say(f"note: {note}")
+        echo(f"note: {note}")
     for line, question in drafted.questions:
-        say(f"open question on line {line}: {question}")
+        echo(f"open question on line {line}: {question}")
     if output is not None:
         check = shlex.join(["backfill", "check", str(output)])
-        say(f"{output}: written; look through it, then: {check}")
+        echo(f"{output}: written; look through it, then: {check}")
     raise typer.Exit(1 if drafted.questions else 0)
 
 
@@ -506,7 +506,7 @@ def sandbox(
     def ready(url: str) -> None:
         typer.echo(json.dumps({"url": url}))
         sys.stdout.flush()
-        say(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
+        echo(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
 
     try:
         behaviour = Behaviour(repeats.value, visible_after)

@@ -3,5 +3,5 @@
 import typer
 
 
-def say(line: str = "") -> None:
+def echo(line: str = "") -> None:
     typer.echo(line, err=True)

@@ -12,7 +12,7 @@ from typing import Final
 import typer
 
 from backfill.account.account import Account
-from backfill.cli.console import say
+from backfill.cli.console import echo
 from backfill.errors import DeniedError, GateError
 from backfill.planning.difference import Compared
 from backfill.report.summary import Summary
@@ -40,7 +40,7 @@ def at_work(
     """A run with bars on stderr; Ctrl-C, SIGTERM and a closed terminal stop it cleanly."""
     stop = threading.Event()
     command = ["backfill", *sys.argv[1:]]
-    with asking_to_stop(stop, say), Bars() as bars:
+    with asking_to_stop(stop, echo), Bars() as bars:
         hooks = bars.hooks(
             stop, lambda summary, remarks: _confirmed(summary, remarks, account, yes=yes)
         )
@@ -53,7 +53,7 @@ def compare_at_work(
 ) -> Compared:
     """Two schemas over one export, with a bar on stderr."""
     stop = threading.Event()
-    with asking_to_stop(stop, say), Bars() as bars:
+    with asking_to_stop(stop, echo), Bars() as bars:
         hooks = bars.hooks(stop, lambda *_: False)
         loaded = (load_schema(old), load_schema(new))
         return compare(*loaded, exports, state, account, options, hooks)
@@ -67,9 +67,9 @@ def _confirmed(
         return True
 
     for line in (*lines(summary), *remarks()):
-        say(line)
+        echo(line)
     if account.api == "track":
-        say(
+        echo(
             "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks "
             "the key, so a wrong one looks like success"
         )
@@ -95,9 +95,9 @@ def _says_yes(question: str) -> bool:
 
 
 def say_next(ended: Ended) -> None:
-    say(f"backfill: {ended.error}")
+    echo(f"backfill: {ended.error}")
     if ended.summary.next and not isinstance(ended.error, DeniedError):
-        say(f"go on with: {ended.summary.next}")
+        echo(f"go on with: {ended.summary.next}")
 
 
 def losses(ended: Ended, options: Options) -> int:
@@ -111,11 +111,11 @@ def losses(ended: Ended, options: Options) -> int:
 def report(ended: Ended, state: Path, *, json_: bool, silent: bool = False) -> None:
 
     for line in () if silent else lines(ended.summary):
-        say(line)
+        echo(line)
     folder = state / "runs" / ended.summary.run
     if ended.summary.rejected:
-        say(f"rejects: {folder / 'rejects.csv'} (mend the cells, then feed just this file in)")
+        echo(f"rejects: {folder / 'rejects.csv'} (mend the cells, then feed just this file in)")
     if ended.summary.refused:
-        say(f"refusals: {folder / 'refusals.jsonl'}")
+        echo(f"refusals: {folder / 'refusals.jsonl'}")
     if json_:
         typer.echo(json.dumps(ended.summary.as_dict(), ensure_ascii=False))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import IDENTIFIERS, person
-from backfill.ledger.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, Landed
+from backfill.ledger.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, DeliveredBatch
 from backfill.wire.batches import cut
 from backfill.wire.interface import Request, Wire
 
@@ -103,9 +103,9 @@ class Batch:
     def metric_of(self, row: int) -> str:
         return self.source.metrics[row]
 
-    def landed(self) -> Landed:
+    def landed(self) -> DeliveredBatch:
         """What the ledger keeps of it, without the events themselves."""
-        return Landed(self.keys, self.contents, self.carriers, frozenset(self.metrics))
+        return DeliveredBatch(self.keys, self.contents, self.carriers, frozenset(self.metrics))
 
 
 def chunks(pending: Iterable[pa.RecordBatch], chunk: Chunk) -> Iterator[pa.RecordBatch]:
@@ -177,10 +177,10 @@ def _bytes_of(column: pa.Array, width: int) -> bytes:
     return bytes(memoryview(column.buffers()[1])[begin : begin + len(column) * width])
 
 
-def landed(parts: Iterable[Landed]) -> Landed:
+def landed(parts: Iterable[DeliveredBatch]) -> DeliveredBatch:
     """Put acknowledged batches together for one row of the ledger."""
     taken = list(parts)
-    return Landed(
+    return DeliveredBatch(
         keys=b"".join(part.keys for part in taken),
         contents=b"".join(part.contents for part in taken),
         carriers=b"".join(part.carriers for part in taken),

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from backfill.transport.retry import Complaint, Refused
+from backfill.transport.retry import ErrorObject, Refused
 
 
 @dataclass(frozen=True, slots=True)
 class Mended:
     """Every row of the refused batch is in exactly one of ``refused``, ``aside`` and ``again``."""
 
-    refused: tuple[tuple[int, Complaint], ...] = ()
+    refused: tuple[tuple[int, ErrorObject], ...] = ()
     aside: tuple[int, ...] = ()
     """These go one by one by Create Event."""
     again: tuple[tuple[int, ...], ...] = ()
@@ -89,7 +89,7 @@ def mend(refused: Refused, batch: Batched) -> Mended:
 
 def _unnamed(refused: Refused, batch: Batched) -> Mended:
     if len(batch.rows) == 1 and not batch.can_go_aside:
-        said = refused.complaints[0] if refused.complaints else Complaint(refused.reason)
+        said = refused.complaints[0] if refused.complaints else ErrorObject(refused.reason)
         return Mended(refused=((batch.rows[0], said),))
     aside, halves = _apart(batch.rows, batch)
     return Mended(aside=tuple(aside), again=halves, repeats=batch.repeated)
@@ -106,10 +106,10 @@ def _apart(
 
 
 def _kinds(
-    complaints: Sequence[Complaint], batch: Batched
-) -> tuple[dict[int, tuple[_Kind, Complaint]], bool]:
+    complaints: Sequence[ErrorObject], batch: Batched
+) -> tuple[dict[int, tuple[_Kind, ErrorObject]], bool]:
     """What is said of each row that is named; and whether repeats are named without a row."""
-    kinds: dict[int, tuple[_Kind, Complaint]] = {}
+    kinds: dict[int, tuple[_Kind, ErrorObject]] = {}
     everywhere = False
     for complaint in complaints:
         rows = batch.rows_at(complaint.pointer) if complaint.pointer else range(0)
@@ -129,7 +129,7 @@ def _kinds(
 _REPEAT: Final = re.compile(r"duplicat|repeat|already (exist|been)|(not|be) unique", re.IGNORECASE)
 
 
-def _kind(complaint: Complaint, rows: int) -> _Kind:
+def _kind(complaint: ErrorObject, rows: int) -> _Kind:
     pointer = complaint.pointer.rstrip("/")
     if pointer.endswith("/unique_id") or _REPEAT.search(f"{complaint.code} {complaint.detail}"):
         return _Kind.REPEAT

@@ -8,7 +8,7 @@ from backfill.delivery.batch import Batch
 from backfill.delivery.feed import Feed
 from backfill.transport.client import Client
 from backfill.transport.pace import Pace
-from backfill.wire.interface import Allowance, Wire
+from backfill.wire.interface import RateLimitStatus, Wire
 
 
 @dataclass(slots=True)
@@ -18,7 +18,7 @@ class Lane:
     wire: Wire
     client: Client
     pace: Pace
-    allowance: Allowance | None = None
+    allowance: RateLimitStatus | None = None
     """As the last answer told."""
 
 

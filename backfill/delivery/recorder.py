@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from backfill.delivery.batch import Batch, landed
-from backfill.ledger.ledger import Landed, Ledger
+from backfill.ledger.ledger import DeliveredBatch, Ledger
 
 RECORD_EVENTS: Final = 500
 RECORD_EVERY_S: Final = 0.2
@@ -30,7 +30,7 @@ class Acknowledged:
         self._ledger = ledger
         self._run_id = run_id
         self._wall = wall
-        self._parts: list[Landed] = []
+        self._parts: list[DeliveredBatch] = []
         self._events = 0
         self._over = False
         self._due = asyncio.Event()
@@ -87,7 +87,7 @@ class Acknowledged:
         finally:
             self._written.set()
 
-    def _record(self, parts: list[Landed]) -> None:
+    def _record(self, parts: list[DeliveredBatch]) -> None:
         self._ledger.record(landed(parts), run_id=self._run_id, time_s=int(self._wall()))
 
 

@@ -21,24 +21,24 @@ from backfill.delivery.queue import Job, Lane, Work
 from backfill.delivery.recorder import Acknowledged, wait_for
 from backfill.delivery.refusals import Refusal
 from backfill.display import plain
-from backfill.errors import AskedError, BackfillError, DeniedError, StoppedError
+from backfill.errors import BackfillError, DeniedError, StoppedByUserError, StoppedError
 from backfill.ledger.ledger import Ledger
 from backfill.transport.client import DEFAULT_TIMEOUTS, Client, Timeouts
 from backfill.transport.pace import Pace, Window, windows_of
 from backfill.transport.retry import (
-    DEFAULT_PATIENCE,
+    DEFAULT_RETRY_POLICY,
     Delivered,
-    Denied,
+    Fatal,
+    NoAnswer,
     Outcome,
-    Patience,
     Post,
     Refused,
-    Silence,
-    Silent,
+    RetryPolicy,
+    Unavailable,
     Wait,
     attempts,
 )
-from backfill.wire.interface import Allowance, Reply, Wire
+from backfill.wire.interface import RateLimitStatus, Reply, Wire
 
 TRACK_WINDOWS: Final = (Window(limits.TRACK_RATE_PER_S, 1.0),)
 MAX_REFUSED_AT_FIRST: Final = 1_000
@@ -63,19 +63,19 @@ REAL_TIME: Final = Time()
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class DeliveryOptions:
     """How a run posts; the defaults are right for Track."""
 
     concurrency: int = 16
     windows: tuple[Window, ...] = TRACK_WINDOWS
     aside_windows: tuple[Window, ...] = windows_of(limits.EVENTS_RATES)
     """Of the endpoint that takes what the first one will not take together."""
-    patience: Patience = DEFAULT_PATIENCE
+    patience: RetryPolicy = DEFAULT_RETRY_POLICY
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     time: Time = REAL_TIME
 
 
-BY_DEFAULT: Final = How()
+BY_DEFAULT: Final = DeliveryOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Delivery:
     """Sent again without the phone number that Klaviyo did not take."""
     aside: int = 0
     """Sent one by one, by Create Event, because the bulk endpoint did not take them."""
-    allowance: Allowance | None = None
+    allowance: RateLimitStatus | None = None
     """What Klaviyo's last answer says is left of the steady window."""
     unrecorded: int = 0
     """Delivered, but not in the ledger; after the end not 0 only if the ledger failed."""
@@ -112,7 +112,7 @@ def deliver(
     refuse: Callable[[Refusal], None],
     on_progress: Callable[[Delivery], None] = lambda _: None,
     stop: threading.Event | None = None,
-    how: How = BY_DEFAULT,
+    how: DeliveryOptions = BY_DEFAULT,
     aside: Wire | None = None,
 ) -> Delivery:
     """Post every pending event, and write each acknowledged one into the ledger.
@@ -169,7 +169,7 @@ class _Run:
         refuse: Callable[[Refusal], None],
         on_progress: Callable[[Delivery], None],
         stop: threading.Event,
-        how: How,
+        how: DeliveryOptions,
     ) -> None:
         self._lanes = lanes
         self._acknowledged = acknowledged
@@ -227,7 +227,7 @@ class _Run:
             patience=self._how.patience,
             json_api=speaks_json_api(lane.wire),
         )
-        came: Reply | Silence | None = None
+        came: Reply | NoAnswer | None = None
         while True:
             try:
                 step = steps.send(came)
@@ -264,9 +264,9 @@ class _Run:
             case Refused(reason, status, detail):
                 for row in batch.rows:
                     self._note(batch, row, Refusal("", "", status, reason, detail))
-            case Denied(status):
+            case Fatal(status):
                 self._end(to_send(status, wire))
-            case Silent(why):
+            case Unavailable(why):
                 self._end(
                     StoppedError(
                         f"{job.lane.client.host} takes no more events: {why}; what was delivered "
@@ -341,7 +341,7 @@ class _Run:
         if self._halt.is_set():
             return True
         if self._stop.is_set():
-            self._end(AskedError("stopped as asked; run the same command to go on"))
+            self._end(StoppedByUserError("stopped as asked; run the same command to go on"))
         if self._acknowledged.failure is not None:
             self._halt.set()
         return self._halt.is_set()

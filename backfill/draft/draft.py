@@ -22,10 +22,10 @@ from backfill.draft.tables import Table, joining_query, told_apart
 from backfill.draft.write import Facts, draft_text, open_lines
 from backfill.errors import UsageError
 from backfill.mapping.connection import connect
-from backfill.marks import MARKS
 from backfill.schema.columns import unfolds
 from backfill.schema.suggest import did_you_mean
 from backfill.sources.export import Export, open_export
+from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 _SURE: Final = frozenset(
     {"NULL", "null", "\\N", "(null)", "N/A", "n/a", "NaN", "nan", "(none)", "(not set)"}
@@ -216,7 +216,7 @@ class _Places(dict[tuple[int, int], str]):
 
 def _names(header: Sequence[str]) -> dict[int, str]:
     """How a schema names each column: the second ``City`` is ``City (2)``."""
-    marks = MARKS if set(MARKS) <= set(header) else ()
+    marks = REJECT_COLUMNS if set(REJECT_COLUMNS) <= set(header) else ()
     return {
         place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
         for place, name in enumerate(header)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.schema.swapped import swapped
+from backfill.schema.types import swap_day_and_month
 
 _DAYS: Final = (
     "%Y-%m-%d",
@@ -162,10 +162,10 @@ def proven(fits: Sequence[Fit], filled: int, place: Mapping[tuple[int, int], str
         return None
     best = likely[0]
     all_cells = f"{best.cells:,} of {filled:,} cells"
-    rival = next((fit for fit in likely if fit.form == swapped(best.form)), None)
-    other = next((fit for fit in fits if fit.form == swapped(best.form)), None)
+    rival = next((fit for fit in likely if fit.form == swap_day_and_month(best.form)), None)
+    other = next((fit for fit in fits if fit.form == swap_day_and_month(best.form)), None)
     if years := _year_changed(best.form):
-        forms = (best.form, years, swapped(best.form), swapped(years))
+        forms = (best.form, years, swap_day_and_month(best.form), swap_day_and_month(years))
         equal = tuple(fit.form for fit in likely if fit.form in forms and fit.cells == best.cells)
         if years in equal:
             told = " and as ".join(map(named, equal))

@@ -16,7 +16,7 @@ from backfill.draft.profile import profile_within
 from backfill.draft.vocabulary import LINE_ROLES, normal, rank
 from backfill.schema.columns import LISTED, NUMBER
 from backfill.sources.export import Export
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import clean_cells
 
 CELLS: Final = 2_000
 """Cells of a column that are looked into."""
@@ -185,6 +185,6 @@ def _cells(export: Export, places: Sequence[int]) -> list[str]:
     def filled() -> Iterator[str]:
         for batch in export.batches(places):
             for at in range(len(places)):
-                yield from tidy(batch.column(at), NOTHING).drop_null().to_pylist()
+                yield from clean_cells(batch.column(at), NOTHING).drop_null().to_pylist()
 
     return list(islice(filled(), CELLS))

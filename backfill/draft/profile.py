@@ -12,9 +12,9 @@ from backfill.draft.formats import CLOCK_SHAPE, SHAPE, Fit, clocks, formats, rea
 from backfill.draft.kinds import CELL, NOTHING, kinds
 from backfill.draft.stream import stream_of
 from backfill.engine.duck import streamed
-from backfill.schema.swapped import swapped
+from backfill.schema.types import swap_day_and_month
 from backfill.sources.export import Export
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import clean_cells
 
 SAMPLE: Final = 300
 """Different cells of a column that say which kinds are counted over all of them."""
@@ -89,7 +89,7 @@ def _samples(export: Export, places: Sequence[int]) -> list["pa.StringArray"]:
         for at in range(len(places)):
             if len(found[at]) >= SAMPLE or seen[at] >= ENOUGH:
                 continue
-            cells = tidy(batch.column(at)).drop_null()
+            cells = clean_cells(batch.column(at)).drop_null()
             seen[at] += len(cells)
             found[at] |= dict.fromkeys(cells.unique()[: SAMPLE * 2].to_pylist())
         if all(len(f) >= SAMPLE or s >= ENOUGH for f, s in zip(found, seen, strict=True)):
@@ -159,7 +159,9 @@ def _fitting(
     query = f"select count(*), {counted} from samples where col = {at} and x not in ({words})"
     [(filled, *hits)] = connection.execute(query).fetchall()
     good = [form for form, hit in zip(forms, hits, strict=True) if hit * 2 >= filled > 0]
-    rivals = [rival for form in good if (rival := swapped(form)) in forms and rival is not None]
+    rivals = [
+        rival for form in good if (rival := swap_day_and_month(form)) in forms and rival is not None
+    ]
     return list(dict.fromkeys([*good, *rivals]))
 
 
@@ -196,7 +198,7 @@ def _count(
             f"count(*) filter ({tests[kind].replace(CELL, f'x{at}')})" for kind in some.kinds
         ]
         for k, form in enumerate(some.formats):
-            other = swapped(form)
+            other = swap_day_and_month(form)
             rival = f"f{at}_{some.formats.index(other)}" if other in some.formats else "null"
             alone = f"filter (f{at}_{k} is not null and {rival} is null)"
             key = f"_file::bigint * {_ROW} + _row"

@@ -13,7 +13,6 @@ from backfill.draft.yaml import comment
 from backfill.errors import SchemaError
 from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
-from backfill.marks import MARKS
 from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.columns import Piece
@@ -22,6 +21,7 @@ from backfill.schema.shipped import paths
 from backfill.schema.uses import needed_columns
 from backfill.schema.zone import in_zone, without_zone
 from backfill.sources.export import Export
+from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 EXAMPLES: Final = ("adventureworks_sales", "online_retail")
 """Shipped for the tests' sake; nobody's shop writes such files."""
@@ -94,7 +94,9 @@ def _fits(export: Export) -> Iterator[_Fit]:
         except SchemaError:
             continue
         fit = _Fit(name, bound, frozenset(_places(bound)))
-        named = [column for column in export.columns if column.strip() and column not in MARKS]
+        named = [
+            column for column in export.columns if column.strip() and column not in REJECT_COLUMNS
+        ]
         if name in PLAIN and len(fit.used) < _PLAIN_SHARE * len(named):
             continue
         if _says_when_and_who(bound):
@@ -139,7 +141,9 @@ def _recognised(
     fit: _Fit, export: Export, orders: Sequence[PreviewedOrder], timezone: str | None
 ) -> Recognised:
     schema = fit.bound.schema
-    named = [at for at, name in enumerate(export.columns) if name.strip() and name not in MARKS]
+    named = [
+        at for at, name in enumerate(export.columns) if name.strip() and name not in REJECT_COLUMNS
+    ]
     unused = [export.columns[at] for at in named if at not in fit.used]
     rejects = Counter(order.reason for order in orders if order.reason)
     read = f"{len(orders) - rejects.total():,} of the first {len(orders):,} orders"

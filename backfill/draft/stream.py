@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from backfill.sources.export import Export
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import clean_cells
 
 
 def stream_of(export: Export, places: Sequence[int]) -> pa.RecordBatchReader:
@@ -19,5 +19,5 @@ def stream_of(export: Export, places: Sequence[int]) -> pa.RecordBatchReader:
 def _batches(export: Export, places: Sequence[int]) -> Iterator[pa.RecordBatch]:
     for table in export.batches(places):
         for at in range(len(places)):
-            table = table.set_column(at, f"c{at}", tidy(table.column(at)))  # noqa: PLW2901
+            table = table.set_column(at, f"c{at}", clean_cells(table.column(at)))  # noqa: PLW2901
         yield from table.drop_columns(["_ragged"]).to_batches()

@@ -8,7 +8,7 @@ from typing import Final
 from backfill.draft.facts import Column
 from backfill.draft.formats import Proof, has_clock, named, proven
 from backfill.draft.vocabulary import Role, normal, rank
-from backfill.schema.swapped import swapped
+from backfill.schema.types import swap_day_and_month
 
 _MOST: Final = 0.9
 _BORN: Final = r"birth|\bdob\b|geburt|naissance|nacimiento|nascimento|nascita"
@@ -103,13 +103,15 @@ def helped(times: Sequence[Time]) -> list[Time]:
 
     One program writes one way: where ``Created at`` proves day first, ``Paid at`` is too.
     """
-    forms = {time.form: time.column for time in times if time.form and swapped(time.form)}
+    forms = {
+        time.form: time.column for time in times if time.form and swap_day_and_month(time.form)
+    }
     return [_helped(time, forms) for time in times]
 
 
 def _helped(time: Time, forms: Mapping[str, Column]) -> Time:
     known = [form for form in time.rivals if form in forms]
-    if len(known) != 1 or swapped(known[0]) in forms:
+    if len(known) != 1 or swap_day_and_month(known[0]) in forms:
         return time
     [form] = known
     evidence = (

@@ -58,7 +58,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class DeliveredBatch:
     """Events that Klaviyo acknowledged: 16, 8 and (for those with attributes) 40 bytes each."""
 
     keys: bytes
@@ -125,7 +125,7 @@ class Ledger:
     def close(self) -> None:
         self._connection.close()
 
-    def record(self, landed: Landed, *, run_id: str, time_s: int) -> None:
+    def record(self, landed: DeliveredBatch, *, run_id: str, time_s: int) -> None:
         """Write down what was acknowledged; it is on the disk when this returns.
 
         Raises:

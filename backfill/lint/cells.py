@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from backfill.lint.columns import Role
 from backfill.lint.finding import Finding
-from backfill.marks import MARKS
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import REJECT_COLUMNS, clean_cells
 
 _NUMBER: Final = r"^[+-]?([1-9][0-9]*|0)(\.[0-9]+)?$"
 _DOUBLE: Final = r"^-?[0-9]+\.0$"
@@ -78,7 +77,7 @@ class Cells:
 
     def findings(self, orders: int) -> Iterator[Finding]:
         for role, seen in zip(self._roles, self._seen, strict=True):
-            if role.name in MARKS:
+            if role.name in REJECT_COLUMNS:
                 continue  # rejects that are fed in again: these are ours
             yield from _spoiled(role, seen)
             if seen.filled:
@@ -106,12 +105,12 @@ def _look(role: Role, seen: _Seen, column: pa.ChunkedArray) -> None:
     if role.time and seen.midnight:
         seen.midnight = not _clocks(column)
     if role.text and seen.numbers:
-        cells = tidy(column)
+        cells = clean_cells(column)
         there = len(cells) - cells.null_count
         seen.numbers = _matching(cells, _NUMBER) == there
         seen.doubles = seen.doubles and seen.numbers and _matching(cells, _DOUBLE) == there
     if role.currency and len(seen.values) < _FEW:
-        seen.values.update(pc.unique(tidy(column)).drop_null().to_pylist()[:_FEW])
+        seen.values.update(pc.unique(clean_cells(column)).drop_null().to_pylist()[:_FEW])
 
 
 def _lengths(column: pa.ChunkedArray) -> "npt.NDArray[np.int64]":

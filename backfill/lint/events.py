@@ -14,7 +14,7 @@ from backfill.event import IDENTIFIERS
 from backfill.lint.finding import Finding
 from backfill.planning.judge import Verdict
 from backfill.planning.make import Plan
-from backfill.planning.shared_identity import strangers_in
+from backfill.planning.shared_identity import shared_identities
 from backfill.schema.model import Schema
 from backfill.schema.uses import leaf_columns
 
@@ -98,7 +98,7 @@ class _Looking:
         """Identities of many people, where the schema does not turn them down."""
         rows = self._rows(
             f"select case {_WHOSE} end, count(distinct (file, row)) from {self._events} "
-            f"semi join ({strangers_in(self._events, _PEOPLE)}) using (person) group by 1"
+            f"semi join ({shared_identities(self._events, _PEOPLE)}) using (person) group by 1"
         )
         for name, orders in rows:
             leaf = self._schema.customer_properties[f"${name}"]

@@ -10,8 +10,7 @@ from typing import Final
 
 from backfill.limits import MAX_EMAIL_CHARS
 from backfill.mapping.structured import spec_of
-from backfill.schema.swapped import swapped
-from backfill.schema.types import Type
+from backfill.schema.types import Type, swap_day_and_month
 
 PLACES: Final = {
     **dict.fromkeys(
@@ -352,7 +351,7 @@ def _time(cell: str, kind: Type, beside: Beside, name: Name, *, typed: bool) -> 
         known = _iso_offset(cell, name) if typed else "null::bigint"
     local = name(f"({local})")
     instant = _instant(cell, local, name(f"({known})"), beside, name)
-    other = swapped(kind.format) if kind.format is not None else None
+    other = swap_day_and_month(kind.format) if kind.format is not None else None
     if other is None:
         return instant
     # One such cell shows that others, of days up to the 12th, may be read wrong.

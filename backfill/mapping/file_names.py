@@ -16,7 +16,7 @@ from backfill.schema.types import Type
 _FOLDERS: Final = re.compile(r".*[/\\]")
 
 
-def check_names(bound: BoundSchema, files: Sequence[str]) -> None:
+def check_file_names(bound: BoundSchema, files: Sequence[str]) -> None:
     """Raises UsageError for a file whose name does not say what the schema wants of it."""
     if bound.origin is not None:
         return  # rejects that are fed in again: each row names its own file
@@ -44,7 +44,7 @@ def said(file: str, rule: Type | None) -> str | None:
             return dict(how).get(name)
 
 
-def with_names(rows: pa.Table, program: Program, files: Sequence[str]) -> pa.Table:
+def with_file_names(rows: pa.Table, program: Program, files: Sequence[str]) -> pa.Table:
     """``rows`` as an export gives them, with ``program.files`` behind their cells.
 
     A row of rejects that are fed in again stands for the file that it came from at first.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from backfill.schema.types import Type
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import clean_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Program:
 
     def cell(self, rows: pa.Table, name: str) -> pa.ChunkedArray:
         """A column of ``rows`` as it is read, and compared: tidied, NULL where it is empty."""
-        return tidy(rows[name], self.null_values if is_cell(name) else ())
+        return clean_cells(rows[name], self.null_values if is_cell(name) else ())
 
 
 def is_cell(name: str) -> bool:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from backfill import limits
 from backfill.account.account import Account, Keys, account_of, api_of, wire_of
-from backfill.errors import AskedError, GateError
+from backfill.errors import GateError, StoppedByUserError
 from backfill.ledger.ledger import Ledger
 from backfill.mapping.constants import check_constants
 from backfill.notebook.results import Preview, Report
@@ -239,7 +239,7 @@ def _worked(
             bars.hooks(stop, confirm),
         )
         ended = work(backfill)
-    if ended.error is not None and not isinstance(ended.error, AskedError):
+    if ended.error is not None and not isinstance(ended.error, StoppedByUserError):
         ended.let_go()
         raise ended.error
     delivered = None

@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from backfill.errors import BackfillError, UsageError
 from backfill.event import IDENTIFIERS
-from backfill.marks import MARKS
 from backfill.planning.judge import Verdict
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.html import ShownOrder, order_page, rejected_rows, summary_page
 from backfill.running.folder import RunFolder
 from backfill.running.settings import Ended
 from backfill.sources.export import Export, open_export
+from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -258,7 +258,9 @@ class Report:
         return pa.array(states, pa.string())
 
     def _reject_columns(self) -> list[str]:
-        found = open_export([self._folder.rejects]).columns if self.summary.rejected else MARKS
+        found = (
+            open_export([self._folder.rejects]).columns if self.summary.rejected else REJECT_COLUMNS
+        )
         return list(found)
 
     def _reject_rows(self) -> Iterator[tuple[str | None, ...]]:

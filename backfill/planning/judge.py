@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from backfill.engine.duck import connect_spilling, streamed
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS, hash_sql
-from backfill.planning.shared_identity import set_strangers_aside
+from backfill.planning.shared_identity import exclude_shared_identities
 
 Profiles = Literal["newest", "none", "every"]
 
@@ -170,7 +170,7 @@ class _Judging:
 
     def _shared(self, most: int) -> list[Rejected]:
         """Takes out the orders of those who stand for too many people."""
-        found = set_strangers_aside(self.connection, _ORDER, most)
+        found = exclude_shared_identities(self.connection, _ORDER, most)
         if found:
             for batch in self._batches("select part, n from aside"):
                 self._mark(batch, Verdict.REJECTED)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from backfill.event import EVENTS, PROFILE_FIELDS, SEPARATOR
 from backfill.mapping.compile import compile_schema
-from backfill.mapping.file_names import with_names
+from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import (
@@ -292,7 +292,7 @@ class _Making:
             if self._stopped:
                 return
             self.on_rows(batch.num_rows)
-            yield with_names(batch, self.program, self._export.files)
+            yield with_file_names(batch, self.program, self._export.files)
 
     def _next(self, slices: Iterator[pa.Table]) -> pa.Table | None:
         with self._reading:

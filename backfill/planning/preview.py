@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from backfill.event import SEPARATOR
 from backfill.mapping.compile import compile_schema
-from backfill.mapping.file_names import with_names
+from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import Mapped, Mapper
 from backfill.mapping.program import Bounds, Program
 from backfill.planning.judge import Profiles
@@ -69,7 +69,7 @@ def preview_orders(
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
     """All rows of the first orders."""
     batches = (
-        with_names(batch, program, export.files) for batch in export.batches(program.columns)
+        with_file_names(batch, program, export.files) for batch in export.batches(program.columns)
     )
     if not program.order:
         return _first_rows(batches, limit)

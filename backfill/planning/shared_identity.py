@@ -18,7 +18,7 @@ _OTHERS: Final = (
 _WHOSE: Final = " ".join(f"when {name} is not null then '${name}'" for name in IDENTIFIERS)
 
 
-def strangers_in(events: str, most: int) -> str:
+def shared_identities(events: str, most: int) -> str:
     """A query of the identities in ``events`` that have more than ``most`` people."""
     frequent = f"select person from {events} group by person having count(*) > {most}"
     counts = ", ".join(f"count(distinct {other})" for other in _OTHERS)
@@ -28,7 +28,7 @@ def strangers_in(events: str, most: int) -> str:
     )
 
 
-def set_strangers_aside(
+def exclude_shared_identities(
     connection: duckdb.DuckDBPyConnection, order: str, most: int
 ) -> dict[str, pa.Table]:
     """The orders of identities with more than ``most`` people, by the field of the identity.
@@ -36,7 +36,7 @@ def set_strangers_aside(
     The view ``e`` of all events is without those orders from then on, and ``aside`` has part and n
     of their events. ``order`` is SQL for an order's number.
     """
-    connection.execute(f"create temp table strangers as {strangers_in('e', most)}")
+    connection.execute(f"create temp table strangers as {shared_identities('e', most)}")
     [(found,)] = connection.execute("select count(*) from strangers").fetchall()
     if not found:
         return {}

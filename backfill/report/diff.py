@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from backfill.display import plain, plain_json
+from backfill.display import cells, cut, plain, plain_json
 from backfill.mapping.reasons import REASONS
 from backfill.planning.difference import Compared, Sample
 from backfill.report.summary import iso
-from backfill.report.width import cells, cut
 
 _NARROWEST: Final = 8
 """Of a side of the samples, on a terminal that is hardly one."""

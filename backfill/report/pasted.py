@@ -1,6 +1,6 @@
 """An event in forms to paste: a shell's line that sends it, and the front end's call.
 
-A payload is given as the JSON of ``Track.payloads`` with ``SHOWN_TOKEN`` for a key.
+A payload is given as the JSON of ``Track.payloads`` with ``PLACEHOLDER_TOKEN`` for a key.
 """
 
 import json
@@ -9,12 +9,12 @@ from typing import Final
 from backfill import limits
 from backfill.display import plain, plain_json
 from backfill.wire.interface import Method
-from backfill.wire.track import SHOWN_TOKEN
+from backfill.wire.track import PLACEHOLDER_TOKEN
 
 KEY_VARIABLE: Final = "KLAVIYO_PUBLIC_KEY"
 PRIVATE_KEY_VARIABLE: Final = "KLAVIYO_PRIVATE_KEY"
 
-_OPENING: Final = f'{{"token":"{SHOWN_TOKEN}",'
+_OPENING: Final = f'{{"token":"{PLACEHOLDER_TOKEN}",'
 
 
 def curl(payload: str, url: str, method: Method) -> str:

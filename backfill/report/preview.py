@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, Final
 
-from backfill.display import plain, plain_json
+from backfill.display import cells, cut, plain, plain_json
 from backfill.mapping.reasons import REASONS
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
-from backfill.report.width import cells, cut
 
 _QUOTE: Final = "'"
 _DEEPEST: Final = 3

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backfill.account.account import Account, min_time_s, wire_of
-from backfill.errors import AskedError
+from backfill.errors import StoppedByUserError
 from backfill.planning.difference import Compared, difference
 from backfill.planning.judge import Known
 from backfill.planning.make import Plan, make_plan
@@ -38,7 +38,9 @@ def compare(
 
     def on_rows(rows: int) -> None:
         if hooks.stop.is_set():
-            raise AskedError("stopped while planning; nothing was sent; run the same command")
+            raise StoppedByUserError(
+                "stopped while planning; nothing was sent; run the same command"
+            )
         hooks.on_rows(rows)
 
     with _folder(state) as folder:

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from backfill.marks import MARKS, disarmed
 from backfill.planning.make import RejectedRows
 from backfill.running.folder import private_file
 from backfill.sources.export import Export
+from backfill.sources.spreadsheets import REJECT_COLUMNS, escape_formulas
 
 
 def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRows]) -> None:
@@ -15,13 +15,15 @@ def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRow
 
     People open it in a spreadsheet, so no cell stands there that would run as a formula.
     """
-    own = [at for at, name in enumerate(export.columns) if name not in MARKS]
-    marked = {name: at for at, name in enumerate(export.columns) if name in MARKS}
+    own = [at for at, name in enumerate(export.columns) if name not in REJECT_COLUMNS]
+    marked = {name: at for at, name in enumerate(export.columns) if name in REJECT_COLUMNS}
     again = {"_file", "_row"} <= marked.keys()
     with private_file(path) as file:
         # with an LF alone at its line ends, the writer leaves a cell with a CR without quotes
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow([*MARKS, *(disarmed(export.columns[place]) for place in own)])
+        writer.writerow(
+            [*REJECT_COLUMNS, *(escape_formulas(export.columns[place]) for place in own)]
+        )
         cells_of = export.rows({at: found.rows for at, found in rejected.items()})
         reasons = (why for at in sorted(rejected) for _, why in rejected[at])
         for (at, row, cells), why in zip(cells_of, reasons, strict=True):
@@ -30,4 +32,4 @@ def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRow
             # a reject that is fed in again keeps the place where it stood at first
             place = [cells[marked["_file"]], cells[marked["_row"]]] if again else ["", ""]
             place = place if place[0] else [export.files[at], str(row)]
-            writer.writerow(map(disarmed, [why.reason, why.column, *place, *kept, *surplus]))
+            writer.writerow(map(escape_formulas, [why.reason, why.column, *place, *kept, *surplus]))

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backfill.account.account import WINDOWS, Account, least_requests, min_time_s, wire_of
-from backfill.account.metrics import lines, standings
+from backfill.account.metrics import lines, metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import Delivery, How, deliver
-from backfill.errors import AgainError, AskedError, BackfillError, GateError
+from backfill.delivery.run import Delivery, DeliveryOptions, deliver
+from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUserError
 from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as found_lines
 from backfill.lint.lint import Lint
@@ -103,7 +103,7 @@ class Backfill:
                 with disk_of(folder.path):
                     ended = work(folder, ledger)
             except BaseException as error:
-                again = isinstance(error, AgainError | KeyboardInterrupt)
+                again = isinstance(error, RetryRunError | KeyboardInterrupt)
                 folder.drop_plan()  # so that a full disk has room for what follows
                 with suppress(OSError, BackfillError):
                     self._note_end(folder, ledger, "stopped" if again else "failed", {})
@@ -157,7 +157,9 @@ class Backfill:
 
     def _on_rows(self, rows: int) -> None:
         if self.hooks.stop.is_set():
-            raise AskedError("stopped while planning; nothing was sent; run the same command")
+            raise StoppedByUserError(
+                "stopped while planning; nothing was sent; run the same command"
+            )
         self.hooks.on_rows(rows)
 
     def _plan_only(self, folder: RunFolder, ledger: Ledger) -> Ended:
@@ -183,7 +185,9 @@ class Backfill:
         summary = self._summary(folder, plan, delivery, "stopped" if stopped else "finished")
         folder.log("ended", delivered=delivery.delivered, refused=delivery.refused, left=left)
         if delivery.ended is None and stopped:
-            return Ended(summary, plan, AskedError(f"--limit {self.options.limit} is reached"))
+            return Ended(
+                summary, plan, StoppedByUserError(f"--limit {self.options.limit} is reached")
+            )
         return Ended(summary, plan, delivery.ended)
 
     def _gates(self, plan: Plan, planned: Summary, ledger: Ledger) -> dict[str, str]:
@@ -217,7 +221,9 @@ class Backfill:
         if self.account.api == "track":
             return ()
         with self._reader() as reader:
-            return tuple(lines(standings([metric.metric for metric in planned.metrics], reader)))
+            return tuple(
+                lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
+            )
 
     def _reader(self) -> Reader:
         account, stop = self.account, self.hooks.stop
@@ -240,7 +246,7 @@ class Backfill:
     def _deliver(self, folder: RunFolder, plan: Plan, ledger: Ledger) -> Delivery:
         options, account = self.options, self.account
         windows = WINDOWS[account.api] if options.windows is None else options.windows
-        how = How(concurrency=options.concurrency, windows=options.quota.of(windows))
+        how = DeliveryOptions(concurrency=options.concurrency, windows=options.quota.of(windows))
         aside = None
         if account.api == "bulk":
             aside = wire_of(replace(account, api="events"), backfill=options.backfill)

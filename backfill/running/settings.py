@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from backfill import limits
 from backfill.delivery.run import Delivery
 from backfill.errors import BackfillError, SchemaError, UsageError
-from backfill.mapping.file_names import check_names
+from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import Profiles
 from backfill.planning.make import Plan
@@ -133,7 +133,7 @@ def prepare(
     dialect = export.notes[0].rpartition(": ")[2] if export.notes else "an export"
     where = f"{export.files[0]}{more} ({dialect})"
     bound = bind(loaded, export.columns, export.lacking, where)
-    check_names(bound, export.files)
+    check_file_names(bound, export.files)
     return export, bound
 
 

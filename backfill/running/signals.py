@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def asking_to_stop(stop: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
+def asking_to_stop(stop: threading.Event, echo: Callable[[str], None]) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal set ``stop``; the second one is obeyed at once.
 
     Outside the main thread, which alone gets signals, this does nothing.
@@ -20,7 +20,7 @@ def asking_to_stop(stop: threading.Event, say: Callable[[str], None]) -> Iterato
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        say(f"\n{signal.Signals(number).name}: what is in flight ends, nothing new begins")
+        echo(f"\n{signal.Signals(number).name}: what is in flight ends, nothing new begins")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, ask) for number in numbers}

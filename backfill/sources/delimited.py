@@ -13,19 +13,19 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from backfill.errors import ExportError
-from backfill.marks import ARMED, rearmed
 from backfill.sources.dialect import DELIMITERS, delimiter_of, delimiter_of_rejects
 from backfill.sources.encoding import FOUND_LATER, WAY_OUT, Place, encoding_of, utf8
 from backfill.sources.packing import (
     CHUNK_BYTES,
     Packing,
-    refuse_strangers,
+    refuse_other_formats,
     text_estimate,
     unpacked,
 )
 from backfill.sources.part import BATCH_BYTES, Reading, Rows, positional
 from backfill.sources.quotes import guarded
 from backfill.sources.record import cells_of
+from backfill.sources.spreadsheets import ESCAPED, unescape_formulas
 from backfill.sources.version import Version
 
 HEAD_BYTES: Final = 1 << 16
@@ -97,7 +97,7 @@ class DelimitedFile:
         head = _at_least(chunks, HEAD_BYTES)
         if not head:
             raise ExportError(f"{self.name}: is empty (0 bytes); export it again")
-        refuse_strangers(head, self.name, self._packing)
+        refuse_other_formats(head, self.name, self._packing)
         return head
 
     def _header(self) -> tuple[tuple[str, ...], int, str]:
@@ -137,7 +137,7 @@ class DelimitedFile:
 
     def _own(self, cell: str) -> str:
         """A cell as it stood in the original export."""
-        return rearmed(cell) if self._is_rejects else cell
+        return unescape_formulas(cell) if self._is_rejects else cell
 
     def _start(self) -> Place:
         # A guess is made anew in every pass, and doubted in every pass.
@@ -196,7 +196,7 @@ class DelimitedFile:
             raise ExportError(f"{self.name}: cannot be read from row {first} on") from None
         texts = [table[names[place]] for place in columns]
         if self._is_rejects:
-            texts = [pc.replace_substring_regex(text, ARMED, r"\1\2") for text in texts]
+            texts = [pc.replace_substring_regex(text, ESCAPED, r"\1\2") for text in texts]
         cells = positional(texts, table.num_rows)
         return self._with_refused(cells, columns, first, refused)
 

@@ -5,8 +5,8 @@ import io
 from typing import Final
 
 from backfill.errors import ExportError
-from backfill.marks import MARKS
 from backfill.sources.record import cells_of
+from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -29,10 +29,10 @@ def delimiter_of(head: str, given: str | None, name: str) -> str:
 
 
 def delimiter_of_rejects(head: str) -> str | None:
-    """What stands between ``MARKS``, where the head begins with them; also once re-saved."""
+    """The delimiter of a rejects.csv, also after a spreadsheet saved it; None for other files."""
     for delimiter in DELIMITERS:
         cells, _ = cells_of(head, delimiter)
-        if tuple(cell.strip() for cell in cells[: len(MARKS)]) == MARKS:
+        if tuple(cell.strip() for cell in cells[: len(REJECT_COLUMNS)]) == REJECT_COLUMNS:
             return delimiter
     return None
 

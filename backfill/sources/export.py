@@ -10,13 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from backfill.errors import ExportError
-from backfill.marks import MARKS
 from backfill.sources.delimited import DelimitedFile
 from backfill.sources.files import files_of, shown
 from backfill.sources.frame import Frame
 from backfill.sources.packing import CHUNK_BYTES, packing_of
 from backfill.sources.parquet import ParquetFile
 from backfill.sources.part import BATCH_BYTES, Part, Reading, Rows, positional
+from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 _AS_FOUND = Reading()
 
@@ -174,7 +174,9 @@ class Export:
         missing: dict[str, list[str]] = {}
         for part, columns in zip(self._parts, self._columns, strict=True):
             lacking = [
-                name for name, k in self._places if (name, k) not in columns and name not in MARKS
+                name
+                for name, k in self._places
+                if (name, k) not in columns and name not in REJECT_COLUMNS
             ]
             if lacking:
                 missing.setdefault(_told(lacking), []).append(part.name)

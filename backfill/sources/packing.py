@@ -71,7 +71,7 @@ def packing_of(path: Path, name: str) -> Packing:
     return next((kind for magic, kind in _PACKINGS.items() if head.startswith(magic)), "plain")
 
 
-def refuse_strangers(head: bytes, name: str, packing: Packing) -> None:
+def refuse_other_formats(head: bytes, name: str, packing: Packing) -> None:
     """Raise for what is known to be no text; ``head`` is the unpacked beginning."""
     known = _STRANGERS if packing == "plain" else _STRANGERS | _ONCE_UNPACKED
     for magic, what in known.items():

@@ -15,7 +15,7 @@ BATCH_BYTES: Final = 8_000_000
 class Reading:
     """How exports are to be read; what is None is found out, file by file.
 
-    A file that begins with ``MARKS`` is no original export: its dialect is found out always.
+    A rejects.csv is no original export: its dialect is always found out.
     """
 
     delimiter: str | None = None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from backfill.engine.duck import connect
 from backfill.errors import UsageError
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import clean_cells
 
 BUCKET_BYTES: Final = 2_500_000
 """Less than a batch: an order's rows pass through more tables than a row that is an order."""
@@ -37,7 +37,7 @@ Cell = Callable[[pa.Table, str], pa.ChunkedArray]
 
 
 def _tidied(rows: pa.Table, name: str) -> pa.ChunkedArray:
-    return tidy(rows[name])
+    return clean_cells(rows[name])
 
 
 def spill(

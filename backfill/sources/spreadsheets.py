@@ -1,5 +1,9 @@
-"""What stands around a cell's text and is none of it: blanks, and the marks of a spreadsheet."""
+"""What spreadsheets do to cells: removed from what is read, guarded against in what is written.
 
+``rejects.csv`` is opened in a spreadsheet and fed in again, so both stand here.
+"""
+
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,7 +25,7 @@ _MARKED: Final = f"^'({_NUMBER}|{_ZIP})$"
 text it is a letter: ``'t Hooft``, ``'90s Tee``."""
 
 
-def tidy(column: pa.ChunkedArray, nothing: Sequence[str] = ()) -> pa.ChunkedArray:
+def clean_cells(column: pa.ChunkedArray, nothing: Sequence[str] = ()) -> pa.ChunkedArray:
     """The cells' own text, NULL where there is none.
 
     ``nothing`` are words that say so: the cell is one of them, letter for letter.
@@ -47,3 +51,35 @@ def _unwrapped(text: pa.ChunkedArray) -> pa.ChunkedArray:
     inner = pc.replace_substring_regex(text, _FORMULA, r"\1")
     inner = pc.utf8_trim_whitespace(pc.replace_substring(inner, '""', '"'))
     return pc.if_else(wrapped, inner, text)
+
+
+REJECT_COLUMNS: Final = ("_reason", "_column", "_file", "_row")
+"""The columns that rejects.csv has in front of the export's own."""
+
+_BEGINS: Final = r"(\A|[;,|\t\r\n])"  # a spreadsheet may cut at another sign than we do
+_SIGNS: Final = "=+@\uff1d\uff0b\uff20"
+_MINUS: Final = "\uff0d-"
+_BLANKS: Final = "[ \u00a0]*"
+_PLAIN_NUMBER: Final = rf"[0-9]*\.?[0-9]+{_BLANKS}(?:[;,|\t\r\n]|\Z)"
+
+_RISKY: Final = re.compile(
+    rf"{_BEGINS}(?='+{_BLANKS}[{_SIGNS}{_MINUS}]|{_BLANKS}[{_SIGNS}]|{_BLANKS}[{_MINUS}](?!{_PLAIN_NUMBER}))"
+)
+ESCAPED: Final = rf"{_BEGINS}'('*{_BLANKS}[{_SIGNS}{_MINUS}])"
+"""What ``escape_formulas`` leaves, for RE2 as much as for Python; ``\\1\\2`` is the text as it was.
+
+Source: OWASP, "CSV Injection": a cell that begins with one of = + - @, a tab, a line end or a
+full-width form of them may run as a formula."""
+
+
+def escape_formulas(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe stands before the sign.
+
+    A negative number is none and stays. A cell that begins with apostrophes gets one more, so that
+    ``unescape_formulas`` gives every cell back.
+    """
+    return _RISKY.sub(r"\1'", cell)
+
+
+def unescape_formulas(cell: str) -> str:
+    return re.sub(ESCAPED, r"\1\2", cell)

@@ -13,9 +13,9 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from backfill.transport.retry import Silence
+from backfill.transport.retry import NoAnswer
 from backfill.transport.url import base_url
-from backfill.wire.interface import Allowance, Reply, Wire
+from backfill.wire.interface import RateLimitStatus, Reply, Wire
 
 MAX_REPLY_BYTES: Final = 4_000_000
 """Klaviyo's longest answer is a list of errors, one or more for each of 1,000 events; what follows
@@ -101,15 +101,15 @@ class Client:
         """Whom it posts to, for people: host, and port where it is not the usual one."""
         return self._url.netloc.decode("ascii")
 
-    async def post(self, body: bytes, query: bytes = b"") -> Reply | Silence:
+    async def post(self, body: bytes, query: bytes = b"") -> Reply | NoAnswer:
         """Send one request; the answer as it came, or why there is none."""
         try:
             async with asyncio.timeout(self._whole_s):
                 return await self._exchange(body, query)
         except (httpx.TransportError, aiohttp.ClientError, OSError) as err:
-            return Silence(_why(err))
+            return NoAnswer(_why(err))
 
-    async def _exchange(self, body: bytes, query: bytes) -> Reply | Silence:
+    async def _exchange(self, body: bytes, query: bytes) -> Reply | NoAnswer:
         if self._transport is None:
             raise RuntimeError("the client posts only inside its async with")
         in_one_piece = len(body) <= _PIECE_BYTES
@@ -166,14 +166,14 @@ def tls_of(scheme: str) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
 
 
-def _reply(response: httpx.Response, text: bytes) -> Reply | Silence:
+def _reply(response: httpx.Response, text: bytes) -> Reply | NoAnswer:
     if response.status_code == HTTPStatus.OK and text:
         return Reply(HTTPStatus.OK, text)  # nearly every answer; to search headers costs 12 µs
     headers = response.headers
     if not text and "content-length" not in headers and "transfer-encoding" not in headers:
         # Its end is marked by nothing: an answer that broke off looks the same. An empty one
         # counts as a yes for Track, so it has to be a whole one.
-        return Silence("the answer broke off")
+        return NoAnswer("the answer broke off")
     return Reply(
         response.status_code,
         text,
@@ -183,13 +183,13 @@ def _reply(response: httpx.Response, text: bytes) -> Reply | Silence:
     )
 
 
-def _allowance(headers: httpx.Headers) -> Allowance | None:
+def _allowance(headers: httpx.Headers) -> RateLimitStatus | None:
     told = [headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
     # Klaviyo's limit may go on: "150, 10;w=1, 150;w=60".
     figures = [re.match(r"\s*([0-9]{1,9})(?![0-9])", text) for text in told]
     if None in figures:
         return None
-    return Allowance(*(int(figure[1]) for figure in figures if figure))
+    return RateLimitStatus(*(int(figure[1]) for figure in figures if figure))
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -17,7 +17,7 @@ from backfill.wire.interface import ReadAnswer, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class NoAnswer:
     """No whole answer came; whether the request was taken is not known."""
 
     why: str
@@ -25,7 +25,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Post the request and send what came: a ``Reply`` or a ``Silence``."""
+    """Post the request and send what came: a ``Reply`` or a ``NoAnswer``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorObject:
     """One error of a JSON:API answer, in Klaviyo's own words, which may quote what was sent."""
 
     code: str
@@ -58,29 +58,29 @@ class Refused:
     reason: str
     status: int
     detail: str
-    complaints: tuple[Complaint, ...] = field(default=(), repr=False)
+    complaints: tuple[ErrorObject, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
+class Fatal:
     """Klaviyo turns down the key or the endpoint, so every request."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class Unavailable:
     """The other side stays silent or broken; the request may have been taken or not."""
 
     why: str
 
 
-Outcome: TypeAlias = Delivered | Refused | Denied | Silent
-Steps: TypeAlias = Generator[Post | Wait, Reply | Silence | None, Outcome]
+Outcome: TypeAlias = Delivered | Refused | Fatal | Unavailable
+Steps: TypeAlias = Generator[Post | Wait, Reply | NoAnswer | None, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long one request is tried.
 
     The waits before the 2nd to the 8th try add up to at most 123 s, on average half of that: a
@@ -98,7 +98,7 @@ class Patience:
     """What one request waits at most for 429 and 503 in all: a run must come to an end."""
 
 
-DEFAULT_PATIENCE: Final = Patience()
+DEFAULT_RETRY_POLICY: Final = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class _Pause:
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    at_last: Refused | Silent
+    at_last: Refused | Unavailable
 
 
 def attempts(
@@ -118,7 +118,7 @@ def attempts(
     *,
     jitter: Callable[[], float],
     now: Callable[[], float],
-    patience: Patience = DEFAULT_PATIENCE,
+    patience: RetryPolicy = DEFAULT_RETRY_POLICY,
     json_api: bool = False,
 ) -> Steps:
     """Bring one request to its outcome.
@@ -136,7 +136,9 @@ def attempts(
             pause_s = max(_pause_s(judged, now, patience.pause_s), patience.shortest_pause_s)
             paused_s += pause_s
             if paused_s > patience.longest_pauses_s:
-                return Silent(f"it answered {judged.status} and asks to wait {pause_s:.0f} s more")
+                return Unavailable(
+                    f"it answered {judged.status} and asks to wait {pause_s:.0f} s more"
+                )
             yield Wait(pause_s, whole_run=True)
         elif isinstance(judged, _Again):
             failed += 1
@@ -148,23 +150,23 @@ def attempts(
 
 
 def _judge(
-    came: Reply | Silence | None, read: ReadAnswer, *, json_api: bool
+    came: Reply | NoAnswer | None, read: ReadAnswer, *, json_api: bool
 ) -> Outcome | _Pause | _Again:
     if came is None:
         raise TypeError("a Post was answered with nothing; send a Reply or a Silence")
-    if isinstance(came, Silence):
-        return _Again(Silent(came.why))
+    if isinstance(came, NoAnswer):
+        return _Again(Unavailable(came.why))
     match came.status // 100:
         case 2:
             return _judge_success(came, read)
         case 3:
-            return Denied(came.status)
+            return Fatal(came.status)
         case 4:
             return _judge_client_error(came, json_api=json_api)
         case _ if came.status == HTTPStatus.SERVICE_UNAVAILABLE:
             return _Pause(came.retry_after, came.date, came.status)
         case _:
-            return _Again(Silent(f"it answered {came.status}"))
+            return _Again(Unavailable(f"it answered {came.status}"))
 
 
 def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Again:
@@ -174,7 +176,9 @@ def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Again:
         case "refused":
             return Refused("answered-no", reply.status, "the answer was 0: not taken")
         case "unreadable":
-            return _Again(Silent(f"it answered {reply.status} with a body that is no yes or no"))
+            return _Again(
+                Unavailable(f"it answered {reply.status} with a body that is no yes or no")
+            )
 
 
 _DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
@@ -184,13 +188,13 @@ def _judge_client_error(reply: Reply, *, json_api: bool) -> Outcome | _Pause | _
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _Pause(reply.retry_after, reply.date, reply.status)
     if reply.status in _DENIED:
-        return Denied(reply.status)
+        return Fatal(reply.status)
     if reply.status == HTTPStatus.FORBIDDEN:
         # An HTML 403 comes from the gateway before Klaviyo, now and then, and passes.
         # Source: klaviyo/facts.md 2.10, klaviyo-api-python#84.
         if _json_object(reply.body) is None:
-            return _Again(Silent("a gateway before it answered 403"))
-        return Denied(reply.status)
+            return _Again(Unavailable("a gateway before it answered 403"))
+        return Fatal(reply.status)
     refused = _refused(reply, json_api=json_api)
     if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return refused
@@ -198,10 +202,10 @@ def _judge_client_error(reply: Reply, *, json_api: bool) -> Outcome | _Pause | _
         return _Again(refused)
     if refused.complaints:
         return refused
-    return _Again(Silent(f"it answered {reply.status} with a body that lists no errors"))
+    return _Again(Unavailable(f"it answered {reply.status} with a body that lists no errors"))
 
 
-def _backoff_s(failed: int, patience: Patience) -> float:
+def _backoff_s(failed: int, patience: RetryPolicy) -> float:
     """Return the longest wait after so many failures; jitter takes from 0 to all of it."""
     return min(patience.first_wait_s * 2.0 ** (failed - 1), patience.longest_wait_s)
 
@@ -235,7 +239,7 @@ def _refused(reply: Reply, *, json_api: bool) -> Refused:
     Klaviyo's texts repeat what was sent ("Invalid email address ...").
     """
     complaints = _complaints(reply)
-    first = complaints[0] if complaints else Complaint(f"http-{reply.status}")
+    first = complaints[0] if complaints else ErrorObject(f"http-{reply.status}")
     where = f" at {first.pointer}" if _POINTER.fullmatch(first.pointer) else ""
     detail = f"the answer was {reply.status}{where}"
     return Refused(first.code, reply.status, detail, complaints if json_api else ())
@@ -246,7 +250,7 @@ _POINTER: Final = re.compile(r"(/([a-z_-]{1,40}|[0-9]{1,4})){1,24}/?")
 _MAX_DETAIL_CHARS: Final = 500
 
 
-def _complaints(reply: Reply) -> tuple[Complaint, ...]:
+def _complaints(reply: Reply) -> tuple[ErrorObject, ...]:
     """Read ``{"errors": [{"code", "title", "detail", "source": {"pointer"}}]}``.
 
     Source: klaviyo/facts.md 2.10.
@@ -257,11 +261,11 @@ def _complaints(reply: Reply) -> tuple[Complaint, ...]:
     return tuple(_complaint(error, reply.status) for error in errors if isinstance(error, dict))
 
 
-def _complaint(error: dict[str, object], status: int) -> Complaint:
+def _complaint(error: dict[str, object], status: int) -> ErrorObject:
     source = error.get("source")
     code, detail = error.get("code"), error.get("detail") or error.get("title")
     pointer = source.get("pointer") if isinstance(source, dict) else None
-    return Complaint(
+    return ErrorObject(
         code if isinstance(code, str) and _CODE.fullmatch(code) else f"http-{status}",
         pointer if isinstance(pointer, str) else "",
         detail[:_MAX_DETAIL_CHARS] if isinstance(detail, str) else "",

@@ -7,14 +7,14 @@ from typing import Final
 import httpx
 
 from backfill.transport.client import AGENT, Timeouts, tls_of
-from backfill.transport.retry import Silence
+from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import Reply
 
 MAX_ANSWER_BYTES: Final = 256_000_000
 """A thousand events on a page are a few megabytes; ours, so that no answer fills the memory."""
 
 
-class Asking:
+class SyncClient:
     """Sends to one server, whose certificate is checked; ``close`` it.
 
     The transport alone: no redirects, no cookies, no proxies of the environment.
@@ -45,7 +45,7 @@ class Asking:
     def close(self) -> None:
         self._transport.close()
 
-    def send(self, method: str, url: httpx.URL, body: bytes | None) -> Reply | Silence:
+    def send(self, method: str, url: httpx.URL, body: bytes | None) -> Reply | NoAnswer:
         """The answer as it came, or why there is none."""
         until_s = self._clock() + self._whole_s
         request = httpx.Request(
@@ -58,16 +58,16 @@ class Asking:
             finally:
                 response.close()
         except (httpx.TransportError, OSError) as err:
-            return Silence(f"no answer ({type(err).__name__})")
+            return NoAnswer(f"no answer ({type(err).__name__})")
 
-    def _whole(self, response: httpx.Response, until_s: float) -> Reply | Silence:
+    def _whole(self, response: httpx.Response, until_s: float) -> Reply | NoAnswer:
         text = bytearray()
         for chunk in response.iter_raw():
             text += chunk
             if len(text) > MAX_ANSWER_BYTES:
-                return Silence(f"the answer is over {MAX_ANSWER_BYTES:,} bytes")
+                return NoAnswer(f"the answer is over {MAX_ANSWER_BYTES:,} bytes")
             if self._clock() > until_s:
-                return Silence("no whole answer in time")
+                return NoAnswer("no whole answer in time")
         headers = response.headers
         return Reply(
             response.status_code, bytes(text), headers.get("retry-after"), headers.get("date")

@@ -18,7 +18,7 @@ from backfill.wire import json_api
 from backfill.wire.cutting import Frame, People, cut_items
 from backfill.wire.event_limits import unfit
 from backfill.wire.interface import Answer, Reply, Request
-from backfill.wire.json_api import PROFILE, SHOWN_KEY, filled
+from backfill.wire.json_api import PLACEHOLDER_KEY, PROFILE, filled
 from backfill.wire.sql import select
 
 _JOB: Final = (
@@ -32,7 +32,7 @@ _JOB_BYTES: Final = sum(map(len, _JOB))
 class Bulk:
     """Bulk Create Events of an account; ``backfill`` says that no flow starts."""
 
-    key: str = field(default=SHOWN_KEY, repr=False)
+    key: str = field(default=PLACEHOLDER_KEY, repr=False)
     backfill: bool = field(default=True, kw_only=True)
     max_events: int = field(default=limits.BULK_MAX_EVENTS, kw_only=True)
     max_bytes: int = field(default=limits.MAX_BODY_BYTES, kw_only=True)

@@ -10,7 +10,7 @@ from backfill import limits
 from backfill.wire import json_api
 from backfill.wire.event_limits import unfit
 from backfill.wire.interface import Answer, Reply, Request
-from backfill.wire.json_api import PROFILE, SHOWN_KEY, filled
+from backfill.wire.json_api import PLACEHOLDER_KEY, PROFILE, filled
 from backfill.wire.sql import encoded, select, texts
 
 
@@ -18,7 +18,7 @@ from backfill.wire.sql import encoded, select, texts
 class Events:
     """Create Event of an account; ``backfill`` says that no flow starts."""
 
-    key: str = field(default=SHOWN_KEY, repr=False)
+    key: str = field(default=PLACEHOLDER_KEY, repr=False)
     backfill: bool = field(default=True, kw_only=True)
     name: ClassVar[str] = "events"
     method: ClassVar[str] = "POST"

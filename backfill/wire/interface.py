@@ -16,7 +16,7 @@ Answer: TypeAlias = Literal["delivered", "refused", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitStatus:
     """What Klaviyo says of a key's steady window: ``RateLimit-Limit``, ``-Remaining``, ``-Reset``.
 
     Source: klaviyo/facts.md 2.9: every answer but a 429 has them.
@@ -35,7 +35,7 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     retry_after: str | None = None
     date: str | None = None
-    allowance: Allowance | None = None
+    allowance: RateLimitStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

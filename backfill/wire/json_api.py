@@ -15,7 +15,7 @@ from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.wire.interface import Answer, Reply
 from backfill.wire.sql import VALUE, json_of, member
 
-SHOWN_KEY: Final = "PRIVATE_KEY"
+PLACEHOLDER_KEY: Final = "PRIVATE_KEY"
 """Stands for the private key in what is only planned or shown; no body holds a key."""
 
 GONE: Final = (

@@ -23,7 +23,7 @@ from backfill.wire.interface import Answer, Reply, Request
 from backfill.wire.sql import VALUE, encoded, json_of, member, members_of, select, texts
 from backfill.wire.unfit import first_of_each, longer_than, longest, where
 
-SHOWN_TOKEN: Final = "PUBKEY"  # noqa: S105 - stands where a key of six characters will stand
+PLACEHOLDER_TOKEN: Final = "PUBKEY"  # noqa: S105 - stands where a key of six characters will stand
 """What previews show for the key, and what sizes are counted with."""
 
 
@@ -34,7 +34,7 @@ _HEADERS: Final = MappingProxyType({"accept": "text/html"})
 class Track:
     """The Track API of an account, by POST; ``token`` is its public key."""
 
-    token: str = field(default=SHOWN_TOKEN, repr=False)
+    token: str = field(default=PLACEHOLDER_TOKEN, repr=False)
     max_bytes: int = limits.TRACK_MAX_BODY_BYTES
     name: ClassVar[str] = "track"
     method: ClassVar[str] = "POST"
@@ -50,7 +50,7 @@ class Track:
             f"strlen({_form(_payload('false'))})::INTEGER AS size,"
             f" strlen(url_encode({_ATTRIBUTES}))::INTEGER AS attributes_size",
             events,
-            _named(SHOWN_TOKEN),
+            _named(PLACEHOLDER_TOKEN),
         )
 
     def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
@@ -79,7 +79,7 @@ class TrackGet:
     """
 
     url: str
-    token: str = field(default=SHOWN_TOKEN, repr=False)
+    token: str = field(default=PLACEHOLDER_TOKEN, repr=False)
     max_bytes: int = limits.TRACK_GET_MAX_URL_BYTES
     name: ClassVar[str] = "track"
     method: ClassVar[str] = "GET"
@@ -96,7 +96,7 @@ class TrackGet:
         return select(
             f"{bare}::INTEGER AS size, ({whole} - {bare})::INTEGER AS attributes_size",
             events,
-            _named(SHOWN_TOKEN),
+            _named(PLACEHOLDER_TOKEN),
         )
 
     def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:

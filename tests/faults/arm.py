@@ -22,7 +22,7 @@ from typing import Any
 
 from backfill.delivery.run import REAL_TIME
 from backfill.transport.client import DEFAULT_TIMEOUTS
-from backfill.transport.retry import DEFAULT_PATIENCE
+from backfill.transport.retry import DEFAULT_RETRY_POLICY
 
 PRELOADED = (
     "backfill.cli.commands",
@@ -88,8 +88,8 @@ def arm(what: Arm) -> None:
 
 def _hurry(read_s: float) -> None:
     """Waits that a person would not mind are too long for a thousand scenarios."""
-    object.__setattr__(DEFAULT_PATIENCE, "first_wait_s", 0.05)
-    object.__setattr__(DEFAULT_PATIENCE, "longest_wait_s", 0.4)
+    object.__setattr__(DEFAULT_RETRY_POLICY, "first_wait_s", 0.05)
+    object.__setattr__(DEFAULT_RETRY_POLICY, "longest_wait_s", 0.4)
     if read_s:
         object.__setattr__(DEFAULT_TIMEOUTS, "read_s", read_s)
 

@@ -12,8 +12,8 @@ import pytest
 
 from backfill import event, limits
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import How, Time, deliver
-from backfill.errors import AskedError, DeniedError, ScopeError, StoppedError
+from backfill.delivery.run import DeliveryOptions, Time, deliver
+from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
 from backfill.transport.pace import windows_of
@@ -59,7 +59,7 @@ def quick(**more):
     """Without a wait of ours: what has to be told by the server is told by it."""
     now = time.time()
     clock = more.pop("clock", None) or Clock(now)
-    return How(
+    return DeliveryOptions(
         windows=more.pop("windows", ()),
         aside_windows=more.pop("aside_windows", ()),
         time=Time(clock=clock, wall=clock, sleep=clock.sleep, jitter=lambda: 0.0),
@@ -309,7 +309,7 @@ def test_a_stop_while_events_are_sought_loses_none(send):
         delivery = send(sandbox, pending, aside=Halting(KEY), stop=stop)
 
         so_far = send.recorded(sandbox)
-        assert isinstance(delivery.ended, AskedError)
+        assert isinstance(delivery.ended, StoppedByUserError)
         assert set(so_far.values()) == {1}
         assert delivery.delivered == len(so_far) < 1_000
         left = [
@@ -342,11 +342,11 @@ def test_nearly_all_that_klaviyo_allows_is_used_over_three_minutes(send, wire, r
     with Sandbox(rate_limits=True, faults=slow) as sandbox:
         ending = threading.Timer(180.0, stop.set)
         ending.start()
-        how = How(windows=windows_of(rates), concurrency=32)
+        how = DeliveryOptions(windows=windows_of(rates), concurrency=32)
         delivery = send(sandbox, orders(4 * per_min), wire=wire, aside=None, how=how, stop=stop)
         counts = sandbox.stats()
     ending.cancel()
 
-    assert isinstance(delivery.ended, AskedError)
+    assert isinstance(delivery.ended, StoppedByUserError)
     assert delivery.delivered >= 0.98 * 3 * per_min
     assert counts["limited"] == 0

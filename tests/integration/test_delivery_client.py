@@ -8,8 +8,8 @@ import pytest
 
 from backfill.errors import UsageError
 from backfill.transport.client import MAX_REPLY_BYTES, Client, Timeouts
-from backfill.transport.retry import Silence
-from backfill.wire.interface import Allowance, Reply
+from backfill.transport.retry import NoAnswer
+from backfill.wire.interface import RateLimitStatus, Reply
 from backfill.wire.track import Track
 
 TRACK = Track("aB3xYz")
@@ -143,7 +143,7 @@ def test_a_whole_answer_is_a_reply(bytes_, reply):
 def test_what_is_no_whole_answer_is_silence(bytes_, why):
     came, _ = post(bytes_)
 
-    assert isinstance(came, Silence)
+    assert isinstance(came, NoAnswer)
     assert came.why.startswith(why)
 
 
@@ -157,7 +157,7 @@ def test_what_is_no_whole_answer_is_silence(bytes_, why):
 def test_an_answer_that_does_not_come_is_silence(timeouts):
     came, _ = post(b"HTTP/1.1 200", timeouts=timeouts, hang=True)
 
-    assert isinstance(came, Silence)
+    assert isinstance(came, NoAnswer)
     assert came.why.startswith("no answer in time")
 
 
@@ -168,7 +168,7 @@ def test_no_server_is_silence():
         async with Client(url, TRACK, connections=1) as client:
             return await client.post(b"data=1")
 
-    assert asyncio.run(once()) == Silence("no connection (ClientConnectorError)")
+    assert asyncio.run(once()) == NoAnswer("no connection (ClientConnectorError)")
 
 
 def test_an_endless_answer_is_not_read_to_its_end():
@@ -210,7 +210,7 @@ def test_a_certificate_that_nobody_signed_is_silence(tmp_path):
             async with Client(url, TRACK, connections=1) as client:
                 return await client.post(b"data=1")
 
-    assert asyncio.run(once()) == Silence(
+    assert asyncio.run(once()) == NoAnswer(
         "its TLS certificate is not valid (ClientConnectorCertificateError)"
     )
 
@@ -241,9 +241,9 @@ def test_a_body_of_any_size_goes_whole_and_with_its_length(size):
 @pytest.mark.parametrize(
     ("told", "allowance"),
     [
-        pytest.param(("150", "149", "59"), Allowance(150, 149, 59), id="three numbers"),
+        pytest.param(("150", "149", "59"), RateLimitStatus(150, 149, 59), id="three numbers"),
         pytest.param(
-            ("150, 10;w=1, 150;w=60", "3", "1"), Allowance(150, 3, 1), id="with the windows"
+            ("150, 10;w=1, 150;w=60", "3", "1"), RateLimitStatus(150, 3, 1), id="with the windows"
         ),
         pytest.param(("150", "", "59"), None, id="one lacks"),
         pytest.param(("150", "many", "59"), None, id="no number"),

@@ -11,7 +11,7 @@ import pytest
 from backfill import limits
 from backfill.account.account_id import account_id
 from backfill.account.reader import Reader, ReadingTime
-from backfill.errors import AskedError, DeniedError, ScopeError, StoppedError, UsageError
+from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError, UsageError
 from backfill.sandbox import Sandbox
 from backfill.transport.pace import Quota
 
@@ -295,7 +295,7 @@ def test_a_stop_ends_the_waiting():
     with (
         answering() as (url, asked, _),
         Reader(url, KEY, stop=stop) as asking,
-        pytest.raises(AskedError, match="stopped as asked"),
+        pytest.raises(StoppedByUserError, match="stopped as asked"),
     ):
         asking.get("/api/metrics")
     assert asked == []

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill import event
-from backfill.delivery.run import How, Time, deliver
+from backfill.delivery.run import DeliveryOptions, Time, deliver
 from backfill.errors import DeniedError, StoppedError, UsageError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.transport.pace import Window
-from backfill.transport.retry import Patience
+from backfill.transport.retry import RetryPolicy
 from backfill.wire.track import Track
 
 TOKEN = "aB3xYz"
@@ -126,7 +126,7 @@ def path(tmp_path):
 
 
 def run(path, server, pending, *, refuse=None, url=None, **more):
-    how = more.pop("how", None) or How(windows=(), time=FakeTime().time())
+    how = more.pop("how", None) or DeliveryOptions(windows=(), time=FakeTime().time())
     with Ledger.open(path, Target(server.url, TOKEN)) as ledger:
         return deliver(
             pending,
@@ -227,7 +227,7 @@ def test_a_refusal_that_cannot_be_written_stops_the_run(path):
     def refuse(_):
         raise StoppedError("refusals cannot be written")
 
-    how = How(concurrency=1, windows=(), time=FakeTime().time())
+    how = DeliveryOptions(concurrency=1, windows=(), time=FakeTime().time())
     with serving(lambda event_id, _: web.Response(text="0" if event_id == "7" else "1")) as server:
         delivery = run(path, server, orders(0, 20), refuse=refuse, how=how)
 
@@ -251,7 +251,7 @@ def test_a_denial_ends_the_run_and_keeps_what_was_delivered(path, status, text):
             return web.Response(text="1")
         return web.Response(status=status, headers={"Location": "/elsewhere"})
 
-    how = How(concurrency=1, windows=(), time=FakeTime().time())
+    how = DeliveryOptions(concurrency=1, windows=(), time=FakeTime().time())
     with serving(answer) as server:
         delivery = run(path, server, orders(0, 20), how=how)
 
@@ -267,7 +267,7 @@ def test_lasting_silence_stops_the_run_and_the_same_command_goes_on(path):
         lambda event_id, _: None if broken and event_id == "7" else web.Response(text="1")
     ) as server:
         fake = FakeTime()
-        how = How(concurrency=1, windows=(), time=fake.time())
+        how = DeliveryOptions(concurrency=1, windows=(), time=fake.time())
         delivery = run(path, server, orders(0, 20), how=how)
 
         assert isinstance(delivery.ended, StoppedError)
@@ -293,7 +293,7 @@ def test_a_throttled_answer_holds_up_all_requests(path):
         return web.Response(text="1")
 
     with serving(answer) as server:
-        how = How(concurrency=1, windows=(), time=fake.time())
+        how = DeliveryOptions(concurrency=1, windows=(), time=fake.time())
         delivery = run(path, server, orders(0, 10), how=how)
 
     assert seen_at["3", 2] - seen_at["3", 1] == 30.0
@@ -309,7 +309,9 @@ def test_the_pace_is_kept(path):
         return web.Response(text="1")
 
     with serving(answer) as server:
-        how = How(concurrency=1, windows=(Window(10, 1.0), Window(25, 60.0)), time=fake.time())
+        how = DeliveryOptions(
+            concurrency=1, windows=(Window(10, 1.0), Window(25, 60.0)), time=fake.time()
+        )
         run(path, server, orders(0, 60), how=how)
 
     assert max(Counter(starts).values()) == 10
@@ -348,7 +350,9 @@ def test_a_stop_ends_a_long_wait_at_once(path, throttled):
         return throttled(headers={"Retry-After": "3000"})
 
     with serving(answer) as server:
-        how = How(windows=(), patience=Patience(first_wait_s=3000, longest_wait_s=3000))
+        how = DeliveryOptions(
+            windows=(), patience=RetryPolicy(first_wait_s=3000, longest_wait_s=3000)
+        )
         delivery = run(path, server, orders(0, 50), stop=stop, how=how)
 
     assert delivery.took_s < 20
@@ -406,7 +410,7 @@ def test_when_the_ledger_is_full_nothing_more_is_sent():
             ledger=ledger,
             run_id="r1",
             refuse=lambda refusal: pytest.fail(str(refusal)),
-            how=How(windows=()),
+            how=DeliveryOptions(windows=()),
         )
 
     written = sum(len(landed) for landed in ledger.rows)
@@ -435,7 +439,7 @@ def test_run_stop_and_resume_deliver_each_event_once(tmp_path_factory, events, s
         return web.Response(text="1")
 
     with serving(answer) as server:
-        how = How(concurrency=concurrency, windows=(), time=FakeTime().time())
+        how = DeliveryOptions(concurrency=concurrency, windows=(), time=FakeTime().time())
         for stop_after in [*sorted(stops), 10_000]:  # noqa: B007 - answer reads it
             stop.clear()
             run(path, server, pending_of(path, server, orders(0, events)), stop=stop, how=how)

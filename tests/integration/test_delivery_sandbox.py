@@ -7,7 +7,7 @@ import pytest
 
 from backfill import event
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import How, Time, deliver
+from backfill.delivery.run import DeliveryOptions, Time, deliver
 from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
 from backfill.wire.track import Track
@@ -48,7 +48,7 @@ def send(sandbox, tmp_path):
             ledger=ledger,
             run_id="r1",
             refuse=refusals.write,
-            how=How(time=Time(jitter=lambda: 0.0)),
+            how=DeliveryOptions(time=Time(jitter=lambda: 0.0)),
         )
         keys = [key for batch in ledger.delivered() for key in batch["key"].to_pylist()]
     assert (tmp_path / "refusals.jsonl").read_text() == ""

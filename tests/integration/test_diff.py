@@ -6,10 +6,10 @@ import stat
 import pytest
 
 from backfill.account.account import Account
-from backfill.errors import AskedError, BusyError, UsageError
+from backfill.display import cells
+from backfill.errors import BusyError, StoppedByUserError, UsageError
 from backfill.limits import TRACK_URL
 from backfill.report.diff import lines
-from backfill.report.width import cells
 from backfill.running.diff import compare
 from backfill.running.lock import hold
 from backfill.running.settings import Hooks, Options
@@ -284,7 +284,7 @@ def test_what_a_killed_one_left_is_taken_away(between, tmp_path):
 def test_a_wish_to_stop_is_heard_and_nothing_stays(between, tmp_path):
     hooks = Hooks()
     hooks.stop.set()
-    with pytest.raises(AskedError, match="stopped while planning; nothing was sent"):
+    with pytest.raises(StoppedByUserError, match="stopped while planning; nothing was sent"):
         between(SCHEMA, hooks=hooks)
     assert not (tmp_path / "state" / "scratch").exists()
 

@@ -11,7 +11,7 @@ import pytest
 
 from backfill.sandbox import Faults, Sandbox
 from backfill.transport.client import Client
-from backfill.transport.retry import Silence
+from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import Reply
 from backfill.wire.track import TrackGet
 from tests.conftest import Said, Tool
@@ -178,7 +178,7 @@ def files(folder: Path) -> Iterator[str]:
             yield path.read_bytes().decode("utf-8", "replace")
 
 
-def exchange(answer: bytes, query: bytes) -> tuple[Reply | Silence, list[bytes]]:
+def exchange(answer: bytes, query: bytes) -> tuple[Reply | NoAnswer, list[bytes]]:
     """What the client makes of ``answer``, and what was sent to a server that gives it."""
     sent = []
 
@@ -188,7 +188,7 @@ def exchange(answer: bytes, query: bytes) -> tuple[Reply | Silence, list[bytes]]
         await writer.drain()
         writer.close()
 
-    async def once() -> Reply | Silence:
+    async def once() -> Reply | NoAnswer:
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
         async with server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -217,7 +217,7 @@ def test_a_get_goes_out_byte_by_byte_as_it_was_made():
 )
 def test_a_silence_names_no_url_and_is_not_tried_again_by_itself(answer: bytes):
     came, sent = exchange(answer, b"data=" + OPENING.encode())
-    assert isinstance(came, Silence)
+    assert isinstance(came, NoAnswer)
     assert came.why.startswith("the connection broke (")
     assert "_Broken" not in came.why
     assert (OPENING in repr(came), len(sent)) == (False, 1)

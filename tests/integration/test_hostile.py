@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
-from backfill.marks import disarmed, rearmed
 from backfill.sandbox import Sandbox
 from backfill.sources import open_export
 from backfill.sources.packing import Packing, unpacked
+from backfill.sources.spreadsheets import escape_formulas, unescape_formulas
 from tests.conftest import Tool
 
 pytestmark = pytest.mark.slow
@@ -76,12 +76,12 @@ CELLS = [
 
 @pytest.mark.parametrize(("cell", "written"), CELLS)
 def test_a_formula_is_disarmed_and_comes_back(cell: str, written: str):
-    assert (disarmed(cell), rearmed(written)) == (written, cell)
+    assert (escape_formulas(cell), unescape_formulas(written)) == (written, cell)
 
 
 @given(st.text(st.sampled_from("=+-@'; ,\t\r\n|x5.\u00a0\uff1d\uff0d"), max_size=9))
 def test_every_cell_comes_back(cell: str):
-    assert rearmed(disarmed(cell)) == cell
+    assert unescape_formulas(escape_formulas(cell)) == cell
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"], ids=["as it is", "saved by Excel", "tabs"])
@@ -204,7 +204,7 @@ def test_a_file_of_any_name_is_that_file(tool: Tool, name: str):
     assert said.summary["rows"] == 1, said.err
     with rejects_of(tool).open(encoding="utf-8", newline="") as file:
         [_, row] = csv.reader(file)
-    assert rearmed(row[2]) == name
+    assert unescape_formulas(row[2]) == name
 
 
 # bombs ------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from backfill.errors import UsageError
 from backfill.transport.client import Client
-from backfill.transport.retry import Silence
+from backfill.transport.retry import NoAnswer
 from backfill.transport.url import base_url
 from backfill.wire.interface import Reply
 from backfill.wire.track import Track
@@ -86,14 +86,14 @@ async def listening(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIt
 YES = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"
 
 
-async def posted(url: str) -> Reply | Silence:
+async def posted(url: str) -> Reply | NoAnswer:
     async with Client(url, TRACK, connections=1) as client:
         return await client.post(BODY)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_takes_no_order_elsewhere(status: int):
-    async def both() -> tuple[Reply | Silence, list[bytes], list[bytes]]:
+    async def both() -> tuple[Reply | NoAnswer, list[bytes], list[bytes]]:
         async with listening(YES) as (elsewhere, other):
             moved = (
                 f"HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{elsewhere}/api/track\r\n"
@@ -117,12 +117,12 @@ def test_a_redirect_takes_no_order_elsewhere(status: int):
     ],
 )
 def test_an_absurd_header_is_a_reply_or_silence(header: bytes):
-    async def once() -> Reply | Silence:
+    async def once() -> Reply | NoAnswer:
         answer = b"HTTP/1.1 429 No\r\n" + header + b"\r\nContent-Length: 0\r\n\r\n"
         async with listening(answer) as (port, _):
             return await posted(f"http://127.0.0.1:{port}")
 
-    assert isinstance(asyncio.run(once()), Reply | Silence)
+    assert isinstance(asyncio.run(once()), Reply | NoAnswer)
 
 
 PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
@@ -156,7 +156,7 @@ def test_the_system_s_way_to_trust_a_certificate_works(
     else:
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
 
-    async def once() -> tuple[Reply | Silence, list[bytes]]:
+    async def once() -> tuple[Reply | NoAnswer, list[bytes]]:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(pem)
         async with listening(YES, tls) as (port, came):

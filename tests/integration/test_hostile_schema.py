@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from backfill.errors import MendError, SchemaError, UsageError
+from backfill.errors import FixInputError, SchemaError, UsageError
 from backfill.mapping.bounded import bounded
 from backfill.mapping.connection import connect
 from backfill.mapping.constants import check_constants
@@ -83,7 +83,7 @@ def edited(old: str, new: str) -> bytes:
 def test_a_hostile_file_is_one_sentence(tmp_path: Path, content: bytes, said: str):
     path = tmp_path / "s.yaml"
     path.write_bytes(content)
-    with pytest.raises(MendError) as caught:
+    with pytest.raises(FixInputError) as caught:
         load_schema(path)
     assert said in str(caught.value)
     assert len(str(caught.value)) < 600

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from backfill.account.metrics import lines as metric_lines
-from backfill.account.metrics import standings
+from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import verify
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import How, Time, deliver
+from backfill.delivery.run import DeliveryOptions, Time, deliver
 from backfill.errors import ScopeError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.mapping.program import Bounds
@@ -102,7 +102,7 @@ class Shop:
                 ledger=ledger,
                 run_id=f"r{len(list(self.folder.iterdir()))}",
                 refuse=refusals.write,
-                how=How(windows=(), time=Time(jitter=lambda: 0.0)),
+                how=DeliveryOptions(windows=(), time=Time(jitter=lambda: 0.0)),
                 aside=Events(KEY) if self.api == "bulk" else None,
             )
         assert (delivery.refused, delivery.ended) == (0, None)
@@ -228,7 +228,7 @@ def test_the_flows_that_hang_on_a_metric_are_told_before_a_live_run(tmp_path):
     flows = {"Placed Order": [("Thank you", "live"), ("Later", "draft")]}
     with Sandbox(flows=flows) as sandbox, Reader(sandbox.url, KEY) as reader:
         Shop(tmp_path, sandbox, orders_of(12, days=2)).run()
-        told = list(metric_lines(standings(["Placed Order", "Refunded Order"], reader)))
+        told = list(metric_lines(metric_statuses(["Placed Order", "Refunded Order"], reader)))
     assert told == [
         '"Placed Order": the account has it from the API; 1 live flow hangs on it: "Thank you"',
         '"Refunded Order": the first event makes this metric',
@@ -245,5 +245,5 @@ def test_the_flows_that_hang_on_a_metric_are_told_before_a_live_run(tmp_path):
 def test_without_the_scope_the_run_is_told_what_was_not_looked_at(tmp_path, scopes, line):
     with Sandbox(scopes=scopes) as sandbox, Reader(sandbox.url, KEY) as reader:
         Shop(tmp_path, sandbox, orders_of(12, days=2)).run()
-        told = list(metric_lines(standings(["Placed Order"], reader)))
+        told = list(metric_lines(metric_statuses(["Placed Order"], reader)))
     assert re.fullmatch(line, told[-1])

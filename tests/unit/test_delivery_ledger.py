@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill.errors import MendError, StoppedError, UsageError
-from backfill.ledger.ledger import CARRIED, CARRIER, DELIVERED, Landed, Ledger, Run, Target
+from backfill.errors import FixInputError, StoppedError, UsageError
+from backfill.ledger.ledger import CARRIED, CARRIER, DELIVERED, DeliveredBatch, Ledger, Run, Target
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 
 
 def some(*numbers, carriers=(), metrics=("Placed Order",)):
-    return Landed(
+    return DeliveredBatch(
         keys=b"".join(number.to_bytes(16, "big") for number in numbers),
         contents=b"".join(number.to_bytes(8, "little") for number in numbers),
         carriers=b"".join(
@@ -206,7 +206,7 @@ def test_a_ledger_cut_at_any_byte_is_never_read_as_less(full, tmp_path_factory, 
     with path.open("r+b") as file:
         file.truncate(place % full.stat().st_size)
 
-    with pytest.raises(MendError, match="ledger"):
+    with pytest.raises(FixInputError, match="ledger"):
         read_all(path)
 
 
@@ -218,7 +218,7 @@ def test_a_changed_byte_is_found_or_changes_nothing(full, tmp_path_factory, plac
     content[place % len(content)] ^= flip
     path.write_bytes(content)
 
-    with suppress(MendError):
+    with suppress(FixInputError):
         assert read_all(path) == list(range(3_000))
 
 

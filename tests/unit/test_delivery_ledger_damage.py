@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from backfill.errors import BackfillError, UsageError
-from backfill.ledger.ledger import Landed, Ledger, Run, Target
+from backfill.ledger.ledger import DeliveredBatch, Ledger, Run, Target
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 BATCHES, IN_ONE = 6, 40
@@ -15,7 +15,7 @@ WAY_ON = r"ledger\.sqlite: .*; (move it away, .*|update this one, or move the fi
 
 def batch(number):
     keys = b"".join((number * IN_ONE + n).to_bytes(16, "big") for n in range(IN_ONE))
-    return Landed(keys, bytes(8 * IN_ONE), bytes(40), frozenset(["Placed Order"]))
+    return DeliveredBatch(keys, bytes(8 * IN_ONE), bytes(40), frozenset(["Placed Order"]))
 
 
 def work(path, run="r2"):

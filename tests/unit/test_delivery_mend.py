@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.delivery.partial_failure import ASIDE_EVENTS, Batched, Mended, mend
-from backfill.transport.retry import Complaint, Refused
+from backfill.transport.retry import ErrorObject, Refused
 
 EMAIL = "/data/{}/attributes/profile/data/attributes/email"
 PHONE = "/data/{}/attributes/profile/data/attributes/phone_number"
@@ -33,7 +33,7 @@ def batched(rows, *, phones=(), aside=True, repeated=False, together=1):
 
 
 def said(pointer, code="invalid", detail="No."):
-    return Complaint(code, pointer, detail)
+    return ErrorObject(code, pointer, detail)
 
 
 ROWS = range(10, 14)
@@ -127,7 +127,7 @@ FIRST_HALF, SECOND_HALF = tuple(MANY[:33]), tuple(MANY[33:])
         pytest.param(
             [],
             batched(range(10, 11), aside=False),
-            Mended(refused=((10, Complaint("invalid")),)),
+            Mended(refused=((10, ErrorObject("invalid")),)),
             id="without a list of errors too",
         ),
         pytest.param(

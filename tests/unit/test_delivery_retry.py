@@ -3,14 +3,14 @@ import json
 import pytest
 
 from backfill.transport.retry import (
-    Complaint,
     Delivered,
-    Denied,
-    Patience,
+    ErrorObject,
+    Fatal,
+    NoAnswer,
     Post,
     Refused,
-    Silence,
-    Silent,
+    RetryPolicy,
+    Unavailable,
     Wait,
     attempts,
 )
@@ -22,7 +22,7 @@ YES = Reply(200, b"1")
 JSON_NO = b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co"}]}'
 
 
-def steps(*answers, patience=Patience(), jitter=1.0):  # noqa: B008 - frozen
+def steps(*answers, patience=RetryPolicy(), jitter=1.0):  # noqa: B008 - frozen
     """Send the answers, one to each Post; give the waits and the outcome."""
     trying = attempts(
         Track("aB3xYz").read, jitter=lambda: jitter, now=lambda: NOW_S, patience=patience
@@ -60,11 +60,11 @@ def together(*waits_s):
         pytest.param(
             Reply(413), Refused("http-413", 413, "the answer was 413"), id="too large is refused"
         ),
-        pytest.param(Reply(301), Denied(301), id="a redirect ends the run"),
-        pytest.param(Reply(401), Denied(401), id="401 ends the run"),
-        pytest.param(Reply(403, JSON_NO), Denied(403), id="a JSON 403 ends the run"),
-        pytest.param(Reply(404, b"<html>"), Denied(404), id="404 ends the run"),
-        pytest.param(Reply(410), Denied(410), id="410 ends the run"),
+        pytest.param(Reply(301), Fatal(301), id="a redirect ends the run"),
+        pytest.param(Reply(401), Fatal(401), id="401 ends the run"),
+        pytest.param(Reply(403, JSON_NO), Fatal(403), id="a JSON 403 ends the run"),
+        pytest.param(Reply(404, b"<html>"), Fatal(404), id="404 ends the run"),
+        pytest.param(Reply(410), Fatal(410), id="410 ends the run"),
     ],
 )
 def test_what_is_settled_by_one_answer(answer, outcome):
@@ -74,7 +74,7 @@ def test_what_is_settled_by_one_answer(answer, outcome):
 @pytest.mark.parametrize(
     "passing",
     [
-        pytest.param(Silence("no answer in time"), id="silence"),
+        pytest.param(NoAnswer("no answer in time"), id="silence"),
         pytest.param(Reply(500), id="500"),
         pytest.param(Reply(502, b"<html>"), id="a gateway's 502"),
         pytest.param(Reply(504), id="504"),
@@ -91,14 +91,18 @@ def test_what_may_pass_is_tried_again_after_a_wait(passing):
 @pytest.mark.parametrize(
     ("lasting", "outcome"),
     [
-        pytest.param(Silence("no connection"), Silent("no connection"), id="silence is silence"),
-        pytest.param(Reply(500), Silent("it answered 500"), id="5xx is silence"),
         pytest.param(
-            Reply(403, b"<html>"), Silent("a gateway before it answered 403"), id="HTML 403 too"
+            NoAnswer("no connection"), Unavailable("no connection"), id="silence is silence"
+        ),
+        pytest.param(Reply(500), Unavailable("it answered 500"), id="5xx is silence"),
+        pytest.param(
+            Reply(403, b"<html>"),
+            Unavailable("a gateway before it answered 403"),
+            id="HTML 403 too",
         ),
         pytest.param(
             Reply(200, b"?"),
-            Silent("it answered 200 with a body that is no yes or no"),
+            Unavailable("it answered 200 with a body that is no yes or no"),
             id="an unreadable 200 too",
         ),
         pytest.param(
@@ -111,7 +115,7 @@ def test_what_lasts_for_eight_attempts(lasting, outcome):
 
 
 def test_the_last_answer_decides():
-    assert steps(*[Reply(400)] * 7, Silence("no connection"))[1] == Silent("no connection")
+    assert steps(*[Reply(400)] * 7, NoAnswer("no connection"))[1] == Unavailable("no connection")
 
 
 def test_jitter_takes_from_nothing_to_all_of_a_wait():
@@ -162,7 +166,7 @@ def test_pauses_come_to_an_end():
     waits, outcome = steps(*[throttled] * 4)
 
     assert waits == together(1000.0, 1000.0, 1000.0)
-    assert outcome == Silent("it answered 503 and asks to wait 1000 s more")
+    assert outcome == Unavailable("it answered 503 and asks to wait 1000 s more")
 
 
 @pytest.mark.parametrize(
@@ -213,8 +217,8 @@ def test_a_refusal_of_todays_api_ends_at_once_with_its_errors():
     outcome = bulk_steps(BAD_MEMBERS)
 
     assert outcome.complaints == (
-        Complaint("invalid", "/data/7", "Invalid email a@b.co"),
-        Complaint("http-400", "", "Invalid input."),
+        ErrorObject("invalid", "/data/7", "Invalid email a@b.co"),
+        ErrorObject("http-400", "", "Invalid input."),
     )
     assert outcome.detail == "the answer was 400 at /data/7"
     assert "a@b.co" not in repr(outcome)
@@ -225,7 +229,7 @@ def test_a_refusal_of_todays_api_ends_at_once_with_its_errors():
 )
 def test_what_is_not_klaviyos_own_refusal_refuses_nothing(body):
     assert bulk_steps(*[Reply(400, body)] * 7) is None
-    assert bulk_steps(*[Reply(400, body)] * 8) == Silent(
+    assert bulk_steps(*[Reply(400, body)] * 8) == Unavailable(
         "it answered 400 with a body that lists no errors"
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
-    ("errors", "limits", "event", "display", "marks", "engine"),
+    ("errors", "limits", "event", "display", "engine"),
     ("schema",),
     ("sources",),
     ("mapping",),

@@ -13,7 +13,7 @@ from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 from backfill.sources.spill import spill
-from backfill.sources.spreadsheets import tidy
+from backfill.sources.spreadsheets import clean_cells
 from backfill.wire.track import Track
 from tests.mapped import BOUNDS, landed, mapped, properties, rejects, schema_of
 
@@ -45,13 +45,23 @@ TIDY = [
 @pytest.mark.parametrize(("cell", "own"), TIDY)
 def test_a_cell_is_rid_of_what_stands_around_its_text(cell, own):
     column = pa.chunked_array([["other", cell, None]])
-    assert tidy(column).to_pylist() == ["other", own, None]
-    assert tidy(pa.chunked_array([[own]], pa.string())).to_pylist() == [own], "once is enough"
+    assert clean_cells(column).to_pylist() == ["other", own, None]
+    assert clean_cells(pa.chunked_array([[own]], pa.string())).to_pylist() == [own], (
+        "once is enough"
+    )
 
 
 def test_words_for_nothing_are_whole_cells_letter_for_letter():
     column = pa.chunked_array([["NA", " NA ", '="NA"', "na", "NAN", "-", "- 1"]])
-    assert tidy(column, ["NA", "-"]).to_pylist() == [None, None, None, "na", "NAN", None, "- 1"]
+    assert clean_cells(column, ["NA", "-"]).to_pylist() == [
+        None,
+        None,
+        None,
+        "na",
+        "NAN",
+        None,
+        "- 1",
+    ]
 
 
 def test_a_null_without_quotes_stands_for_both_ways_to_write_it():
@@ -82,7 +92,7 @@ def test_an_order_key_that_means_nothing_is_none():
 def test_rows_of_one_order_meet_however_their_keys_are_written(tmp_path):
     keys = ["7", '="7"', "'7", " 7 "] * 5 + ["NA", "NA"]
     batches = [pa.table({"c0": [key]}) for key in keys]
-    words = {"cell": lambda rows, name: tidy(rows[name], ["NA"])}
+    words = {"cell": lambda rows, name: clean_cells(rows[name], ["NA"])}
     tables = list(spill(iter(batches), ["c0"], tmp_path / "a", 16, held_bytes=1, **words))
     [seven] = [table for table in tables if "7" in table["c0"].to_pylist()]
     assert len([key for key in seven["c0"].to_pylist() if key != "NA"]) == 20

@@ -8,7 +8,7 @@ import pytest
 
 from backfill.errors import SchemaError, UsageError
 from backfill.mapping.compile import compile_schema
-from backfill.mapping.file_names import check_names, with_names
+from backfill.mapping.file_names import check_file_names, with_file_names
 from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
 from backfill.schema.bind import bind
@@ -48,12 +48,13 @@ def mapped(schema, *parts, names=None):
     if names:
         export.files = names
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns, export.lacking)
-    check_names(bound, export.files)
+    check_file_names(bound, export.files)
     program = compile_schema(bound, export.temporal, BOUNDS, attributes=True)
     mapper = Mapper(program, bound.schema.source.across_files)
     try:
         batches = [
-            with_names(batch, program, export.files) for batch in export.batches(program.columns)
+            with_file_names(batch, program, export.files)
+            for batch in export.batches(program.columns)
         ]
         return mapper.map(pa.concat_tables(batches))
     finally:

@@ -12,6 +12,7 @@ NAMES = {
     "BackfillError",
     "DeniedError",
     "ExportError",
+    "FixInputError",
     "GateError",
     "MendError",
     "Preview",

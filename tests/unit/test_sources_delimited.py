@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
-from backfill.marks import MARKS
 from backfill.sources import Export, Reading
 from backfill.sources.delimited import _whole_records
 from backfill.sources.encoding import Place
 from backfill.sources.export import opened
 from backfill.sources.quotes import guarded
+from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 SHARED_FOLDER = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
@@ -201,7 +201,7 @@ def test_rejects_that_are_fed_in_again_have_their_own_dialect(
     path = written(tmp_path, text.encode(encoding))
     original = Reading(delimiter="|", encoding="utf-16-be", skip=3, pad_ragged=True)
     export, rows = read(path, original)
-    assert export.columns == (*MARKS, "Total", "Ort")
+    assert export.columns == (*REJECT_COLUMNS, "Total", "Ort")
     assert rows == [(2, False, REJECT), (3, False, [*REJECT[:4], None, None])]
 
 
@@ -209,7 +209,7 @@ def test_rejects_beside_their_export_are_read_each_in_its_dialect(tmp_path):
     first = written(tmp_path, "Shop\nTotal;Ort\n1;Köln\n".encode("cp1252"))
     (again := tmp_path / "rejects.csv").write_text("_reason,_column,_file,_row,Total\nx,y,z,3,2\n")
     export = opened([first, again], Reading(delimiter=";", encoding="cp1252", skip=1))
-    assert export.columns == ("Total", "Ort", *MARKS)
+    assert export.columns == ("Total", "Ort", *REJECT_COLUMNS)
     assert [row[2] for row in rows_of(export)] == [
         ["1", "Köln", None, None, None, None],
         ["2", None, "x", "y", "z", "3"],

@@ -14,9 +14,9 @@ import pytest
 from backfill import event
 from backfill.account import aggregates, verify
 from backfill.account.metrics import lines as metric_lines
-from backfill.account.metrics import standings
-from backfill.errors import AskedError, DeniedError, ScopeError
-from backfill.ledger.ledger import Landed, Ledger, Target
+from backfill.account.metrics import metric_statuses
+from backfill.errors import DeniedError, ScopeError, StoppedByUserError
+from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import Known
 from backfill.planning.make import make_plan
@@ -158,7 +158,7 @@ def delivered(ledger, plan, *, time_s=LONG_AGO_S):
     for batch in plan.pending():
         keys, contents = b"".join(batch["key"].to_pylist()), b"".join(batch["content"].to_pylist())
         ledger.record(
-            Landed(keys, contents, b"", frozenset(batch["metric"].to_pylist())),
+            DeliveredBatch(keys, contents, b"", frozenset(batch["metric"].to_pylist())),
             run_id="r1",
             time_s=time_s,
         )
@@ -376,7 +376,7 @@ def test_a_plan_of_many_batches_is_taken_with_each_events_own_verdict(tmp_path):
     account.page = 1_000
     account.metric("Placed Order")
     with ledger_in(tmp_path) as ledger:
-        landed_ = Landed(keys, b"\0" * (len(keys) // 2), b"", frozenset({"Placed Order"}))
+        landed_ = DeliveredBatch(keys, b"\0" * (len(keys) // 2), b"", frozenset({"Placed Order"}))
         ledger.record(landed_, run_id="r1", time_s=LONG_AGO_S)
     for one in half[1:]:
         account.take("M0", one["No"], JANUARY)
@@ -474,11 +474,11 @@ def test_events_of_the_last_minutes_may_not_be_visible_yet(tmp_path, ago_s, told
 
 def test_whoever_listens_may_stop_it(tmp_path):
     def stop(_):
-        raise AskedError("stopped as asked")
+        raise StoppedByUserError("stopped as asked")
 
     account = Account()
     deliver(tmp_path, [order(1)], account, but={"1"})
-    with pytest.raises(AskedError, match="stopped as asked"):
+    with pytest.raises(StoppedByUserError, match="stopped as asked"):
         verified(tmp_path, [order(1)], account, on_events=stop)
 
 
@@ -578,7 +578,7 @@ def test_a_days_rows_are_added_whatever_they_are_divided_by():
 
 
 def said_of(account, *names):
-    return list(metric_lines(standings(names, account)))
+    return list(metric_lines(metric_statuses(names, account)))
 
 
 def test_before_a_live_run_flows_and_metrics_of_the_same_name_are_told():
