@@ -9,36 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill.limits import MAX_EMAIL_CHARS
+from backfill.mapping.currencies import places
 from backfill.mapping.structured import spec_of
 from backfill.schema.types import Type, swap_day_and_month
-
-PLACES: Final = {
-    **dict.fromkeys(
-        [
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "JPY",
-            "KMF",
-            "KRW",
-            "PYG",
-            "RWF",
-            "UGX",
-            "UYI",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ],
-        0,
-    ),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-    **dict.fromkeys(["CLF", "UYW"], 4),
-}
-"""Decimal places of the currencies that do not have two. Source: ISO 4217, list one, minor units
-(six-group.com, the amendment in force in 2026)."""
 
 UNFIT: Final = {
     "text": "",
@@ -261,10 +234,6 @@ def _moment(seconds: str) -> str:
 def rounded(value: str, currency: str | None) -> str:
     """Half away from zero to the places that the currency is written with."""
     return f"({value})::decimal(38,{places(currency)})"
-
-
-def places(currency: str | None) -> int:
-    return PLACES.get(currency or "", 2)
 
 
 def decimal_text(value: str, scale: int) -> str:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from backfill.mapping.cells import UNFIT, decimal_text, places, rounded
+from backfill.mapping.cells import UNFIT, decimal_text, rounded
+from backfill.mapping.currencies import places
 from backfill.schema.expression import is_numeric
 from backfill.schema.model import Leaf
 from backfill.schema.types import Type

@@ -10,9 +10,9 @@ from typing import Any, Final
 import duckdb
 import phonenumbers
 import pyarrow as pa
-import pycountry
 
 from backfill.mapping.countries import country_code
+from backfill.mapping.currencies import currency_code
 from backfill.mapping.exact_json import Number, read_exact, write_exact
 from backfill.mapping.zones import zone_reader
 
@@ -40,7 +40,7 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
         "backfill_phone": phones,
         "backfill_country": _each(country_code),
         "backfill_zone": _each(zone_reader(_zones_of(connection))),
-        "backfill_currency": _each(_currency),
+        "backfill_currency": _each(currency_code),
         "backfill_json": _each(_json),
         "backfill_built": _each(_built),
     }
@@ -83,17 +83,6 @@ def _phone(cell: str, region: str) -> str | None:
     if not phonenumbers.is_valid_number(number) or number.extension:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-def _currency(cell: str) -> str | None:
-    code = cell.upper()
-    return code if code in _currencies() else None
-
-
-@functools.cache
-def _currencies() -> frozenset[str]:
-    """Those of today: under an older one an amount cannot be told any more."""
-    return frozenset(currency.alpha_3 for currency in pycountry.currencies)
 
 
 def _json(cell: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 from zoneinfo import available_timezones
 
-from tzlocal.windows_tz import win_tz
+from babel.core import get_global
 
 _HOURS: Final = (
     {"UTC": 0, "GMT": 0, "Z": 0}
@@ -132,7 +132,11 @@ def _names(zones: Collection[str]) -> dict[str, str]:
         if place not in _NO_PLACES and len(found) == 1
         for zone in found
     }
-    others = {_folded(name): zone for name, zone in {**_RAILS, **win_tz}.items() if zone in zones}
+    others = {
+        _folded(name): zone
+        for name, zone in {**_RAILS, **get_global("windows_zone_mapping")}.items()
+        if zone in zones
+    }
     iana = {_folded(zone): zone for zone in zones if zone not in ("Factory", "localtime")}
     return only | others | iana
 

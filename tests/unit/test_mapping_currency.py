@@ -8,6 +8,7 @@ import pytest
 
 from backfill.errors import SchemaError
 from backfill.mapping.compile import compile_schema
+from backfill.mapping.currencies import places
 from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
 from backfill.schema.bind import bind
@@ -156,3 +157,27 @@ def test_an_identifier_that_sql_makes_is_read_as_one(field, cell, reason):
     found = mapped(schema, Who=[cell])
 
     assert found.rejects["reason"].to_pylist() == [reason]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("ISK", 0),
+        ("JPY", 0),
+        ("KWD", 3),
+        ("CLF", 4),
+        ("EUR", 2),
+        ("XAU", 2),
+        ("no code", 2),
+        (None, 2),
+    ],
+)
+def test_an_amount_has_the_places_of_its_currency(code, expected):
+    assert places(code) == expected
+
+
+def test_a_currencys_own_places_are_written():
+    leaf = {"column": "Total", "as": {"money": {"currency": "ISK"}}}
+    found = mapped(shop(None, properties={"$value": leaf, "Total": leaf}), Total=["1234.5"])
+    assert found.events["properties"].to_pylist() == ['{"Total":1235}']
+    assert str(found.events["value"][0].as_py()) == "1235.000000"

@@ -1,0 +1,34 @@
+"""Currencies: which codes there are, and how many decimal places an amount of each has.
+
+Source: ISO 4217, list one (current currencies), as the package iso4217 carries it.
+"""
+
+import functools
+from typing import Final
+
+import iso4217
+
+_USUAL: Final = 2
+
+
+def places(currency: str | None) -> int:
+    """Decimal places of an amount: the currency's minor unit; two where it has none or is unknown.
+
+    Args:
+        currency: an ISO 4217 code, or None where the schema names none.
+    """
+    return _places().get(currency or "", _USUAL)
+
+
+def currency_code(cell: str) -> str | None:
+    """The ISO 4217 code that a cell holds, in capitals; None where it holds none of today's."""
+    code = cell.upper()
+    return code if code in _places() else None
+
+
+@functools.cache
+def _places() -> dict[str, int]:
+    return {
+        currency.code: _USUAL if currency.exponent is None else currency.exponent
+        for currency in iso4217.Currency
+    }
