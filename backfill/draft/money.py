@@ -1,6 +1,5 @@
 """Amounts and numbers: how a column's are written, and which of them is an order's value."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -8,7 +7,7 @@ from typing import Final
 
 from backfill.draft.facts import Column
 from backfill.draft.orders import Kept, Key
-from backfill.draft.vocabulary import Role, normal
+from backfill.draft.vocabulary import Role, mentions
 from backfill.draft.yaml import leaf, sql_name, text
 from backfill.mapping.cells import read_cell
 from backfill.schema.types import Type
@@ -92,7 +91,7 @@ def value_of(
 
 
 def _cents(column: Column) -> str:
-    return " / 100" if re.search(r"\bcents\b", normal(column.called)) else ""
+    return " / 100" if mentions("cents", column.called) else ""
 
 
 def _amount(roles: Mapping[Role, Column], role: Role) -> Column | None:

@@ -13,7 +13,7 @@ from backfill.draft.cell_forms import Form, form_of, members_of, parts_of
 from backfill.draft.facts import Column
 from backfill.draft.kinds import NOTHING
 from backfill.draft.profile import profile_within
-from backfill.draft.vocabulary import LINE_ROLES, normal, rank
+from backfill.draft.vocabulary import LINE_ROLES, mentions, rank
 from backfill.schema.columns import LISTED, NUMBER
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
@@ -22,13 +22,6 @@ CELLS: Final = 2_000
 """Cells of a column that are looked into."""
 
 _MOST: Final = 0.9
-_ITEMS: Final = (
-    r"\b(line ?items?|items?|lines?|products?|skus?|articles?|artikel|productos?|produits?)\b"
-)
-_NO_ITEMS: Final = (
-    r"\b(tax|taxes|discounts?|coupons?|fees?|shipping|shipments?|fulfil\w*|refunds?|returns?|payments?|"
-    r"transactions?|tags?|notes?)\b"
-)
 _NUMBERED: Final = re.compile(r"([0-9]{1,3})")
 
 
@@ -64,9 +57,9 @@ def numbered(header: Sequence[str]) -> dict[str, list[int]]:
         and min(places) in (0, 1)
         and max(places) - min(places) == len(places) - 1
         and header.count(pattern) == 0
-        and re.search(_ITEMS, normal(pattern.replace("<n>", " ")))
+        and mentions("items", pattern.replace("<n>", " "))
         and pattern.count("<n>") == 1
-        and not re.search(r"\btax(es)?\b", normal(pattern))
+        and not mentions("taxes", pattern)
     }
 
 
@@ -159,8 +152,8 @@ def _unfolding(
         roles = {
             role for role in LINE_ROLES for one in inside if one and rank(role, one) is not None
         }
-        other = re.search(_NO_ITEMS, normal(name)) is not None
-        return not other and re.search(_ITEMS, normal(name)) is not None, 0 if other else len(roles)
+        other = mentions("no_items", name)
+        return not other and mentions("items", name), 0 if other else len(roles)
 
     listed = [name for name, form in forms.items() if form.listed]
     best = max(listed, key=sells, default=None)

@@ -24,7 +24,7 @@ _RARE: Final = 0.02
 """Orders of which this share may disagree: cells are mended by hand, clocks differ by a second."""
 
 _VAGUE: Final = 2
-"""The rank in names.PATTERNS of ``id`` and ``name``, which may be an order's as well as a row's."""
+"""The rank in names.NAMES of ``id`` and ``name``, which may be an order's as well as a row's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,17 @@
 """Who the person of an order is: e-mail and phone by content, an id by its name."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from backfill.draft.facts import Column
-from backfill.draft.vocabulary import Role, normal, rank, side
+from backfill.draft.vocabulary import Role, address_of, mentions, rank
 from backfill.draft.yaml import leaf, sql_name, text
 
 _MOST: Final = 0.5
 _FEW: Final = 10
 """A column with so many times fewer addresses than another holds the shop's, not its customers'."""
 
-_SOMEONE_ELSE: Final = (
-    r"\b(staff|seller|vendor|employee|recipient|supplier|merchant|from|sender|store|shop|agent|referr\w*|"
-    r"gift|cc|bcc|owner|sales ?person|cashier|driver)\b"
-)
 _ATTRIBUTES: Final[tuple[tuple[str, Role], ...]] = (
     ("$first_name", "first_name"),
     ("$last_name", "last_name"),
@@ -63,8 +58,8 @@ def email_of(columns: Iterable[Column]) -> Column | None:
 def _unlikely(column: Column, most: int) -> tuple[bool, int, int, int]:
     """``most``: how many different addresses the column has that has the most of them."""
     few = column.distinct * _FEW <= most
-    other = few or bool(re.search(_SOMEONE_ELSE, normal(column.called)))
-    sides = ("", "billing", "shipping").index(side(column.called))
+    other = few or mentions("no_customer", column.called)
+    sides = ("", "billing", "shipping").index(address_of(column.called))
     return other, -(column.filled * 20 // max(column.rows, 1)), sides, -column.filled
 
 
@@ -83,7 +78,7 @@ def customer_of(columns: Iterable[Column]) -> Column | None:
 
 
 _BARE: Final = 2
-"""The rank in names.PATTERNS of ``customer`` alone."""
+"""The rank in names.NAMES of ``customer`` alone."""
 
 
 def phone_of(columns: Iterable[Column]) -> Column | None:
@@ -144,7 +139,7 @@ def _by_name(column: Column) -> Mapped:
 
 def _best(role: Role, columns: Sequence[Column], taken: set[str]) -> Column | None:
     found = [
-        (side(column.called) == "shipping", order, -column.filled, column)
+        (address_of(column.called) == "shipping", order, -column.filled, column)
         for column in columns
         if (order := rank(role, column.called)) is not None
         and column.filled

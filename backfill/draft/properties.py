@@ -9,7 +9,7 @@ from backfill.draft.lines import Line, Types
 from backfill.draft.money import amount_of
 from backfill.draft.roles import Roles
 from backfill.draft.times import OPEN
-from backfill.draft.vocabulary import Role, normal, rank, side
+from backfill.draft.vocabulary import Role, address_of, mentions, rank
 from backfill.draft.yaml import leaf, text
 
 _ITEM_NAMES: Final[tuple[tuple[Role, str], ...]] = (
@@ -127,12 +127,6 @@ def _as_it_is(column: Column, types: Types, taken: set[str], indent: int, roles:
     return Line(f"{' ' * indent}{text(name)}: {leaf(column.name)}")
 
 
-_IDS: Final = (
-    r"\b(id|ids|no|nr|num|number|code|zip|zipcode|postcode|plz|phone|tel|sku|ref|reference|key|year|uuid|ean|"
-    r"upc|isbn|asin)\b"
-)
-
-
 def _property_type(column: Column, types: Types, roles: Roles) -> None:
     """Numbers, yes and no, and times: where each cell proves it; ids stay text."""
     if column.place >= 0 and (column.all("list") or column.all("object")):
@@ -145,7 +139,7 @@ def _property_type(column: Column, types: Types, roles: Roles) -> None:
         if whole and not time.is_open:
             types.add(column, time.spec, time.evidence)
         return
-    if re.search(_IDS, normal(column.called)):
+    if mentions("id", column.called):
         if column.share("doubles") == 1 and not column.fits.get("fraction"):
             types.add(column, "integer", "each ends in .0, which integer takes off")
         return
@@ -177,7 +171,7 @@ def addresses(roles: Roles, taken: set[str]) -> Iterator[Line]:
             member: column
             for role, member in _ADDRESS
             for column in roles.columns
-            if side(column.called) == which
+            if address_of(column.called) == which
             and rank(role, column.called) is not None
             and not roles.is_line(column)
             and not column.share("email")

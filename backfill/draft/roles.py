@@ -19,20 +19,8 @@ from backfill.draft.nested import Nested
 from backfill.draft.orders import Choice, Kept, Key
 from backfill.draft.people import Person, person_of
 from backfill.draft.times import Time, helped, time_of
-from backfill.draft.vocabulary import LINE_ROLES, NOT, Role, normal, rank, side
+from backfill.draft.vocabulary import LINE_ROLES, ORDER_ROLES, Role, address_of, is_excluded, rank
 
-ORDER_ROLES: Final[tuple[Role, ...]] = (
-    "total",
-    "subtotal",
-    "shipping",
-    "tax",
-    "discount",
-    "discount_code",
-    "refund",
-    "currency",
-    "status",
-    "country",
-)
 _MOST: Final = 0.9
 
 
@@ -127,15 +115,14 @@ def _ordered(times: Sequence[Time]) -> Time | None:
     ]
     if named:
         return times[min(named)[-1]]
-    unlike = NOT["ordered"]
-    others = [time for time in times if not re.search(unlike, normal(time.column.called))]
+    others = [time for time in times if not is_excluded("ordered", time.column.called)]
     return max(others or times, key=lambda time: time.column.filled, default=None)
 
 
 def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column]:
     """For each role the column whose name says it best; a column has one role."""
     offers = sorted(
-        (order, side(column.called) == "shipping", -column.filled, at, role)
+        (order, address_of(column.called) == "shipping", -column.filled, at, role)
         for at, column in enumerate(columns)
         for role in roles
         if (order := rank(role, column.called)) is not None and _holds(role, column)

@@ -1,19 +1,15 @@
 """How the times of a column are read: its format, what proves it, whether a zone is missing."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from backfill.draft.facts import Column
 from backfill.draft.formats import Proof, has_clock, named, proven
-from backfill.draft.vocabulary import Role, normal, rank
+from backfill.draft.vocabulary import Role, mentions, rank
 from backfill.schema.types import swap_day_and_month
 
 _MOST: Final = 0.9
-_BORN: Final = r"birth|\bdob\b|geburt|naissance|nacimiento|nascimento|nascita"
-"""No time of an order, and no date to quote as evidence."""
-
 OPEN: Final = '"?"'
 
 
@@ -39,9 +35,10 @@ class Time:
 
 def time_of(column: Column, place: Mapping[tuple[int, int], str]) -> Time | None:
     """None where the column holds no times."""
-    if not column.filled or re.search(_BORN, normal(column.called)):
+    # a birthday is no time of an order, and no date to quote as evidence
+    if not column.filled or mentions("birthday", column.called):
         return None
-    utc = "its name says UTC" if re.search(r"\b(utc|gmt)\b", normal(column.called)) else ""
+    utc = "its name says UTC" if mentions("utc", column.called) else ""
     if column.share("iso") >= _MOST:
         return _iso(column, utc)
     if column.temporal:
@@ -92,10 +89,7 @@ def _of(column: Column, kind: str) -> str:
 
 def _named_as_time(name: str) -> bool:
     roles: tuple[Role, ...] = ("ordered", "cancelled", "fulfilled", "refunded")
-    words = r"\b(date|time|timestamp|at|ts|epoch|created|updated|day|utc)\b"
-    return any(rank(role, name) is not None for role in roles) or bool(
-        re.search(words, normal(name))
-    )
+    return mentions("time", name) or any(rank(role, name) is not None for role in roles)
 
 
 def helped(times: Sequence[Time]) -> list[Time]:

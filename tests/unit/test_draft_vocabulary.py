@@ -1,13 +1,21 @@
 """What a header says its column is, in the languages that exports come in."""
 
+import re
+import tomllib
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
-from backfill.draft.vocabulary import PATTERNS, normal, rank
+from backfill.draft import vocabulary
+from backfill.draft.vocabulary import NAMES, ROLES, Topic, normal, rank
+
+LISTS = tomllib.loads(Path(vocabulary.__file__).with_suffix(".toml").read_text("utf-8"))
 
 
 def sure(header):
     """The roles that a header names most surely."""
-    ranks = {role: found for role in PATTERNS if (found := rank(role, header)) is not None}
+    ranks = {role: found for role in NAMES if (found := rank(role, header)) is not None}
     best = min(ranks.values(), default=None)
     return {role for role, found in ranks.items() if found == best}
 
@@ -87,3 +95,11 @@ def test_an_orders_total_is_surer_than_its_amount():
 def test_headers_of_one_meaning_have_one_form():
     forms = {normal(header) for header in ("SalesOrderID", "sales_order_id", "Sales Order ID:")}
     assert forms == {"sales order id"}
+
+
+def test_each_list_of_the_file_is_used():
+    assert set(LISTS["names"]) == set(ROLES)
+    assert set(LISTS["exclusions"]) <= set(ROLES)
+    assert set(LISTS["topics"]) == set(get_args(Topic))
+    used = set(re.findall("<([a-z_0-9]+)>", str(LISTS)))
+    assert used == set(LISTS["words"])
