@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from backfill.schema.document import Plain
+
 _MOST: Final = 0.9
 _MEMBERS: Final = 60
 
@@ -26,17 +28,14 @@ class Form:
         )
 
     @property
-    def spec(self) -> str:
-        """Its type in YAML; JSON is what is taken where nothing stands."""
+    def spec(self) -> Plain:
+        """The type in YAML; None for JSON, which a schema takes a cell for by itself."""
         if self.kind != "pairs":
-            return ""
+            return None
         if not self.lines and self.sign == ":":
-            return f"{{pairs: {json.dumps(self.between)}}}"
-        lines = f"lines: {json.dumps(self.lines)}, " if self.lines else ""
-        return (
-            f"{{pairs: {{{lines}between: {json.dumps(self.between)}, "
-            f"sign: {json.dumps(self.sign)}}}}}"
-        )
+            return {"pairs": self.between}
+        lines: dict[str, Plain] = {"lines": self.lines} if self.lines else {}
+        return {"pairs": {**lines, "between": self.between, "sign": self.sign}}
 
 
 def form_of(cells: Sequence[str]) -> Form:

@@ -19,7 +19,7 @@ from backfill.draft.profile import profile
 from backfill.draft.recognise import recognise
 from backfill.draft.roles import Roles, roles_of
 from backfill.draft.tables import Table, joining_query, told_apart
-from backfill.draft.write import Facts, draft_text, open_lines
+from backfill.draft.write import Overview, draft_text, open_questions
 from backfill.errors import UsageError
 from backfill.mapping.connection import connect
 from backfill.schema.columns import unfolds
@@ -83,7 +83,7 @@ class Guess:
     ) -> None:
         self._connection, self._latest, self._timezone = connection, latest, timezone
 
-    def of(self, export: Export, about: Sequence[str] = ()) -> Drafted:
+    def of(self, export: Export, about: Sequence[str] = (), query: Sequence[str] = ()) -> Drafted:
         columns = self._columns(export)
         roles, nested = self._roles(export, columns)
         if roles.ordered is None:
@@ -95,7 +95,7 @@ class Guess:
                 "name has braces and no column is called line or file: rename it in the header, "
                 "and draft again"
             )
-        facts = Facts(
+        overview = Overview(
             name=_name(export.files[0]),
             files=_files(export.files),
             rows=max(column.rows for column in columns),
@@ -106,10 +106,11 @@ class Guess:
             empty=tuple(c.name for c in columns if not c.filled and c.place not in nested.used),
             nameless=sum(not name.strip() for name in export.columns),
             about=(*unreadable(export.columns), *about),
+            query=tuple(query),
         )
-        written = draft_text(roles, nested, facts)
+        written = draft_text(roles, nested, overview)
         assert_fits(written, export, roles.key.columns[0].name if roles.key is not None else "")
-        return Drafted(written, open_lines(written), _notes(export, roles, self._timezone))
+        return Drafted(written, open_questions(written), _notes(export, roles, self._timezone))
 
     def of_tables(self, groups: Sequence[Sequence[str]]) -> Drafted:
         """Several tables: the one that holds the orders, and how the others join it.
@@ -137,7 +138,7 @@ class Guess:
             "tables, and an export is one: what they know comes in by a query"
             + (":" if query else "; names and cells do not show which columns join them.")
         ]
-        drafted = self.of(orders.export, [*about, *(f"\0  {line}" for line in query)])
+        drafted = self.of(orders.export, about, query)
         note = (
             f"{listed} are {len(tables)} tables; this schema is for {orders.name} alone, and says "
             "how the others are joined"

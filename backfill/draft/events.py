@@ -2,194 +2,226 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.lines import Line, Types
-from backfill.draft.properties import addresses, amounts, discount, item_members, items, rest
-from backfill.draft.roles import Clock, Roles
-from backfill.draft.times import OPEN, Time
-from backfill.draft.yaml import in_template, leaf, sql_name, sql_text, template, text
+from backfill.draft.orders import Key
+from backfill.draft.properties import (
+    add_addresses,
+    add_amounts,
+    add_discount,
+    add_item_members,
+    add_items,
+    add_unused,
+)
+from backfill.draft.roles import Roles
+from backfill.draft.times import Time
+from backfill.draft.yaml import (
+    QUESTION,
+    Block,
+    fits_template,
+    flow_text,
+    leaf,
+    sql_name,
+    sql_text,
+    template,
+)
+from backfill.schema.document import Plain
 
 _CANCELLED: Final = r"[a-z_-]*(cancel|storn|annul|anulad|void)[a-z_-]*"
+"""A status of cancelled orders."""
 
 
-def events(roles: Roles, types: Types) -> Iterator[Line]:
-    yield from _placed(roles, types)
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    sql: str
+    evidence: str
+    time: Time | None = None
+    """When it came true, where the export has a column for that."""
+
+
+def event_blocks(roles: Roles, columns: Block) -> list[Block]:
+    """The events, Placed Order first; what they need under ``columns`` goes there."""
+    found = [_placed_order(roles, columns)]
     if roles.key is not None and roles.lines and roles.at_line:
-        yield Line("")
-        yield from _ordered_product(roles, types)
-    for event in ("Fulfilled Order", "Cancelled Order", "Refunded Order"):
-        found = list(_later(event, roles, types))
-        if found:
-            yield Line("")
-            yield from found
+        found.append(_ordered_product(roles.key, roles, columns))
+    found += _later_events(roles, columns)
+    return found
 
 
-def _begin(
-    event: str, roles: Roles, types: Types, *, where: Line, line: bool = False
-) -> Iterator[Line]:
-    yield Line(f"  - event: {event}")
-    if line:
-        yield Line("    per: line")
-    if where.text:
-        yield Line(f"    where: {text(where.text)}", where.why)
-    yield from _time(roles, types, says_why=not line)
-    currency = roles.at_order.get("currency") or roles.at_line.get("currency")
-    if currency is not None:
-        codes = ", ".join(sorted(value.upper() for value in currency.values[:8]))
-        yield Line(f"    currency: {leaf(currency.name)}", codes)
+def _event(name: str, condition: _Condition | None, *, per_line: bool = False) -> Block:
+    event = Block(indent=4)
+    event.add("event", name)
+    if per_line:
+        event.add("per", "line")
+    if condition is not None:
+        event.add("where", condition.sql, "" if per_line else condition.evidence)
+    return event
 
 
-def _time(
-    roles: Roles, types: Types, time: Time | None = None, *, says_why: bool = False
-) -> Iterator[Line]:
-    at = time or roles.ordered
-    if at is None:
+def _properties() -> Block:
+    return Block(indent=6, reserved=("OrderId",))
+
+
+def _placed_order(roles: Roles, columns: Block) -> Block:
+    event = _event("Placed Order", _not_cancelled(roles))
+    _add_order_time(event, roles, columns, explained=True)
+    _add_currency(event, roles, explained=True)
+    properties = _properties()
+    _add_ids(properties, roles)
+    if roles.value is None:
+        event.comment("$value: there is no column of amounts; join the table that has them")
+    else:
+        add_amounts(roles.value.columns, columns)
+        properties.add("$value", roles.value.order, roles.value.evidence)
+    add_discount(properties, roles, columns)
+    if roles.key is not None and roles.lines:
+        add_items(properties, roles, columns)
+    else:
+        add_item_members(properties, roles, columns, others=False)
+    in_addresses = add_addresses(properties, roles)
+    add_unused(properties, roles, columns, in_addresses)
+    event.add("properties", properties)
+    return event
+
+
+def _ordered_product(key: Key, roles: Roles, columns: Block) -> Block:
+    event = _event("Ordered Product", _not_cancelled(roles), per_line=True)
+    _add_order_time(event, roles, columns, explained=False)
+    _add_currency(event, roles, explained=True)
+    properties = _properties()
+    keys = [column.name for column in key.columns]
+    line = roles.line_id
+    if line is not None and fits_template(line.name):
+        line_id, why = template([*keys, line.name]), f"no {line.name} stands twice in an order"
+    else:
+        line_id = template(keys, "-{line}")
+        why = "no column tells an order's lines apart: {line} counts its rows in file order"
+    properties.add("$event_id", line_id, why)
+    if roles.value is not None and roles.value.line:
+        properties.add("$value", roles.value.line)
+    properties.add("OrderId", leaf(keys[-1]))
+    add_item_members(properties, roles, columns)
+    event.add("properties", properties)
+    return event
+
+
+def _later_events(roles: Roles, columns: Block) -> Iterator[Block]:
+    conditions = {
+        "Fulfilled Order": _has_time("Fulfilled Order", roles),
+        "Cancelled Order": _cancelled(roles),
+        "Refunded Order": _refunded(roles),
+    }
+    for name, condition in conditions.items():
+        if condition is None or roles.ordered is None:
+            continue
+        event = _event(name, condition)
+        if condition.time is None:
+            _add_order_time(event, roles, columns, explained=False)
+        else:
+            _add_time(event, condition.time, roles, columns)
+        _add_currency(event, roles, explained=False)
+        properties = _properties()
+        _add_ids(properties, roles)
+        _add_later_value(properties, name, roles, columns)
+        product = roles.at_line.get("product")
+        if product is not None and roles.lines and roles.key is not None:
+            properties.add("ItemNames", {"each": leaf(product.name)})
+        event.add("properties", properties)
+        yield event
+
+
+def _add_later_value(properties: Block, name: str, roles: Roles, columns: Block) -> None:
+    refund = roles.at_order.get("refund")
+    if name == "Refunded Order" and refund is not None:
+        add_amounts([refund], columns)
+        properties.add("$value", leaf(refund.name))
+    elif roles.value is not None:
+        negative = name == "Cancelled Order" and roles.cancelled is not None
+        properties.add("$value", roles.value.negated if negative else roles.value.order)
+
+
+def _not_cancelled(roles: Roles) -> _Condition | None:
+    """Leaves out the orders whose key says that they are cancellations."""
+    if roles.cancelled is None or roles.key is None:
+        return None
+    name, prefix = sql_name(roles.key.columns[-1].name), sql_text(roles.cancelled.prefix + "%")
+    return _Condition(f"{name} not like {prefix}", roles.cancelled.evidence)
+
+
+def _has_time(event: str, roles: Roles) -> _Condition | None:
+    time = roles.later.get(event)
+    if time is None:
+        return None
+    why = f"by its name; {time.column.filled:,} rows have it"
+    return _Condition(f"{sql_name(time.column.name)} is not null", why, time)
+
+
+def _cancelled(roles: Roles) -> _Condition | None:
+    if roles.cancelled is not None and roles.key is not None:
+        name, prefix = sql_name(roles.key.columns[-1].name), sql_text(roles.cancelled.prefix + "%")
+        return _Condition(f"{name} like {prefix}", roles.cancelled.evidence)
+    status = roles.at_order.get("status")
+    if (found := _has_time("Cancelled Order", roles)) or status is None:
+        return found
+    words = [value for value in status.values if re.fullmatch(_CANCELLED, value.casefold())]
+    if not words:
+        return None
+    listed = ", ".join(sql_text(word) for word in sorted(words))
+    why = "the export does not say when: the time of the order stands here"
+    return _Condition(f"{sql_name(status.name)} in ({listed})", why)
+
+
+def _refunded(roles: Roles) -> _Condition | None:
+    refund, time = roles.at_order.get("refund"), roles.later.get("Refunded Order")
+    if refund is None:
+        return None
+    why = "" if time else "; the export does not say when: the time of the order stands here"
+    return _Condition(f"{sql_name(refund.name)} > 0", f"by its name{why}", time)
+
+
+def _add_time(event: Block, time: Time, roles: Roles, columns: Block) -> None:
+    columns.add_once(time.column.name, time.spec, _time_evidence(time))
+    zone = _zone(time, roles)
+    event.add("time", {"column": time.column.name, **zone} if zone else leaf(time.column.name))
+
+
+def _add_order_time(event: Block, roles: Roles, columns: Block, *, explained: bool) -> None:
+    """The time of the order; its day and its clock may stand in two columns."""
+    time, clock = roles.ordered, roles.clock
+    if time is None:
         return
-    clock = roles.clock if time is None else None
-    zone = f", zone: {text(roles.zone.name)}" if roles.zone is not None and at.naive else ""
     if clock is None:
-        types.add(at.column, at.spec, _open(at))
-        name = leaf(at.column.name)
-        yield Line(
-            f"    time: {{column: {text(at.column.name)}{zone}}}" if zone else f"    time: {name}"
-        )
+        _add_time(event, time, roles, columns)
         return
-    form = OPEN if at.is_open else text(f"{at.form or '%Y-%m-%d'} {clock.form}")
-    both = text(f"{{{at.column.name}}} {{{clock.column.name}}}")
-    why = _open(at) if not at.is_open else _open_apart(at, clock)
-    told = f"{why}; the time of day stands in {clock.column.name}" if says_why else ""
-    yield Line(f"    time: {{template: {both}, as: {{time: {form}}}{zone}}}", told)
+    form = QUESTION if time.is_open else f"{time.form or '%Y-%m-%d'} {clock.form}"
+    both = f"{{{time.column.name}}} {{{clock.column.name}}}"
+    why = _time_evidence(time, clock.form) + f"; the time of day stands in {clock.column.name}"
+    value: dict[str, Plain] = {"template": both, "as": {"time": form}, **_zone(time, roles)}
+    event.add("time", value, why if explained else "")
 
 
-def _open(time: Time) -> str:
+def _zone(time: Time, roles: Roles) -> dict[str, Plain]:
+    return {"zone": roles.zone.name} if roles.zone is not None and time.naive else {}
+
+
+def _time_evidence(time: Time, clock: str = "") -> str:
     if not time.is_open:
         return time.evidence
-    forms = " or ".join(f"{{time: {text(form)}}}" for form in time.rivals)
+    answers: list[Plain] = [f"{form} {clock}" if clock else {"time": form} for form in time.rivals]
+    forms = " or ".join(map(flow_text, answers))
     return f"OPEN: {time.evidence}; nothing proves one of them: write {forms}"
 
 
-def _open_apart(time: Time, clock: Clock) -> str:
-    forms = " or ".join(text(f"{form} {clock.form}") for form in time.rivals)
-    return f"OPEN: {time.evidence}; nothing proves one of them: write {forms}"
-
-
-def _placed(roles: Roles, types: Types) -> Iterator[Line]:
-    yield from _begin("Placed Order", roles, types, where=_placed_where(roles))
-    yield Line("    properties:")
-    yield from _id_lines(roles)
-    yield from _value_lines(roles, types)
-    taken = {"$event_id", "$value", "OrderId"}
-    yield from discount(roles, types, taken)
-    if roles.key is not None and roles.lines:
-        yield from items(roles, types, taken)
-    else:
-        yield from item_members(roles, types, taken, indent=6, others=False)
-    yield from addresses(roles, taken)
-    yield from rest(roles, types, taken)
-
-
-def _placed_where(roles: Roles) -> Line:
-    """The condition that leaves out what the key tells to be a cancellation."""
-    if roles.cancelled is None or roles.key is None:
-        return Line("")
-    name = sql_name(roles.key.columns[-1].name)
-    prefix = sql_text(roles.cancelled.prefix + "%")
-    return Line(f"{name} not like {prefix}", roles.cancelled.evidence)
-
-
-def _id_lines(roles: Roles) -> Iterator[Line]:
-    key = roles.key
-    if key is None:
-        return
-    names = [column.name for column in key.columns]
-    yield Line(f"      $event_id: {template(names)}")
-    yield Line(f"      OrderId: {leaf(names[-1])}")
-
-
-def _value_lines(roles: Roles, types: Types) -> Iterator[Line]:
-    value = roles.value
-    if value is None:
-        yield Line("      # $value: there is no column of amounts; join the table that has them")
-        return
-    amounts(value.columns, types)
-    yield Line(f"      $value: {value.order}", value.evidence)
-
-
-def _ordered_product(roles: Roles, types: Types) -> Iterator[Line]:
-    where = Line(_placed_where(roles).text)
-    yield from _begin("Ordered Product", roles, types, where=where, line=True)
-    names = [column.name for column in roles.key.columns] if roles.key else []
-    line = roles.line_id
-    own = line is not None and in_template(line.name)
-    told = (
-        f"no {line.name} stands twice in an order"
-        if line is not None and own
-        else "no column tells an order's lines apart: {line} counts its rows in file order"
-    )
-    number = f"-{{{line.name}}}" if line is not None and own else "-{line}"
-    yield Line("    properties:")
-    yield Line(f"      $event_id: {template(names, number)}", told)
-    taken = {"$event_id", "$value", "OrderId"}
-    if roles.value is not None and roles.value.line:
-        yield Line(f"      $value: {roles.value.line}")
-    if names:
-        yield Line(f"      OrderId: {leaf(names[-1])}")
-    yield from item_members(roles, types, taken, indent=6)
-
-
-def _later(event: str, roles: Roles, types: Types) -> Iterator[Line]:
-    where, why, time = _later_where(event, roles, types)
-    if not where or roles.ordered is None:
-        return
-    yield Line(f"  - event: {event}")
-    yield Line(f"    where: {text(where)}", why)
-    yield from _time(roles, types, time)
+def _add_currency(event: Block, roles: Roles, *, explained: bool) -> None:
     currency = roles.at_order.get("currency")
     if currency is not None:
-        yield Line(f"    currency: {leaf(currency.name)}")
-    yield Line("    properties:")
-    yield from _id_lines(roles)
-    refund = roles.at_order.get("refund")
-    if event == "Refunded Order" and refund is not None:
-        amounts([refund], types)
-        yield Line(f"      $value: {leaf(refund.name)}")
-    elif roles.value is not None:
-        turned = event == "Cancelled Order" and roles.cancelled is not None
-        order = roles.value.order
-        if turned:
-            kind = "sum" if order.startswith("{sum") else "sql"
-            order = f"{{{kind}: {text('-' + roles.value.sql)}}}"
-        yield Line(f"      $value: {order}")
-    product = roles.at_line.get("product")
-    if product is not None and roles.lines and roles.key is not None:
-        yield Line(f"      ItemNames: {{each: {leaf(product.name)}}}")
+        codes = ", ".join(sorted(value.upper() for value in currency.values[:8]))
+        event.add("currency", leaf(currency.name), codes if explained else "")
 
 
-def _later_where(event: str, roles: Roles, types: Types) -> tuple[str, str, Time | None]:
-    """The condition of an event after the order, why, and its own time where the export has one."""
-    time = roles.later.get(event)
-    refund, status = roles.at_order.get("refund"), roles.at_order.get("status")
-    if event == "Refunded Order":
-        if refund is None or not refund.filled:
-            return "", "", None
-        amounts([refund], types)
-        told = "" if time else "; the export does not say when: the time of the order stands here"
-        return f"{sql_name(refund.name)} > 0", f"by its name{told}", time
-    if event == "Cancelled Order" and roles.cancelled is not None and roles.key is not None:
-        name = sql_name(roles.key.columns[-1].name)
-        return (
-            f"{name} like {sql_text(roles.cancelled.prefix + '%')}",
-            roles.cancelled.evidence,
-            None,
-        )
-    if time is not None:
-        told = f"by its name; {time.column.filled:,} rows have it"
-        return f"{sql_name(time.column.name)} is not null", told, time
-    if event == "Cancelled Order" and status is not None:
-        words = [value for value in status.values if re.fullmatch(_CANCELLED, value.casefold())]
-        if words:
-            listed = ", ".join(sql_text(word) for word in sorted(words))
-            told = "the export does not say when: the time of the order stands here"
-            return f"{sql_name(status.name)} in ({listed})", told, None
-    return "", "", None
+def _add_ids(properties: Block, roles: Roles) -> None:
+    if roles.key is not None:
+        names = [column.name for column in roles.key.columns]
+        properties.add("$event_id", template(names))
+        properties.add("OrderId", leaf(names[-1]))

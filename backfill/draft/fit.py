@@ -1,14 +1,15 @@
 """Whether a schema can be drafted for an export, and why not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backfill.draft.facts import Column
 from backfill.draft.roles import Roles
-from backfill.draft.yaml import in_template, text
+from backfill.draft.yaml import dump, fits_template
 from backfill.errors import SchemaError, UsageError
 from backfill.schema.bind import bind
 from backfill.schema.columns import unfolds
+from backfill.schema.document import Plain, read_document
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 
@@ -33,7 +34,7 @@ def unfit(roles: Roles) -> str | None:
     key = roles.key.columns if roles.key is not None else ()
     needed = [*key] if len(key) > 1 or roles.lines else []
     needed += [roles.ordered.column, roles.clock.column] if roles.ordered and roles.clock else []
-    return next((column.name for column in needed if not in_template(column.name)), None)
+    return next((column.name for column in needed if not fits_template(column.name)), None)
 
 
 def unreadable(header: Sequence[str]) -> tuple[str, ...]:
@@ -44,16 +45,30 @@ def unreadable(header: Sequence[str]) -> tuple[str, ...]:
 
 def assert_fits(written: str, export: Export, key: str) -> None:
     """A draft has open questions, and no other problem."""
-    answered = (
-        written.replace('decimal: "?"', 'decimal: "."')
-        .replace('region: "?"', "region: US")
-        .replace('time: "?"', 'time: "%d/%m/%Y"')
-        .replace('$id: "?"', "$id: {value: none}")
-        .replace('  order: "?"', f"  order: {text(key)}")
-    )
+    values = read_document(written, "draft").values
+    answers: dict[str, Plain] = {
+        "decimal": ".",
+        "region": "US",
+        "time": "%d/%m/%Y",
+        "$id": {"value": "none"},
+        "order": key,
+    }
     try:
-        bind(load_schema(answered), export.columns, export.lacking)
+        bind(load_schema(dump(_answered(values, answers))), export.columns, export.lacking)
     except SchemaError as error:
         raise UsageError(
             f"this export cannot be drafted for, which is a fault of ours: {error.problems[0].text}"
         ) from error
+
+
+def _answered(values: Plain, answers: Mapping[str, Plain], key: str = "") -> Plain:
+    """The values with an answer to each question, by the key that asks it."""
+    match values:
+        case "?":
+            return answers.get(key, values)
+        case dict():
+            return {name: _answered(value, answers, name) for name, value in values.items()}
+        case list():
+            return [_answered(value, answers) for value in values]
+        case _:
+            return values

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, Literal
 
 from backfill.draft.facts import Column
 from backfill.draft.orders import Kept, Key
 from backfill.draft.vocabulary import Role, mentions
-from backfill.draft.yaml import leaf, sql_name, text
+from backfill.draft.yaml import QUESTION, leaf, sql_name
 from backfill.mapping.cells import read_cell
+from backfill.schema.document import Plain
 from backfill.schema.types import Type
 
 _MOST: Final = 0.9
@@ -19,9 +20,14 @@ _GOOD: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    spec: str
+    decimal: str
+    """The mark before the fraction; ``QUESTION`` where the cells do not prove which one it is."""
     evidence: str
-    decimal: str = "."
+
+    @property
+    def spec(self) -> Plain:
+        """The type in YAML."""
+        return "money" if self.decimal == "." else {"money": {"decimal": self.decimal}}
 
 
 def amount_of(column: Column) -> Amount | None:
@@ -36,13 +42,13 @@ def amount_of(column: Column) -> Amount | None:
         told += "; orders with another one become rejects"
     if dot == comma and unclear and unclear + whole >= best:
         return Amount(
-            '{money: {decimal: "?"}}',
+            QUESTION,
             f"OPEN: in {unclear:,} cells three digits stand behind the only mark, a thousand or a "
             'fraction; say which mark is the decimal one, "." or ","',
         )
     if comma > dot:
-        return Amount('{money: {decimal: ","}}', f"{told} with a decimal comma", ",")
-    return Amount("money", told)
+        return Amount(",", f"{told} with a decimal comma")
+    return Amount(".", told)
 
 
 def number_sql(column: Column) -> str:
@@ -54,14 +60,38 @@ def number_sql(column: Column) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What ``$value`` is, as YAML, of an order and of a line."""
+    """What ``$value`` is, of an order and of a line."""
 
     columns: tuple[Column, ...]
-    order: str
-    line: str | None
     evidence: str
     sql: str
-    """The sum or the amount of an order as SQL, to turn its sign round."""
+    """The amount of an order, or of the line where an order's is the sum of its lines."""
+    line_sql: str
+    """Empty where no column holds amounts of lines."""
+    kind: Literal["column", "sql", "sum"]
+    """How ``sql`` gives an order's value."""
+
+    @property
+    def order(self) -> Plain:
+        return leaf(self.columns[0].name) if self.kind == "column" else {self.kind: self.sql}
+
+    @property
+    def negated(self) -> Plain:
+        """The order's value with its sign turned round."""
+        return {"sum" if self.kind == "sum" else "sql": f"-{self.sql}"}
+
+    @property
+    def is_sum(self) -> bool:
+        return self.kind == "sum"
+
+    @property
+    def is_product(self) -> bool:
+        """Whether a line's value is a price times a quantity."""
+        return " * " in self.line_sql
+
+    @property
+    def line(self) -> Plain:
+        return {"sql": self.line_sql} if self.line_sql else None
 
 
 def value_of(
@@ -72,22 +102,22 @@ def value_of(
     row_total = _amount(at_line, "row_total") or _amount(at_line, "total")
     line, told = _line(kept, quantity, price, row_total)
     columns = tuple(column for column in (total, quantity, price, row_total) if column is not None)
-    sql = " * ".join(sql_name(column.name) for column in line)
+    line_sql = " * ".join(sql_name(column.name) for column in line)
     if len(line) == 1:
-        sql += _cents(line[0])
-    row = f"{{sql: {text(sql)}}}" if line else None
+        line_sql += _cents(line[0])
     if total is not None:
         told = f'"{total.name}" by its name'
         if line and key is not None:
             told = _sums(kept, key, total, line, at_order) or told
-        cents, name = _cents(total), sql_name(total.name)
-        order = f"{{sql: {text(name + cents)}}}" if cents else leaf(total.name)
-        return Value(columns, order, row, told, name + cents)
-    if row is None:
+        cents = _cents(total)
+        sql = sql_name(total.name) + cents
+        return Value(columns, told, sql, line_sql, "sql" if cents else "column")
+    if not line:
         return None
+    told += "; no column holds a total"
     if key is None:
-        return Value(columns, row, None, f"{told}; no column holds a total", sql)
-    return Value(columns, f"{{sum: {text(sql)}}}", row, f"{told}; no column holds a total", sql)
+        return Value(columns, told, line_sql, "", "sql")
+    return Value(columns, told, line_sql, line_sql, "sum")
 
 
 def _cents(column: Column) -> str:

@@ -15,6 +15,7 @@ from backfill.draft.kinds import NOTHING
 from backfill.draft.profile import profile_within
 from backfill.draft.vocabulary import LINE_ROLES, mentions, rank
 from backfill.schema.columns import LISTED, NUMBER
+from backfill.schema.document import Plain
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
 
@@ -30,8 +31,8 @@ class Nested:
     """What was found, and what of the export's own columns it stands for."""
 
     columns: tuple[Column, ...]
-    types: Mapping[str, str]
-    """What the cells are, as YAML under ``columns``; JSON needs no word."""
+    types: Mapping[str, Plain]
+    """What the cells are, as under ``columns``; JSON needs no word."""
     used: frozenset[int]
     """Places of the columns that are taken apart."""
     lines: frozenset[str]
@@ -89,7 +90,7 @@ def _within(
     latest: str,
 ) -> Nested:
     found: dict[str, list[str | None]] = {}
-    types: dict[str, str] = {}
+    types: dict[str, Plain] = {}
     told: dict[str, str] = {}
     lines: set[str] = set()
     cells = {name: _cells(export, places) for name, places in bases.items()}

@@ -6,7 +6,8 @@ from typing import Final
 
 from backfill.draft.facts import Column
 from backfill.draft.vocabulary import Role, address_of, mentions, rank
-from backfill.draft.yaml import leaf, sql_name, text
+from backfill.draft.yaml import QUESTION, leaf, sql_name
+from backfill.schema.document import Plain
 
 _MOST: Final = 0.5
 _FEW: Final = 10
@@ -29,11 +30,10 @@ _ATTRIBUTES: Final[tuple[tuple[str, Role], ...]] = (
 class Mapped:
     """A line of the schema: what stands there, and why."""
 
-    leaf: str
-    """YAML."""
+    leaf: Plain
     columns: tuple[Column, ...]
     evidence: str
-    spec: str | None = None
+    spec: Plain = None
     """The type that its column needs under ``columns``."""
 
 
@@ -101,7 +101,7 @@ def person_of(columns: Sequence[Column], country: Column | None) -> Person:
         found["$id"] = _id(customer, email)
     if not found:
         found["$id"] = Mapped(
-            '"?"',
+            QUESTION,
             (),
             "OPEN: no column holds e-mail addresses or phone numbers, none is called a customer's "
             "id; put the column that says who ordered",
@@ -128,7 +128,7 @@ def _names(columns: Sequence[Column], taken: set[str]) -> dict[str, Mapped]:
         return {}
     told = f"taken out of a whole name; {cells(whole)}"
     return {
-        f"${part}": Mapped(f"{{column: {text(whole.name)}, take: {part}}}", (whole,), told)
+        f"${part}": Mapped({"column": whole.name, "take": part}, (whole,), told)
         for part in ("first_name", "last_name")
     }
 
@@ -164,18 +164,19 @@ def _email_told(column: Column) -> str:
 def _phone(column: Column, country: Column | None, *, alone: bool) -> Mapped:
     hits, plus = column.fits.get("phone", 0), column.fits.get("plus", 0)
     told = f"{hits:,} of {column.filled:,} cells look like phone numbers, {plus:,} with a country"
-    here = leaf(column.name) if alone else f"{{column: {text(column.name)}, unfit: leave_out}}"
+    here: Plain = leaf(column.name)
     if not alone:
+        here = {"column": column.name, "unfit": "leave_out"}
         told += "; junk is left out, its order stays"
     if country is not None:
-        spec = f"{{phone: {{country: {text(country.name)}}}}}"
-        return Mapped(here, (column,), f"{told}; the others by the order's country", spec)
+        told += "; the others by the order's country"
+        return Mapped(here, (column,), told, {"phone": {"country": country.name}})
     if plus == column.filled or not alone:
         more = "" if plus == column.filled else "; {phone: {region: US}} reads those of one country"
         return Mapped(here, (column,), told + more, "phone")
     unsaid = f"{column.filled - plus:,} numbers name no country"
     told = f"OPEN: {told}; {unsaid}: say which one they are of (US, DE …)"
-    return Mapped(here, (column,), told, '{phone: {region: "?"}}')
+    return Mapped(here, (column,), told, {"phone": {"region": QUESTION}})
 
 
 def _id(column: Column, email: Column | None) -> Mapped:
@@ -191,7 +192,7 @@ def _id(column: Column, email: Column | None) -> Mapped:
     if email is None:
         return Mapped(leaf(column.name), (column,), told, spec)
     missing = f"case when {sql_name(email.name)} is null then {sql_name(column.name)} end"
-    return Mapped(f"{{sql: {text(missing)}}}", (column,), f"only where no e-mail is: {told}", spec)
+    return Mapped({"sql": missing}, (column,), f"only where no e-mail is: {told}", spec)
 
 
 def cells(column: Column) -> str:

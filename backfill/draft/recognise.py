@@ -1,7 +1,6 @@
 """Which shipped schema an export is of, by its columns and by how its first orders read."""
 
 import functools
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +8,15 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Final
 
-from backfill.draft.yaml import comment
+from backfill.draft.write import PROFILES_EVIDENCE
+from backfill.draft.yaml import Block, dump, wrapped
 from backfill.errors import SchemaError
 from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
 from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.columns import Piece
+from backfill.schema.document import read_document
 from backfill.schema.load import LoadedSchema, load_schema
 from backfill.schema.shipped import paths
 from backfill.schema.uses import needed_columns
@@ -31,7 +32,6 @@ PLAIN: Final = ("orders", "order_lines")
 
 _PLAIN_SHARE: Final = 0.6
 _ORDERS: Final = 100
-_WIDTH: Final = 98
 _KINDS: Final = (
     "not_a_",
     "not_an_",
@@ -159,44 +159,35 @@ def _recognised(
         )
     body = paths()[fit.name].read_text(encoding="utf-8")
     zone_open = without_zone(schema) is not None
-    written = "\n".join([*_commented(head), _opened(body, zone_open, timezone)])
+    written = "".join(f"# {line}\n" for sentence in head for line in wrapped(sentence))
+    written += _completed(body, zone_open=zone_open, timezone=timezone)
     return Recognised(
         fit.name, written, f"recognised as {fit.name}: {told}; {read} read as it says"
     )
 
 
-def _commented(sentences: Sequence[str]) -> Iterator[str]:
-    for sentence in sentences:
-        line = "#"
-        for word in comment(sentence).split():
-            if len(line) + len(word) + 1 > _WIDTH:
-                yield line
-                line = "#"
-            line += f" {word}"
-        yield line
+def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:
+    """The schema with what it leaves open put in, so that it runs as it is.
+
+    The rest of its text stays as it is; written anew, its comments would move.
+    """
+    places, lines = read_document(body, "schema").lines, body.splitlines(keepends=True)
+    added: dict[int, str] = {}
+    if ("profiles",) not in places:
+        profiles = Block()
+        profiles.add("profiles", "none", PROFILES_EVIDENCE)
+        added[places["customer_properties",] - 1] = dump(profiles.node) + "\n"
+    if zone_open and timezone:
+        added[places["source",]] = f"  timezone: {timezone}  # as --timezone said\n"
+    elif zone_open:
+        question = [*wrapped(_ZONE_QUESTION, indent=2), "timezone: Europe/Berlin"]
+        added[places["source",]] = "".join(f"  # {line}\n" for line in question)
+    for line in sorted(added, reverse=True):
+        lines.insert(line, added[line])
+    return "".join(lines)
 
 
-_PROFILES: Final = (
-    "profiles: none   # the safe one, for an account in use; newest, for a new account: each\n"
-    "                 # person's newest order writes names and places\n\n"
+_ZONE_QUESTION: Final = (
+    "OPEN: the times carry no offset: put the shop's zone here, or say --timezone when you plan "
+    "and run"
 )
-_ZONE: Final = (
-    "  # OPEN: the times carry no offset: put the shop's zone here, or say --timezone when you "
-    "plan\n"
-    "  # and run\n"
-    "  # timezone: Europe/Berlin\n"
-)
-
-
-def _opened(body: str, zone_open: bool, timezone: str | None) -> str:  # noqa: FBT001
-    """The schema with what it leaves open put in, so that it runs as it is."""
-    if not re.search("^profiles:", body, re.MULTILINE):
-        body = re.sub("^(?=customer_properties:)", _PROFILES, body, count=1, flags=re.MULTILINE)
-    if not zone_open:
-        return body
-    zone = f"  timezone: {timezone}   # as --timezone said\n" if timezone else _ZONE
-    if re.search("^source:", body, re.MULTILINE):
-        return re.sub(
-            "^source:.*\n", lambda found: found.group() + zone, body, count=1, flags=re.MULTILINE
-        )
-    return re.sub("^(?=events:|columns:)", f"source:\n{zone}\n", body, count=1, flags=re.MULTILINE)

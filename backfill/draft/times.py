@@ -7,17 +7,18 @@ from typing import Final
 from backfill.draft.facts import Column
 from backfill.draft.formats import Proof, has_clock, named, proven
 from backfill.draft.vocabulary import Role, mentions, rank
+from backfill.draft.yaml import QUESTION
+from backfill.schema.document import Plain
 from backfill.schema.types import swap_day_and_month
 
 _MOST: Final = 0.9
-OPEN: Final = '"?"'
 
 
 @dataclass(frozen=True, slots=True)
 class Time:
     column: Column
-    spec: str
-    """As it stands in YAML."""
+    spec: Plain
+    """The type in YAML."""
     evidence: str
     form: str | None = None
     naive: bool = True
@@ -50,7 +51,7 @@ def time_of(column: Column, place: Mapping[tuple[int, int], str]) -> Time | None
         if column.share(kind) >= _MOST and _named_as_time(column.name):
             words = "seconds" if unit == "s" else "milliseconds"
             evidence = f"{_of(column, kind)} count {words} since 1970"
-            return Time(column, f"{{epoch: {unit}}}", evidence, naive=False)
+            return Time(column, {"epoch": unit}, evidence, naive=False)
     return None
 
 
@@ -68,19 +69,17 @@ def _iso(column: Column, utc: str) -> Time:
 
 def _by_format(column: Column, proof: Proof, utc: str) -> Time:
     if proof.form is None:
-        return Time(column, _spec("?"), proof.reason, rivals=proof.rivals, naive=True, utc=utc)
+        return Time(
+            column, {"time": QUESTION}, proof.reason, rivals=proof.rivals, naive=True, utc=utc
+        )
     form = proof.form
     if form.endswith((" UTC", " GMT")):
         utc = "its cells say UTC"
     clock = has_clock(form)
     told = proof.reason if clock else f"{proof.reason}; days without a clock"
     return Time(
-        column, _spec(form), told, form, naive="%z" not in form, day_only=not clock, utc=utc
+        column, {"time": form}, told, form, naive="%z" not in form, day_only=not clock, utc=utc
     )
-
-
-def _spec(form: str) -> str:
-    return f'{{time: "{form}"}}'
 
 
 def _of(column: Column, kind: str) -> str:
@@ -113,5 +112,5 @@ def _helped(time: Time, forms: Mapping[str, Column]) -> Time:
     )
     clock = has_clock(form)
     return replace(
-        time, spec=_spec(form), evidence=evidence, form=form, rivals=(), day_only=not clock
+        time, spec={"time": form}, evidence=evidence, form=form, rivals=(), day_only=not clock
     )
