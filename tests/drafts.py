@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from backfill.draft.draft import Drafted, draft_of
+from backfill.draft.draft import Draft, draft_schema
 from backfill.errors import SchemaError
 from backfill.schema.load import load_schema
 from backfill.schema.model import Schema
@@ -38,16 +38,16 @@ def csv_file(
     return path
 
 
-def drafted(*files: Path, timezone: str | None = None) -> Drafted:
-    return draft_of([str(file) for file in files], today=TODAY, timezone=timezone)
+def drafted(*files: Path, timezone: str | None = None) -> Draft:
+    return draft_schema([str(file) for file in files], today=TODAY, timezone=timezone)
 
 
-def schema_of(draft: Drafted) -> Schema:
+def schema_of(draft: Draft) -> Schema:
     assert not draft.questions, draft.questions
     return load_schema(draft.text).schema
 
 
-def problems_of(draft: Drafted) -> list[str]:
+def problems_of(draft: Draft) -> list[str]:
     """What ``check`` says of the draft."""
     try:
         load_schema(draft.text)
@@ -56,7 +56,7 @@ def problems_of(draft: Drafted) -> list[str]:
     return []
 
 
-def evidence(draft: Drafted, line: str) -> str:
+def evidence(draft: Draft, line: str) -> str:
     """The comment beside a line of the draft, or above it, as one line."""
     lines = draft.text.splitlines()
     at = next(at for at, text in enumerate(lines) if text.strip().startswith(line))
@@ -68,7 +68,7 @@ def evidence(draft: Drafted, line: str) -> str:
     return beside or " ".join(above)
 
 
-def ran(draft: Drafted, files: Sequence[Path], state: Path) -> dict[str, Any]:
+def ran(draft: Draft, files: Sequence[Path], state: Path) -> dict[str, Any]:
     """The whole export through the draft."""
     zone = None if "  timezone: " in draft.text.replace("# timezone: ", "") else "UTC"
     return mapped(draft.text, files, state, **({"timezone": zone} if zone else {}))

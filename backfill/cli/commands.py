@@ -451,21 +451,21 @@ def init(
     """Look at an export, and write a commented schema for it to begin from."""
     from datetime import UTC, datetime
 
-    from backfill.draft.draft import draft_of, write_draft
+    from backfill.draft.draft import draft_schema, write_draft
 
-    drafted = draft_of(exports, today=datetime.now(UTC).date(), timezone=timezone)
+    draft = draft_schema(exports, today=datetime.now(UTC).date(), timezone=timezone)
     if output is None:
-        typer.echo(drafted.text, nl=False)
+        typer.echo(draft.text, nl=False)
     else:
-        write_draft(drafted, output, force=force)
-    for note in drafted.notes:
+        write_draft(draft, output, force=force)
+    for note in draft.notes:
         echo(f"note: {note}")
-    for line, question in drafted.questions:
+    for line, question in draft.questions:
         echo(f"open question on line {line}: {question}")
     if output is not None:
         check = shlex.join(["backfill", "check", str(output)])
         echo(f"{output}: written; look through it, then: {check}")
-    raise typer.Exit(1 if drafted.questions else 0)
+    raise typer.Exit(1 if draft.questions else 0)
 
 
 @app.command("schema-json")

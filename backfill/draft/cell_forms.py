@@ -3,29 +3,37 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from backfill.schema.document import Plain
 
 _MOST: Final = 0.9
 _MEMBERS: Final = 60
+"""Of one column; the others are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    kind: str = ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellForm:
+    """How the cells of one column hold several values."""
+
+    kind: Literal["", "list", "object", "pairs"] = ""
+    """Empty where each cell is one value."""
     listed: bool = False
+    """Whether a cell holds several lines."""
     between: str = ""
+    """Of pairs: the sign between them."""
     sign: str = ""
+    """Of pairs: between a key and its value."""
     lines: str = ""
+    """Of pairs: between the lines of a cell."""
 
     @property
     def words(self) -> str:
-        return {"list": "a JSON list", "object": "a JSON object"}.get(
-            self.kind, f"pairs such as key{self.sign}value{self.between.replace(chr(10), ' ')}…"
-        )
+        between = self.between.replace("\n", " ")
+        pairs = f"pairs such as key{self.sign}value{between}…"
+        return {"list": "a JSON list", "object": "a JSON object"}.get(self.kind, pairs)
 
     @property
     def spec(self) -> Plain:
@@ -38,26 +46,26 @@ class Form:
         return {"pairs": {**lines, "between": self.between, "sign": self.sign}}
 
 
-def form_of(cells: Sequence[str]) -> Form:
+def form_of(cells: Sequence[str]) -> CellForm:
     starts = Counter(cell[0] for cell in cells)
     if starts["["] > len(cells) * _MOST:
-        return Form("list", listed=True)
+        return CellForm(kind="list", listed=True)
     if starts["{"] > len(cells) * _MOST:
-        return Form("object")
-    best, hits = Form(), len(cells) * _MOST
+        return CellForm(kind="object")
+    best, hits = CellForm(), len(cells) * _MOST
     for between in ("|", "\n", ";", ","):
         for sign in (":", "="):
             several = sum(_pairs(cell, between, sign) is not None for cell in cells)
             if several > hits:
-                best, hits = Form("pairs", between=between, sign=sign), several
+                best, hits = CellForm(kind="pairs", between=between, sign=sign), several
     if best.kind:
         for lines in (";", "\n", "||"):
             if lines != best.between and _repeats(cells, best, lines):
-                return Form("pairs", True, best.between, best.sign, lines)
+                return replace(best, listed=True, lines=lines)
     return best
 
 
-def _repeats(cells: Sequence[str], form: Form, lines: str) -> bool:
+def _repeats(cells: Sequence[str], form: CellForm, lines: str) -> bool:
     """Does some cell hold the same keys several times, this sign between them?"""
     for cell in cells:
         parts = [
@@ -79,25 +87,14 @@ def _pairs(cell: str, between: str, sign: str) -> dict[str, str] | None:
     return {key: value.strip() for key, (_, _, value) in zip(keys, parts, strict=True)}
 
 
-def parts_of(cells: Sequence[str], form: Form) -> Iterator[Any]:
-    """Each line, or each cell where it is one, as what it holds."""
-    for cell in cells:
-        if form.kind == "pairs":
-            pieces = cell.split(form.lines) if form.lines else [cell]
-            yield from (_pairs(piece, form.between, form.sign) or {} for piece in pieces)
-        elif form.kind:
-            try:
-                value = json.loads(cell, parse_float=str, parse_int=str)
-            except ValueError:
-                continue
-            yield from value if isinstance(value, list) else [value]
-        else:
-            yield cell
+def members_of(column: str, cells: Sequence[str], form: CellForm) -> dict[str, list[str | None]]:
+    """What the cells hold, by its name in a schema: the text of each cell, or of each line.
 
-
-def members_of(base: str, parts: Sequence[Any]) -> dict[str, list[str | None]]:
-    """The members, deeper ones with points, each with its texts."""
-    flat = [_flat(part) for part in parts]
+    ``items[].price.amount`` is a member of each element of a list, ``customer.email`` one of the
+    cell itself; without a form the cell is its own member.
+    """
+    base = f"{column}[]" if form.listed else column
+    flat = [_flat(value) for cell in cells for value in _values(cell, form)]
     paths = list(dict.fromkeys(path for members in flat for path in members))[:_MEMBERS]
     return {
         f"{base}.{path}" if path else base: [members.get(path) for members in flat]
@@ -105,18 +102,31 @@ def members_of(base: str, parts: Sequence[Any]) -> dict[str, list[str | None]]:
     }
 
 
-def _flat(part: Any, path: str = "") -> dict[str, str]:
-    match part:
+def _values(cell: str, form: CellForm) -> list[Any]:
+    """A cell's lines, or the cell as the one there is."""
+    if form.kind == "pairs":
+        lines = cell.split(form.lines) if form.lines else [cell]
+        return [_pairs(line, form.between, form.sign) or {} for line in lines]
+    if not form.kind:
+        return [cell]
+    try:
+        value = json.loads(cell, parse_float=str, parse_int=str)
+    except ValueError:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    """The texts within a value by their paths, with points between the keys."""
+    match value:
         case dict():
-            deeper = (
-                _flat(value, f"{path}.{key}" if path else str(key)) for key, value in part.items()
-            )
+            deeper = (_flat(part, f"{path}.{key}" if path else key) for key, part in value.items())
             return {name: text for members in deeper for name, text in members.items()}
         case None | "" | []:
             return {}
         case bool():
-            return {path: str(part).lower()}
+            return {path: str(value).lower()}
         case list():
-            return {path: json.dumps(part, ensure_ascii=False)}
+            return {path: json.dumps(value, ensure_ascii=False)}
         case _:
-            return {path: str(part)}
+            return {path: str(value)}

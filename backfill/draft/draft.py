@@ -1,59 +1,84 @@
-"""From an export to a draft of its schema."""
+"""From an export to a draft of its schema: what ``backfill init`` does."""
 
-import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
-from zoneinfo import available_timezones
 
 import duckdb
+from pydantic_core import PydanticCustomError
 
-from backfill.draft.facts import Column
-from backfill.draft.fit import assert_fits, no_time, unfit, unreadable
-from backfill.draft.nested import Nested, look_within
-from backfill.draft.orders import Kept
-from backfill.draft.profile import profile
+from backfill.draft.facts import CellPlace, Column
+from backfill.draft.nested import Nested, read_nested
+from backfill.draft.order_key import candidates
+from backfill.draft.profile import profile_columns
 from backfill.draft.recognise import recognise
 from backfill.draft.roles import Roles, roles_of
-from backfill.draft.tables import Table, joining_query, told_apart
-from backfill.draft.write import Overview, draft_text, open_questions
-from backfill.errors import UsageError
+from backfill.draft.sample import OrderSample
+from backfill.draft.tables import Table, group_by_table, joining_query
+from backfill.draft.times import PlaceInWords
+from backfill.draft.write import draft_text, open_questions
+from backfill.draft.yaml import QUESTION, dump, fits_template
+from backfill.errors import SchemaError, UsageError
 from backfill.mapping.connection import connect
+from backfill.schema.bind import bind
 from backfill.schema.columns import unfolds
-from backfill.schema.suggest import did_you_mean
+from backfill.schema.document import Plain, read_document
+from backfill.schema.load import load_schema
+from backfill.schema.types import parse_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
-_SURE: Final = frozenset(
-    {"NULL", "null", "\\N", "(null)", "N/A", "n/a", "NaN", "nan", "(none)", "(not set)"}
-)
-"""Words for nothing wherever they stand; the others only among times and numbers: NA is Namibia."""
+_MOST: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Drafted:
+class Draft:
     text: str
+    """The YAML."""
     questions: Sequence[tuple[int, str]]
-    """Lines on which ``check`` stops, with what stands there."""
+    """Lines on which ``check`` stops: their numbers, counted from 1, and what stands there."""
     notes: Sequence[str]
+    """Sentences for people, beside the draft."""
 
 
-def draft_of(exports: Sequence[str | Path], *, today: date, timezone: str | None = None) -> Drafted:
-    """Raises ExportError; UsageError where no events can be made of the export."""
-    if timezone is not None and timezone not in available_timezones():
-        near = did_you_mean(timezone, available_timezones())
-        raise UsageError(f'--timezone "{timezone}" is no time zone of the IANA list{near}')
-    return draft(open_export(exports), today=today, timezone=timezone)
+def draft_schema(
+    exports: Sequence[str | Path], *, today: date, timezone: str | None = None
+) -> Draft:
+    """A platform's own schema where the export is recognised, else one of guessed roles.
+
+    Args:
+        exports: files of one export, or tables of one database.
+        today: two days from it no order can have been placed.
+        timezone: the zone of the shop's clock, an IANA name; None leaves it open.
+
+    Raises:
+        ExportError: a file that is not there, or cannot be read.
+        UsageError: an unknown zone, or an export of which no events can be made.
+    """
+    try:
+        if timezone is not None:
+            parse_zone(timezone)
+    except PydanticCustomError as error:
+        raise UsageError(f"--timezone {error.message()}") from error
+    export = open_export(exports)
+    text, note = recognise(export, today, timezone)
+    if text is not None:
+        return Draft(text, (), (*export.notes, note))
+    tables = group_by_table(export.files, [_header(export, file) for file in export.files])
+    with connect() as connection:
+        drafter = _Drafter(connection, (today + timedelta(days=2)).isoformat(), timezone)
+        several = len(tables) > 1
+        draft = drafter.draft_tables(tables) if several else drafter.draft_export(export)
+    return replace(draft, notes=(*draft.notes, note)) if note else draft
 
 
-def write_draft(drafted: Drafted, output: Path, *, force: bool) -> None:
+def write_draft(draft: Draft, output: Path, *, force: bool) -> None:
     """Raises UsageError where the file is there already, or cannot be written."""
     try:
         with output.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
-            file.write(drafted.text)
+            file.write(draft.text)
     except FileExistsError as error:
         raise UsageError(
             f"{output} is there already, and a schema that was edited is not written over: name "
@@ -63,111 +88,79 @@ def write_draft(drafted: Drafted, output: Path, *, force: bool) -> None:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
 
 
-def draft(export: Export, *, today: date, timezone: str | None = None) -> Drafted:
-    """A platform's own schema where the export is recognised, else one of guessed roles."""
-    found, near = recognise(export, today, timezone)
-    if found is not None:
-        return Drafted(found.text, (), (*export.notes, found.note))
-    tables = told_apart(export.files, [_header(export, file) for file in export.files])
-    with connect() as connection:
-        guess = Guess(connection, (today + timedelta(days=2)).isoformat(), timezone)
-        drafted = guess.of_tables(tables) if len(tables) > 1 else guess.of(export)
-    return replace(drafted, notes=(*drafted.notes, near)) if near else drafted
-
-
-class Guess:
-    """What is needed to guess, whatever the export."""
+class _Drafter:
+    """Guesses the roles of columns. ``latest`` is the last day that an order may be of."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, latest: str, timezone: str | None
     ) -> None:
         self._connection, self._latest, self._timezone = connection, latest, timezone
 
-    def of(self, export: Export, about: Sequence[str] = (), query: Sequence[str] = ()) -> Drafted:
-        columns = self._columns(export)
+    def draft_export(
+        self, export: Export, about: Sequence[str] = (), query: Sequence[str] = ()
+    ) -> Draft:
+        """``about`` and ``query`` are sentences and SQL for the head of the draft."""
+        columns = self._profile(export)
         roles, nested = self._roles(export, columns)
         if roles.ordered is None:
-            raise UsageError(no_time(export, columns))
-        names = _names(export.columns)
-        if name := unfit(roles):
-            raise UsageError(
-                f'{export.files[0]}: the column "{name}" is needed within a template, where no '
-                "name has braces and no column is called line or file: rename it in the header, "
-                "and draft again"
-            )
-        overview = Overview(
-            name=_name(export.files[0]),
-            files=_files(export.files),
-            rows=max(column.rows for column in columns),
-            columns=len(export.columns),
-            optional=tuple(names[place] for place in export.lacking if place in names),
-            null_values=_nothing(columns, roles),
-            timezone=self._timezone,
-            empty=tuple(c.name for c in columns if not c.filled and c.place not in nested.used),
-            nameless=sum(not name.strip() for name in export.columns),
-            about=(*unreadable(export.columns), *about),
-            query=tuple(query),
+            raise UsageError(_why_no_times(export, columns))
+        _assert_templates_fit(export, roles)
+        text = draft_text(
+            export, columns, nested, roles, timezone=self._timezone, about=about, query=query
         )
-        written = draft_text(roles, nested, overview)
-        assert_fits(written, export, roles.key.columns[0].name if roles.key is not None else "")
-        return Drafted(written, open_questions(written), _notes(export, roles, self._timezone))
+        _assert_fits(text, export, roles)
+        return Draft(text, open_questions(text), _notes(export, roles, self._timezone))
 
-    def of_tables(self, groups: Sequence[Sequence[str]]) -> Drafted:
+    def draft_tables(self, groups: Sequence[Sequence[str]]) -> Draft:
         """Several tables: the one that holds the orders, and how the others join it.
+
+        Each of ``groups`` is the files of one table.
 
         Raises UsageError where none of them does, or more than one.
         """
         tables = [self._table(files) for files in groups]
-        timed = [table for table in tables if self._times(table)]
-        listed = ", ".join(table.name for table in tables)
+        roles = [self._roles(table.export, table.columns)[0] for table in tables]
+        timed = [at for at, found in enumerate(roles) if found.ordered is not None]
+        listed = f"{', '.join(table.name for table in tables)} are {len(tables)} tables"
         if len(timed) != 1:
             which = "none of them holds" if not timed else "several of them hold"
             raise UsageError(
-                f"{listed} are {len(tables)} tables with columns of their own, and {which} times: "
-                "join them with a query, one row an order or an order's line, and draft from its "
-                "result"
+                f"{listed} with columns of their own, and {which} times: join them with a query, "
+                "one row an order or an order's line, and draft from its result"
             )
-        [orders] = timed
+        orders, key = tables[timed[0]], roles[timed[0]].key
         others = [table for table in tables if table is not orders]
-        roles, _ = self._roles(orders.export, orders.columns)
-        key = roles.key.columns[0] if roles.key is not None else None
-        query = joining_query(orders, key, others)
-        about = [
-            f"For {orders.name} alone. {_listed(others)} {'is' if len(others) == 1 else 'are'} "
-            f"other "
-            "tables, and an export is one: what they know comes in by a query"
-            + (":" if query else "; names and cells do not show which columns join them.")
-        ]
-        drafted = self.of(orders.export, about, query)
-        note = (
-            f"{listed} are {len(tables)} tables; this schema is for {orders.name} alone, and says "
-            "how the others are joined"
+        query = joining_query(orders, key.columns[0] if key is not None else None, others)
+        names = " and ".join(table.name for table in others)
+        tables_are = "is" if len(others) == 1 else "are"
+        how = ":" if query else "; names and cells do not show which columns join them."
+        about = (
+            f"For {orders.name} alone. {names} {tables_are} other tables, and an export is one: "
+            f"what they know comes in by a query{how}"
         )
-        return replace(drafted, notes=(*drafted.notes, note))
+        draft = self.draft_export(orders.export, [about], query)
+        note = (
+            f"{listed}; this schema is for {orders.name} alone, and says how the others are joined"
+        )
+        return replace(draft, notes=(*draft.notes, note))
 
     def _table(self, files: Sequence[str]) -> Table:
         export = open_export(files)
-        return Table(tuple(files), export, tuple(self._columns(export)))
-
-    def _times(self, table: Table) -> bool:
-        roles, _ = self._roles(table.export, table.columns)
-        return roles.ordered is not None
+        return Table(tuple(files), export, tuple(self._profile(export)))
 
     def _roles(self, export: Export, columns: Sequence[Column]) -> tuple[Roles, Nested]:
-        nested = look_within(self._connection, export, columns, self._latest)
-        kept = Kept(self._connection, export, columns)
-        try:
-            return roles_of(kept, columns, nested, _Places(export.files)), nested
-        finally:
-            kept.close()
+        nested = read_nested(self._connection, export, columns, self._latest)
+        keys = candidates(columns)
+        with OrderSample(self._connection, export, columns, keys) as sample:
+            return roles_of(sample, columns, nested, _place_in_words(export.files)), nested
 
-    def _columns(self, export: Export) -> list[Column]:
-        names = _names(export.columns)
+    def _profile(self, export: Export) -> list[Column]:
+        names = _schema_names(export.columns)
         if not names:
             raise UsageError(
                 f"{export.files[0]}: its header names no columns: write one above its rows"
             )
-        columns = profile(self._connection, export, names, self._latest)
+        columns = profile_columns(self._connection, export, names, self._latest)
         if not any(column.rows for column in columns):
             raise UsageError(
                 f"{export.files[0]}: holds a header and no rows, and what a column is shows in its "
@@ -177,6 +170,7 @@ class Guess:
 
 
 def _header(export: Export, file: str) -> list[str]:
+    """The columns of one file; those of one name are told apart."""
     return [
         f"{name} {place}" if export.columns.count(name) > 1 else name
         for place, name in enumerate(export.columns)
@@ -184,62 +178,87 @@ def _header(export: Export, file: str) -> list[str]:
     ]
 
 
-def _listed(tables: Sequence[Table]) -> str:
-    return " and ".join(table.name for table in tables)
+def _schema_names(header: Sequence[str]) -> dict[int, str]:
+    """How a schema names each column: the second ``City`` is ``City (2)``."""
+    rejects = REJECT_COLUMNS if set(REJECT_COLUMNS) <= set(header) else ()
+    return {
+        place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
+        for place, name in enumerate(header)
+        if name.strip() and name not in rejects and not unfolds(name)
+    }
+
+
+def _place_in_words(files: Sequence[str]) -> PlaceInWords:
+    def words(place: CellPlace) -> str:
+        file, row = place
+        of = f" of {Path(files[file]).name}" if len(files) > 1 else ""
+        return f"row {row:,}{of}"
+
+    return words
 
 
 def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...]:
-    key = roles.choice.key
-    order = " and ".join(column.name for column in key.columns) if key else "each row"
+    key, time = roles.key, roles.ordered
+    order = " and ".join(key.names) if key else "each row"
     guessed = f"no platform recognised; roles guessed: an order is {order}"
-    time = roles.ordered
     known = timezone is not None or roles.zone is not None
     zone = time is not None and time.naive and not time.utc and not known
     missing = ("open: --timezone ZONE, for the times carry no offset",) if zone else ()
     return (*export.notes, guessed, *missing)
 
 
-class _Places(dict[tuple[int, int], str]):
-    """A file's place and a row's number in words."""
-
-    def __init__(self, files: Sequence[str]) -> None:
-        super().__init__()
-        self._files = files
-
-    def __missing__(self, at: tuple[int, int]) -> str:
-        file, row = at
+def _why_no_times(export: Export, columns: Sequence[Column]) -> str:
+    name = Path(export.files[0]).name
+    days = [column.name for column in columns if column.share("spreadsheet_day") > _MOST]
+    if days:
         return (
-            f"row {row:,}"
-            if len(self._files) == 1
-            else f"row {row:,} of {Path(self._files[file]).name}"
+            f'{name}: no column holds times; "{days[0]}" looks like days as a spreadsheet counts '
+            "them (45291): format it as a date there and save it again"
+        )
+    return (
+        f"{name}: no events can be made of it, for no column holds times; if the orders' times "
+        "stand in another table, join the two with a query, and draft from its result"
+    )
+
+
+def _assert_templates_fit(export: Export, roles: Roles) -> None:
+    """Raises UsageError where a template would have to name a column that it cannot."""
+    key = roles.key.columns if roles.key is not None else ()
+    needed = [*key] if len(key) > 1 or roles.lines else []
+    needed += [roles.ordered.column, roles.clock.column] if roles.ordered and roles.clock else []
+    unfit = next((column.name for column in needed if not fits_template(column.name)), None)
+    if unfit is not None:
+        raise UsageError(
+            f'{export.files[0]}: the column "{unfit}" is needed within a template, where no '
+            "name has braces and no column is called line or file: rename it in the header, "
+            "and draft again"
         )
 
 
-def _names(header: Sequence[str]) -> dict[int, str]:
-    """How a schema names each column: the second ``City`` is ``City (2)``."""
-    marks = REJECT_COLUMNS if set(REJECT_COLUMNS) <= set(header) else ()
-    return {
-        place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
-        for place, name in enumerate(header)
-        if name.strip() and name not in marks and not unfolds(name)
+def _assert_fits(text: str, export: Export, roles: Roles) -> None:
+    """Raises UsageError where a draft has another problem than open questions."""
+    answers: dict[str, Plain] = {
+        "decimal": ".",
+        "region": "US",
+        "time": "%d/%m/%Y",
+        "$id": {"value": "none"},
+        "order": roles.key.names[0] if roles.key is not None else None,
     }
+    answered = _answered(read_document(text, "draft").values, answers)
+    try:
+        bind(load_schema(dump(answered)), export.columns, export.lacking)
+    except SchemaError as error:
+        raise UsageError(
+            f"this export cannot be drafted for, which is a fault of ours: {error.problems[0].text}"
+        ) from error
 
 
-def _name(file: str) -> str:
-    stem = Path(file).name.split(".")[0]
-    return re.sub(r"[\W_]+", "-", stem).strip("-").lower() or "export"
-
-
-def _files(files: Sequence[str]) -> str:
-    more = f" and {len(files) - 1} more files" if len(files) > 1 else ""
-    return f"{Path(files[0]).name}{more}"
-
-
-def _nothing(columns: Sequence[Column], roles: Roles) -> tuple[tuple[str, int], ...]:
-    counts: Counter[str] = Counter()
-    allowed: set[str] = set()
-    for column in columns:
-        counts.update(column.nothing)
-        typed = column.name in roles.times or column.all("number") or column.share("email") == 1
-        allowed |= {word for word in column.nothing if typed or word in _SURE}
-    return tuple((word, count) for word, count in counts.most_common() if word in allowed)
+def _answered(values: Plain, answers: Mapping[str, Plain], key: str = "") -> Plain:
+    """The values with an answer to each question, by the key that asks it."""
+    if values == QUESTION:
+        return answers.get(key, values)
+    if isinstance(values, dict):
+        return {name: _answered(value, answers, name) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_answered(value, answers) for value in values]
+    return values

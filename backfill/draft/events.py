@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
-from backfill.draft.orders import Key
 from backfill.draft.properties import (
     add_addresses,
     add_amounts,
@@ -15,6 +14,7 @@ from backfill.draft.properties import (
     add_unused,
 )
 from backfill.draft.roles import Roles
+from backfill.draft.sample import Key
 from backfill.draft.times import Time
 from backfill.draft.yaml import (
     QUESTION,
@@ -23,9 +23,9 @@ from backfill.draft.yaml import (
     flow_text,
     leaf,
     sql_name,
-    sql_text,
     template,
 )
+from backfill.mapping.cells import quote
 from backfill.schema.document import Plain
 
 _CANCELLED: Final = r"[a-z_-]*(cancel|storn|annul|anulad|void)[a-z_-]*"
@@ -40,12 +40,12 @@ class _Condition:
     """When it came true, where the export has a column for that."""
 
 
-def event_blocks(roles: Roles, columns: Block) -> list[Block]:
-    """The events, Placed Order first; what they need under ``columns`` goes there."""
-    found = [_placed_order(roles, columns)]
-    if roles.key is not None and roles.lines and roles.at_line:
-        found.append(_ordered_product(roles.key, roles, columns))
-    found += _later_events(roles, columns)
+def event_blocks(roles: Roles, types: Block) -> list[Block]:
+    """The events, Placed Order first; ``types`` takes what they need under ``columns``."""
+    found = [_placed_order(roles, types)]
+    if roles.key is not None and roles.lines and roles.of_line:
+        found.append(_ordered_product(roles.key, roles, types))
+    found += _later_events(roles, types)
     return found
 
 
@@ -63,50 +63,49 @@ def _properties() -> Block:
     return Block(indent=6, reserved=("OrderId",))
 
 
-def _placed_order(roles: Roles, columns: Block) -> Block:
-    event = _event("Placed Order", _not_cancelled(roles))
-    _add_order_time(event, roles, columns, explained=True)
+def _placed_order(roles: Roles, types: Block) -> Block:
+    event = _event("Placed Order", _key_is("not like", roles))
+    _add_order_time(event, roles, types, explained=True)
     _add_currency(event, roles, explained=True)
     properties = _properties()
     _add_ids(properties, roles)
     if roles.value is None:
         event.comment("$value: there is no column of amounts; join the table that has them")
     else:
-        add_amounts(roles.value.columns, columns)
-        properties.add("$value", roles.value.order, roles.value.evidence)
-    add_discount(properties, roles, columns)
+        add_amounts(roles.value.columns, types)
+        properties.add("$value", roles.value.of_order, roles.value.evidence)
+    add_discount(properties, roles, types)
     if roles.key is not None and roles.lines:
-        add_items(properties, roles, columns)
+        add_items(properties, roles, types)
     else:
-        add_item_members(properties, roles, columns, others=False)
+        add_item_members(properties, roles, types, others=False)
     in_addresses = add_addresses(properties, roles)
-    add_unused(properties, roles, columns, in_addresses)
+    add_unused(properties, roles, types, in_addresses)
     event.add("properties", properties)
     return event
 
 
-def _ordered_product(key: Key, roles: Roles, columns: Block) -> Block:
-    event = _event("Ordered Product", _not_cancelled(roles), per_line=True)
-    _add_order_time(event, roles, columns, explained=False)
+def _ordered_product(key: Key, roles: Roles, types: Block) -> Block:
+    event = _event("Ordered Product", _key_is("not like", roles), per_line=True)
+    _add_order_time(event, roles, types, explained=False)
     _add_currency(event, roles, explained=True)
     properties = _properties()
-    keys = [column.name for column in key.columns]
-    line = roles.line_id
+    keys, line = key.names, roles.line_id
     if line is not None and fits_template(line.name):
         line_id, why = template([*keys, line.name]), f"no {line.name} stands twice in an order"
     else:
         line_id = template(keys, "-{line}")
         why = "no column tells an order's lines apart: {line} counts its rows in file order"
     properties.add("$event_id", line_id, why)
-    if roles.value is not None and roles.value.line:
-        properties.add("$value", roles.value.line)
+    if roles.value is not None and roles.value.of_line:
+        properties.add("$value", roles.value.of_line)
     properties.add("OrderId", leaf(keys[-1]))
-    add_item_members(properties, roles, columns)
+    add_item_members(properties, roles, types)
     event.add("properties", properties)
     return event
 
 
-def _later_events(roles: Roles, columns: Block) -> Iterator[Block]:
+def _later_events(roles: Roles, types: Block) -> Iterator[Block]:
     conditions = {
         "Fulfilled Order": _has_time("Fulfilled Order", roles),
         "Cancelled Order": _cancelled(roles),
@@ -117,36 +116,36 @@ def _later_events(roles: Roles, columns: Block) -> Iterator[Block]:
             continue
         event = _event(name, condition)
         if condition.time is None:
-            _add_order_time(event, roles, columns, explained=False)
+            _add_order_time(event, roles, types, explained=False)
         else:
-            _add_time(event, condition.time, roles, columns)
+            _add_time(event, condition.time, roles, types)
         _add_currency(event, roles, explained=False)
         properties = _properties()
         _add_ids(properties, roles)
-        _add_later_value(properties, name, roles, columns)
-        product = roles.at_line.get("product")
+        _add_later_value(properties, name, roles, types)
+        product = roles.of_line.get("product")
         if product is not None and roles.lines and roles.key is not None:
             properties.add("ItemNames", {"each": leaf(product.name)})
         event.add("properties", properties)
         yield event
 
 
-def _add_later_value(properties: Block, name: str, roles: Roles, columns: Block) -> None:
-    refund = roles.at_order.get("refund")
+def _add_later_value(properties: Block, name: str, roles: Roles, types: Block) -> None:
+    refund = roles.of_order.get("refund")
     if name == "Refunded Order" and refund is not None:
-        add_amounts([refund], columns)
+        add_amounts([refund], types)
         properties.add("$value", leaf(refund.name))
     elif roles.value is not None:
-        negative = name == "Cancelled Order" and roles.cancelled is not None
-        properties.add("$value", roles.value.negated if negative else roles.value.order)
+        negative = name == "Cancelled Order" and roles.cancellation is not None
+        properties.add("$value", roles.value.negated if negative else roles.value.of_order)
 
 
-def _not_cancelled(roles: Roles) -> _Condition | None:
-    """Leaves out the orders whose key says that they are cancellations."""
-    if roles.cancelled is None or roles.key is None:
+def _key_is(like: Literal["like", "not like"], roles: Roles) -> _Condition | None:
+    """Picks the orders whose key says that they are cancellations, or the others."""
+    if roles.cancellation is None or roles.key is None:
         return None
-    name, prefix = sql_name(roles.key.columns[-1].name), sql_text(roles.cancelled.prefix + "%")
-    return _Condition(f"{name} not like {prefix}", roles.cancelled.evidence)
+    name, prefix = sql_name(roles.key.names[-1]), quote(roles.cancellation.prefix + "%")
+    return _Condition(f"{name} {like} {prefix}", roles.cancellation.evidence)
 
 
 def _has_time(event: str, roles: Roles) -> _Condition | None:
@@ -158,41 +157,39 @@ def _has_time(event: str, roles: Roles) -> _Condition | None:
 
 
 def _cancelled(roles: Roles) -> _Condition | None:
-    if roles.cancelled is not None and roles.key is not None:
-        name, prefix = sql_name(roles.key.columns[-1].name), sql_text(roles.cancelled.prefix + "%")
-        return _Condition(f"{name} like {prefix}", roles.cancelled.evidence)
-    status = roles.at_order.get("status")
-    if (found := _has_time("Cancelled Order", roles)) or status is None:
+    status = roles.of_order.get("status")
+    found = _key_is("like", roles) or _has_time("Cancelled Order", roles)
+    if found is not None or status is None:
         return found
     words = [value for value in status.values if re.fullmatch(_CANCELLED, value.casefold())]
     if not words:
         return None
-    listed = ", ".join(sql_text(word) for word in sorted(words))
+    listed = ", ".join(quote(word) for word in sorted(words))
     why = "the export does not say when: the time of the order stands here"
     return _Condition(f"{sql_name(status.name)} in ({listed})", why)
 
 
 def _refunded(roles: Roles) -> _Condition | None:
-    refund, time = roles.at_order.get("refund"), roles.later.get("Refunded Order")
+    refund, time = roles.of_order.get("refund"), roles.later.get("Refunded Order")
     if refund is None:
         return None
     why = "" if time else "; the export does not say when: the time of the order stands here"
     return _Condition(f"{sql_name(refund.name)} > 0", f"by its name{why}", time)
 
 
-def _add_time(event: Block, time: Time, roles: Roles, columns: Block) -> None:
-    columns.add_once(time.column.name, time.spec, _time_evidence(time))
+def _add_time(event: Block, time: Time, roles: Roles, types: Block) -> None:
+    types.add_once(time.column.name, time.spec, _time_evidence(time))
     zone = _zone(time, roles)
     event.add("time", {"column": time.column.name, **zone} if zone else leaf(time.column.name))
 
 
-def _add_order_time(event: Block, roles: Roles, columns: Block, *, explained: bool) -> None:
+def _add_order_time(event: Block, roles: Roles, types: Block, *, explained: bool) -> None:
     """The time of the order; its day and its clock may stand in two columns."""
     time, clock = roles.ordered, roles.clock
     if time is None:
         return
     if clock is None:
-        _add_time(event, time, roles, columns)
+        _add_time(event, time, roles, types)
         return
     form = QUESTION if time.is_open else f"{time.form or '%Y-%m-%d'} {clock.form}"
     both = f"{{{time.column.name}}} {{{clock.column.name}}}"
@@ -214,7 +211,7 @@ def _time_evidence(time: Time, clock: str = "") -> str:
 
 
 def _add_currency(event: Block, roles: Roles, *, explained: bool) -> None:
-    currency = roles.at_order.get("currency")
+    currency = roles.of_order.get("currency")
     if currency is not None:
         codes = ", ".join(sorted(value.upper() for value in currency.values[:8]))
         event.add("currency", leaf(currency.name), codes if explained else "")
@@ -222,6 +219,5 @@ def _add_currency(event: Block, roles: Roles, *, explained: bool) -> None:
 
 def _add_ids(properties: Block, roles: Roles) -> None:
     if roles.key is not None:
-        names = [column.name for column in roles.key.columns]
-        properties.add("$event_id", template(names))
-        properties.add("OrderId", leaf(names[-1]))
+        properties.add("$event_id", template(roles.key.names))
+        properties.add("OrderId", leaf(roles.key.names[-1]))

@@ -1,47 +1,119 @@
-"""One column of an export, in numbers."""
+"""What is counted of a column: its cells, and how many of them are of which kind."""
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from backfill.draft.formats import Fit
+from backfill.mapping.cells import read_cell
+from backfill.schema.types import Type
 
-FEW: Final = 40
+MAX_VALUES: Final = 40
 """A column of so few different values is a list of words, a status say."""
 
+_LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+CERTAIN_NULL_WORDS: Final[list[str]] = _LISTS["null_words"]["certain"]
+NULL_WORDS: Final = CERTAIN_NULL_WORDS + _LISTS["null_words"]["among_values"]
 
-@dataclass(frozen=True, slots=True)
+CellPlace = tuple[int, int]
+"""The file, counted from 0, and the row of a cell."""
+
+CELL: Final = "<cell>"
+"""Stands for the cell in the conditions of ``kind_conditions``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatCount:
+    """How many cells of a column a time format reads.
+
+    Its rival is the same format with day and month the other way round.
+    """
+
+    form: str
+    cells: int
+    proving: int
+    """Cells that its rival does not read."""
+    proof: str
+    """The first of these cells."""
+    proof_at: CellPlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
+    """A column of the export, or a member of what its cells hold.
+
+    Cells that are empty, or hold a word for nothing, are in no count but ``rows`` and
+    ``null_words``.
+    """
+
     name: str
     """As a schema names it."""
+    label: str
+    """What its role is guessed from: the header, or the name of a member alone."""
     place: int
-    """In the export; -1 for what stands within a cell."""
+    """In the export; -1 for a member."""
     rows: int
     filled: int
-    """Cells that hold something, words for nothing not counted."""
     distinct: int
-    """About how many different ones."""
-    nothing: Mapping[str, int] = field(default_factory=dict)
-    fits: Mapping[str, int] = field(default_factory=dict)
-    """Cells by kind."""
-    formats: tuple[Fit, ...] = ()
-    clocks: Mapping[str, int] = field(default_factory=dict)
-    """Cells by format of a time of day."""
-    values: tuple[str, ...] = ()
-    """The most frequent ones, at most ``FEW``."""
-    temporal: bool = False
-    """The export itself says that these are dates or times."""
-    looked: int = 0
-    """Cells that were looked at, where not all were."""
-    label: str = ""
-    """What roles go by, where the schema's name says it with signs."""
+    """About how many different cells."""
+    null_words: Mapping[str, int]
+    kinds: Mapping[str, int]
+    """Cells of each kind that some cell is of."""
+    formats: tuple[FormatCount, ...]
+    clocks: Mapping[str, int]
+    """Cells that each format of a time of day reads."""
+    values: tuple[str, ...]
+    """The most frequent ones, where they are few."""
+    is_typed_time: bool
+    """Whether the file itself says that these are dates or times."""
 
     @property
-    def called(self) -> str:
-        return self.label or self.name
+    def is_member(self) -> bool:
+        return self.place < 0
+
+    def count(self, kind: str) -> int:
+        return self.kinds.get(kind, 0)
 
     def share(self, kind: str) -> float:
-        return self.fits.get(kind, 0) / self.filled if self.filled else 0.0
+        return self.count(kind) / self.filled if self.filled else 0.0
 
     def all(self, kind: str) -> bool:
-        return self.filled > 0 and self.fits.get(kind, 0) == self.filled
+        return self.filled > 0 and self.count(kind) == self.filled
+
+    def cells_of(self, kind: str) -> str:
+        """``41 of 42 cells``, to be evidence."""
+        return f"{self.count(kind):,} of {self.filled:,} cells"
+
+    @property
+    def rows_filled(self) -> str:
+        return f"{self.filled:,} of {self.rows:,} rows have it"
+
+
+def kind_conditions(latest: str) -> dict[str, str]:
+    """For each kind of cell, SQL that is true for ``CELL`` of that kind.
+
+    ``latest`` is the last day that a time may be of, as ISO 8601 writes it.
+    """
+    cell, last = CELL, f"epoch(timestamp '{latest}')"
+    types = {kind: Type(kind) for kind in ("integer", "number", "money", "boolean", "email")}
+    types["money_comma"] = Type("money", decimal=",")
+    read = {kind: read_cell(cell, spec, typed=False).value for kind, spec in types.items()}
+    whole = f"({read['integer']})"
+    iso = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    offset = "( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"
+    digits = f"length(regexp_replace({cell}, '[^0-9]', '', 'g'))"
+    phone, day = "[+(]?[0-9][0-9 ()./-]{5,22}", f"try_cast({cell}[1:10] as date)"
+    return {
+        **{kind: f"({value}) is not null" for kind, value in read.items()},
+        **{
+            kind: f"regexp_full_match({cell}, '{pattern}')"
+            for kind, pattern in (_LISTS["kinds"] | {"offset": f"{iso}{offset}"}).items()
+        },
+        "iso": f"regexp_full_match({cell}, '{iso}{offset}?') and {day} is not null",
+        "epoch_s": f"{whole} between 473385600 and {last}",
+        "epoch_ms": f"{whole} // 1000 between 473385600 and {last}",
+        "phone": f"regexp_full_match({cell}, '{phone}') and {digits} between 7 and 15",
+        "list": f"starts_with({cell}, '[') and json_valid({cell})",
+        "object": f"starts_with({cell}, '{{') and json_valid({cell})",
+    }

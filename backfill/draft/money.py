@@ -1,12 +1,12 @@
-"""Amounts and numbers: how a column's are written, and which of them is an order's value."""
+"""Amounts: how a column's are written, and which of them is the value of an order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal
 
 from backfill.draft.facts import Column
-from backfill.draft.orders import Kept, Key
+from backfill.draft.sample import Key, OrderSample
 from backfill.draft.vocabulary import Role, mentions
 from backfill.draft.yaml import QUESTION, leaf, sql_name
 from backfill.mapping.cells import read_cell
@@ -20,7 +20,9 @@ _GOOD: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    decimal: str
+    """How the amounts of a column are written."""
+
+    decimal: Literal[".", ",", "?"]
     """The mark before the fraction; ``QUESTION`` where the cells do not prove which one it is."""
     evidence: str
 
@@ -31,34 +33,35 @@ class Amount:
 
 
 def amount_of(column: Column) -> Amount | None:
-    """How a column's amounts are written; None where it holds none."""
-    dot, comma = column.fits.get("money", 0), column.fits.get("money_comma", 0)
-    unclear, whole = column.fits.get("money_unclear", 0), column.fits.get("integer", 0)
+    """None where the column holds no amounts."""
+    dot, comma = column.count("money"), column.count("money_comma")
     best = max(dot, comma)
     if best < column.filled * _MOST or not column.filled:
         return None
-    told = f"{best:,} of {column.filled:,} cells are amounts"
-    if best < column.filled:
-        told += "; orders with another one become rejects"
-    if dot == comma and unclear and unclear + whole >= best:
+    unclear = column.count("money_unclear")
+    if dot == comma and unclear and unclear + column.count("integer") >= best:
         return Amount(
             QUESTION,
             f"OPEN: in {unclear:,} cells three digits stand behind the only mark, a thousand or a "
             'fraction; say which mark is the decimal one, "." or ","',
         )
+    told = f"{best:,} of {column.filled:,} cells are amounts"
+    if best < column.filled:
+        told += "; orders with another one become rejects"
     if comma > dot:
         return Amount(",", f"{told} with a decimal comma")
     return Amount(".", told)
 
 
-def number_sql(column: Column) -> str:
+def amount_sql(column: Column) -> str:
+    """SQL for a cell of the order sample as a number."""
     amount = amount_of(column)
-    decimal = "," if amount is not None and amount.decimal == "," else "."
-    kind = Type("money", decimal=decimal)  # type: ignore[arg-type]
-    return f"({read_cell(Kept.cell(column), kind, typed=False).value})"
+    comma = amount is not None and amount.decimal == ","
+    kind = Type("money", decimal="," if comma else ".")
+    return f"({read_cell(OrderSample.cell(column), kind, typed=False).value})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
     """What ``$value`` is, of an order and of a line."""
 
@@ -66,13 +69,13 @@ class Value:
     evidence: str
     sql: str
     """The amount of an order, or of the line where an order's is the sum of its lines."""
-    line_sql: str
+    line_sql: str = ""
     """Empty where no column holds amounts of lines."""
     kind: Literal["column", "sql", "sum"]
     """How ``sql`` gives an order's value."""
 
     @property
-    def order(self) -> Plain:
+    def of_order(self) -> Plain:
         return leaf(self.columns[0].name) if self.kind == "column" else {self.kind: self.sql}
 
     @property
@@ -81,47 +84,52 @@ class Value:
         return {"sum" if self.kind == "sum" else "sql": f"-{self.sql}"}
 
     @property
-    def is_sum(self) -> bool:
-        return self.kind == "sum"
+    def of_line(self) -> Plain:
+        return {"sql": self.line_sql} if self.line_sql else None
 
     @property
     def is_product(self) -> bool:
         """Whether a line's value is a price times a quantity."""
         return " * " in self.line_sql
 
-    @property
-    def line(self) -> Plain:
-        return {"sql": self.line_sql} if self.line_sql else None
-
 
 def value_of(
-    kept: Kept, key: Key | None, at_order: Mapping[Role, Column], at_line: Mapping[Role, Column]
+    sample: OrderSample,
+    key: Key | None,
+    of_order: Mapping[Role, Column],
+    of_line: Mapping[Role, Column],
 ) -> Value | None:
-    total = _amount(at_order, "total") or _amount(at_order, "subtotal")
-    quantity, price = _number(at_line, "quantity"), _amount(at_line, "price")
-    row_total = _amount(at_line, "row_total") or _amount(at_line, "total")
-    line, told = _line(kept, quantity, price, row_total)
+    """None where no column holds an order's total, nor amounts of lines."""
+    total = _amount(of_order, "total") or _amount(of_order, "subtotal")
+    quantity, price = of_line.get("quantity"), _amount(of_line, "price")
+    row_total = _amount(of_line, "row_total") or _amount(of_line, "total")
+    factors, told = _line_value(sample, quantity, price, row_total)
+    line_sql = " * ".join(sql_name(column.name) for column in factors)
+    if len(factors) == 1:
+        line_sql += _cents(factors[0])
     columns = tuple(column for column in (total, quantity, price, row_total) if column is not None)
-    line_sql = " * ".join(sql_name(column.name) for column in line)
-    if len(line) == 1:
-        line_sql += _cents(line[0])
     if total is not None:
         told = f'"{total.name}" by its name'
-        if line and key is not None:
-            told = _sums(kept, key, total, line, at_order) or told
+        if factors and key is not None:
+            told = _sum_evidence(sample, key, total, factors, of_order) or told
         cents = _cents(total)
-        sql = sql_name(total.name) + cents
-        return Value(columns, told, sql, line_sql, "sql" if cents else "column")
-    if not line:
+        return Value(
+            columns=columns,
+            evidence=told,
+            sql=sql_name(total.name) + cents,
+            line_sql=line_sql,
+            kind="sql" if cents else "column",
+        )
+    if not factors:
         return None
     told += "; no column holds a total"
     if key is None:
-        return Value(columns, told, line_sql, "", "sql")
-    return Value(columns, told, line_sql, line_sql, "sum")
+        return Value(columns=columns, evidence=told, sql=line_sql, kind="sql")
+    return Value(columns=columns, evidence=told, sql=line_sql, line_sql=line_sql, kind="sum")
 
 
 def _cents(column: Column) -> str:
-    return " / 100" if mentions("cents", column.called) else ""
+    return " / 100" if mentions("cents", column.label) else ""
 
 
 def _amount(roles: Mapping[Role, Column], role: Role) -> Column | None:
@@ -129,28 +137,20 @@ def _amount(roles: Mapping[Role, Column], role: Role) -> Column | None:
     return column if column is not None and amount_of(column) is not None else None
 
 
-def _number(roles: Mapping[Role, Column], role: Role) -> Column | None:
-    column = roles.get(role)
-    return column if column is not None and column.share("number") >= _MOST else None
-
-
-def _line(
-    kept: Kept, quantity: Column | None, price: Column | None, row_total: Column | None
+def _line_value(
+    sample: OrderSample, quantity: Column | None, price: Column | None, row_total: Column | None
 ) -> tuple[tuple[Column, ...], str]:
-    """The columns whose product is a line's value, and what was found about it."""
+    """The columns whose product is a line's value, and the evidence."""
     if quantity is not None and price is not None:
-        told = f'"{quantity.name}" * "{price.name}" by their names'
-        if row_total is not None and _here(quantity, price, row_total):
-            q, p, t = (number_sql(column) for column in (quantity, price, row_total))
-            [(lines, equal)] = kept.ask(
-                f"select count(*), count(*) filter (abs({q} * {p} - {t}) < 0.011) from kept "
-                f"where {q} is not null and {p} is not null and {t} is not null"
-            )
-            told = (
-                f'"{row_total.name}" = "{quantity.name}" * "{price.name}" in '
-                f"{_share(equal, lines)} lines"
-            )
-        return (quantity, price), told
+        product_ = f'"{quantity.name}" * "{price.name}"'
+        if row_total is None or any(c.is_member for c in (quantity, price, row_total)):
+            return (quantity, price), f"{product_} by their names"
+        q, p, t = map(amount_sql, (quantity, price, row_total))
+        [(lines, equal)] = sample.query(
+            f"select count(*), count(*) filter (abs({q} * {p} - {t}) < 0.011) from sample "
+            f"where {q} is not null and {p} is not null and {t} is not null"
+        )
+        return (quantity, price), f'"{row_total.name}" = {product_} in {equal:,} of {lines:,} lines'
     if row_total is not None:
         return (row_total,), f'"{row_total.name}" by its name'
     if price is not None:
@@ -158,65 +158,54 @@ def _line(
     return (), ""
 
 
-def _here(*columns: Column) -> bool:
-    return all(column.place >= 0 for column in columns)
+_SIGNS: Final[dict[Role, tuple[int, ...]]] = {
+    "shipping": (0, 1),
+    "tax": (0, 1),
+    "discount": (0, -1, 1),
+}
+"""Whether a total may hold an amount beside its lines: left out, added or taken off."""
 
 
-_SIGNS: Final[tuple[tuple[Role, tuple[int, ...]], ...]] = (
-    ("shipping", (0, 1)),
-    ("tax", (0, 1)),
-    ("discount", (0, -1, 1)),
-)
-
-
-def _sums(
-    kept: Kept,
+def _sum_evidence(
+    sample: OrderSample,
     key: Key,
     total: Column,
-    line: tuple[Column, ...],
-    at_order: Mapping[Role, Column],
+    factors: Sequence[Column],
+    of_order: Mapping[Role, Column],
 ) -> str | None:
-    """Which sum of lines, shipping, taxes and discount the total is, if it is one."""
-    extras = [
-        (role, signs)
-        for role, signs in _SIGNS
-        if (column := _amount(at_order, role)) is not None and _here(column)
-    ]
-    if not _here(total, *line):
+    """Which sum of lines, shipping, taxes and discount the total is; None where cells hold them."""
+    if any(column.is_member for column in (total, *factors)):
         return None
-    amounts = {role: number_sql(at_order[role]) for role, _ in extras}
-    lines = " * ".join(number_sql(column) for column in line)
-    group = ", ".join(Kept.cell(column) for column in key.columns)
-    members = "".join(f", coalesce(max({sql}), 0) as {role}" for role, sql in amounts.items())
-    ways = list(product(*(signs for _, signs in extras)))
-    sums = [
-        "s"
-        + "".join(
-            f" {'+' if sign > 0 else '-'} {role}"
-            for sign, (role, _) in zip(way, extras, strict=True)
-            if sign
-        )
-        for way in ways
-    ]
-    counted = ", ".join(f"count(*) filter (abs({way} - t) < 0.021)" for way in sums)
-    [(orders, *hits)] = kept.ask(
-        f"select count(*), {counted} from (select sum({lines}) as s, max({number_sql(total)}) as t"
-        f"{members} from {kept.rows_of(key.columns)} group by {group}) where s is not null and t "
-        f"is not null"
+    extras = {
+        role: column
+        for role in _SIGNS
+        if (column := _amount(of_order, role)) is not None and not column.is_member
+    }
+    lines = " * ".join(map(amount_sql, factors))
+    members = "".join(
+        f", coalesce(max({amount_sql(column)}), 0) as {role}" for role, column in extras.items()
     )
-    counts = [int(str(hit)) for hit in hits]
-    best = max(range(len(sums)), key=lambda at: (counts[at], -len(sums[at])))
-    if not orders or counts[best] < int(str(orders)) * _GOOD:
-        known = f"{_share(counts[best], orders)} orders"
+    signs = list(product(*(_SIGNS[role] for role in extras)))
+    sums = ["s" + _terms(some, extras) for some in signs]
+    counted = ", ".join(f"count(*) filter (abs({some} - t) < 0.021)" for some in sums)
+    group = ", ".join(map(sample.cell, key.columns))
+    [(orders, *hits)] = sample.query(
+        f"select count(*), {counted} from (select sum({lines}) as s, max({amount_sql(total)}) as t"
+        f"{members} from {sample.whole_orders(key.columns)} group by {group}) "
+        "where s is not null and t is not null"
+    )
+    best = max(range(len(sums)), key=lambda at: (hits[at], -len(sums[at])))
+    known = f"{hits[best]:,} of {orders:,} orders"
+    if not orders or hits[best] < orders * _GOOD:
         return f'"{total.name}" by its name; the sum of the lines explains it in {known}'
-    words = " * ".join(f'"{column.name}"' for column in line)
-    more = "".join(
-        f' {"+" if sign > 0 else "-"} "{at_order[role].name}"'
-        for sign, (role, _) in zip(ways[best], extras, strict=True)
+    words = " * ".join(f'"{column.name}"' for column in factors)
+    words += _terms(signs[best], (f'"{column.name}"' for column in extras.values()))
+    return f'"{total.name}" = sum of {words} in {known}'
+
+
+def _terms(signs: Iterable[int], names: Iterable[str]) -> str:
+    return "".join(
+        f" {'+' if sign > 0 else '-'} {name}"
+        for sign, name in zip(signs, names, strict=True)
         if sign
     )
-    return f'"{total.name}" = sum of {words}{more} in {_share(counts[best], orders)} orders'
-
-
-def _share(some: object, of: object) -> str:
-    return f"{int(str(some)):,} of {int(str(of)):,}"

@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 import duckdb
-import pyarrow as pa
 
-from backfill.draft.cell_forms import Form, form_of, members_of, parts_of
-from backfill.draft.facts import Column
-from backfill.draft.kinds import NOTHING
-from backfill.draft.profile import profile_within
+from backfill.draft.cell_forms import CellForm, form_of, members_of
+from backfill.draft.facts import NULL_WORDS, Column
+from backfill.draft.profile import profile_members
 from backfill.draft.vocabulary import LINE_ROLES, mentions, rank
 from backfill.schema.columns import LISTED, NUMBER
 from backfill.schema.document import Plain
@@ -20,37 +18,38 @@ from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
 
 CELLS: Final = 2_000
-"""Cells of a column that are looked into."""
+"""Cells of a column whose content is read."""
 
 _MOST: Final = 0.9
-_NUMBERED: Final = re.compile(r"([0-9]{1,3})")
+_UNFOLDED: Final = re.compile(r"^.*(?:\[\]|<n>)\.?")
+"""What stands in front of a member's own name in ``items[].sku`` or ``line_item_<n>.sku``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nested:
-    """What was found, and what of the export's own columns it stands for."""
+    """The columns whose cells are taken apart, and what they hold."""
 
-    columns: tuple[Column, ...]
+    members: tuple[Column, ...] = ()
     types: Mapping[str, Plain]
     """What the cells are, as under ``columns``; JSON needs no word."""
-    used: frozenset[int]
-    """Places of the columns that are taken apart."""
+    evidence: Mapping[str, str]
+    """What the cells hold, by the column's name."""
+    places: frozenset[int]
+    """Of the export's columns that are taken apart."""
     lines: frozenset[str]
     """Names of which each element or number is a line."""
-    told: Mapping[str, str]
-    """Evidence for each cell that is taken apart, by its name."""
 
 
-def numbered(header: Sequence[str]) -> dict[str, list[int]]:
+def numbered_columns(header: Sequence[str]) -> dict[str, list[int]]:
     """Names such as ``line_item_<n>`` with the places they stand for.
 
     Two numbers or more that begin with 0 or 1, of something that is called an item.
     """
     groups: dict[str, dict[int, int]] = {}
     for place, name in enumerate(header):
-        for number in _NUMBERED.finditer(name):
-            pattern = f"{name[: number.start()]}<n>{name[number.end() :]}"
-            groups.setdefault(pattern, {})[int(number[1])] = place
+        for number in re.finditer("[0-9]{1,3}", name):
+            pattern = f"{name[: number.start()]}{NUMBER}{name[number.end() :]}"
+            groups.setdefault(pattern, {})[int(number[0])] = place
     return {
         pattern: [places[number] for number in sorted(places)]
         for pattern, places in groups.items()
@@ -58,127 +57,89 @@ def numbered(header: Sequence[str]) -> dict[str, list[int]]:
         and min(places) in (0, 1)
         and max(places) - min(places) == len(places) - 1
         and header.count(pattern) == 0
-        and mentions("items", pattern.replace("<n>", " "))
-        and pattern.count("<n>") == 1
+        and mentions("items", pattern.replace(NUMBER, " "))
+        and pattern.count(NUMBER) == 1
         and not mentions("taxes", pattern)
     }
 
 
-def look_within(
+def read_nested(
     connection: duckdb.DuckDBPyConnection,
     export: Export,
     columns: Sequence[Column],
     latest: str,
 ) -> Nested:
-    """Raises ExportError."""
-    groups = numbered(export.columns)
-    places = {place for places in groups.values() for place in places}
-    bases: dict[str, list[int]] = dict(groups)
-    for column in columns:
-        several = max(column.share("list"), column.share("object"), column.share("pairs"))
-        if column.place not in places and several >= _MOST:
-            bases[column.name] = [column.place]
-    if not bases:
-        return Nested((), {}, frozenset(), frozenset(), {})
-    return _within(connection, export, bases, latest)
+    """Take apart what holds several values. Raises ExportError.
 
-
-def _within(
-    connection: duckdb.DuckDBPyConnection,
-    export: Export,
-    bases: Mapping[str, Sequence[int]],
-    latest: str,
-) -> Nested:
-    found: dict[str, list[str | None]] = {}
-    types: dict[str, Plain] = {}
-    told: dict[str, str] = {}
-    lines: set[str] = set()
-    cells = {name: _cells(export, places) for name, places in bases.items()}
-    forms = {name: form_of(texts) for name, texts in cells.items()}
-    members = {
-        name: members_of(f"{name}[]" if form.listed else name, list(parts_of(cells[name], form)))
-        for name, form in forms.items()
-    }
-    unfolding = _unfolding(forms, members)
-    bases = {
-        name: places
-        for name, places in bases.items()
-        if name in unfolding or not forms[name].listed
-    }
-    for name in bases:
-        form = forms[name]
-        if form.kind:
-            told[name] = f"{len(cells[name]):,} cells hold {form.words}"
-        if form.spec:
-            types[name] = form.spec
-        found |= members[name]
-        if name in unfolding:
-            lines |= set(members[name])
-    rows = max((len(texts) for texts in found.values()), default=0)
-    table = pa.table(
-        {
-            **{
-                f"c{at}": pa.array([*texts, *[None] * (rows - len(texts))], pa.string())
-                for at, texts in enumerate(found.values())
-            },
-            "_file": pa.array([0] * rows, pa.int32()),
-            "_row": pa.array(range(rows), pa.int64()),
-        }
-    )
-    inside = [
-        replace(
-            column,
-            rows=len(found[column.name]),
-            looked=len(found[column.name]),
-            label=_label(column.name),
-        )
-        for column in profile_within(connection, table, list(found), latest)
-    ]
-    used = frozenset(place for places in bases.values() for place in places)
-    return Nested(tuple(inside), types, used, frozenset(lines), told)
-
-
-def _unfolding(
-    forms: Mapping[str, Form], members: Mapping[str, Mapping[str, object]]
-) -> frozenset[str]:
-    """The cells of which each element is a line of the order: one list, or all that is numbered.
-
-    The tags of an order, its taxes and its shipments are lists as well, and nothing it sells.
+    ``latest`` is the last day that a time may be of, as ISO 8601 writes it.
     """
-    if counted := [name for name in forms if NUMBER in name]:
-        return frozenset(counted)
-
-    def sells(name: str) -> tuple[bool, int]:
-        inside = [re.sub(r"^.*\[\]\.?", "", member) for member in members[name]]
-        roles = {
-            role for role in LINE_ROLES for one in inside if one and rank(role, one) is not None
-        }
-        other = mentions("no_items", name)
-        return not other and mentions("items", name), 0 if other else len(roles)
-
-    listed = [name for name, form in forms.items() if form.listed]
-    best = max(listed, key=sells, default=None)
-    return frozenset([best] if best is not None and any(sells(best)) else [])
-
-
-def _label(name: str) -> str:
-    """``items[].name`` is the name of an item, ``Item <n> Qty`` its quantity."""
-    if LISTED not in name and NUMBER not in name:
-        return ""
-    member = re.sub(r"^.*(?:\[\]|<n>)\.?", "", name) if re.search(r"(\[\]|<n>)\.", name) else ""
-    if member:
-        known = any(rank(role, member) is not None for role in LINE_ROLES)
-        return member if known else f"item {member}"
-    bare = name.replace(NUMBER, " ").replace(LISTED, " ").strip()
-    return bare if rank("line_id", bare) is None else "item name"
+    places = numbered_columns(export.columns)
+    numbered = {place for group in places.values() for place in group}
+    for column in columns:
+        share = max(column.share("list"), column.share("object"), column.share("pairs"))
+        if column.place not in numbered and share >= _MOST:
+            places[column.name] = [column.place]
+    cells = {name: _first_cells(export, group) for name, group in places.items()}
+    forms = {name: form_of(texts) for name, texts in cells.items()}
+    members = {name: members_of(name, cells[name], form) for name, form in forms.items()}
+    unfolded = _unfolded(forms, members)
+    taken = [name for name, form in forms.items() if name in unfolded or not form.listed]
+    texts = {member: texts for name in taken for member, texts in members[name].items()}
+    labels = {name: _label(name) for name in texts}
+    return Nested(
+        members=tuple(profile_members(connection, texts, labels, latest)) if texts else (),
+        types={name: forms[name].spec for name in taken if forms[name].spec is not None},
+        evidence={
+            name: f"{len(cells[name]):,} cells hold {forms[name].words}"
+            for name in taken
+            if forms[name].kind
+        },
+        places=frozenset(place for name in taken for place in places[name]),
+        lines=frozenset(member for name in taken if name in unfolded for member in members[name]),
+    )
 
 
-def _cells(export: Export, places: Sequence[int]) -> list[str]:
+def _first_cells(export: Export, places: Sequence[int]) -> list[str]:
     """The first cells of these columns that hold something."""
 
     def filled() -> Iterator[str]:
         for batch in export.batches(places):
             for at in range(len(places)):
-                yield from clean_cells(batch.column(at), NOTHING).drop_null().to_pylist()
+                yield from clean_cells(batch.column(at), NULL_WORDS).drop_null().to_pylist()
 
     return list(islice(filled(), CELLS))
+
+
+def _unfolded(
+    forms: Mapping[str, CellForm], members: Mapping[str, Mapping[str, object]]
+) -> frozenset[str]:
+    """The cells of which each element is a line of the order: one list, or all that is numbered.
+
+    The tags of an order, its taxes and its shipments are lists as well, and nothing it sells.
+    """
+    if numbered := [name for name in forms if NUMBER in name]:
+        return frozenset(numbered)
+
+    def likelihood(name: str) -> tuple[bool, int]:
+        if mentions("no_items", name):
+            return False, 0
+        own_names = [re.sub(r"^.*\[\]\.?", "", member) for member in members[name]]
+        roles = {
+            role for role in LINE_ROLES for own in own_names if own and rank(role, own) is not None
+        }
+        return mentions("items", name), len(roles)
+
+    listed = [name for name, form in forms.items() if form.listed]
+    best = max(listed, key=likelihood, default=None)
+    return frozenset([best] if best is not None and any(likelihood(best)) else [])
+
+
+def _label(name: str) -> str:
+    """``items[].name`` is the name of an item, ``Item <n> Qty`` its quantity."""
+    if LISTED not in name and NUMBER not in name:
+        return name
+    if re.search(r"(\[\]|<n>)\.", name) and (member := _UNFOLDED.sub("", name)):
+        known = any(rank(role, member) is not None for role in LINE_ROLES)
+        return member if known else f"item {member}"
+    bare = name.replace(NUMBER, " ").replace(LISTED, " ").strip()
+    return bare if rank("line_id", bare) is None else "item name"

@@ -1,17 +1,32 @@
-"""Facts about each column over the whole export, counted in one stream."""
+"""The facts about each column, counted over the whole export in one stream."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
-from backfill.draft.facts import FEW, Column
-from backfill.draft.formats import CLOCK_SHAPE, SHAPE, Fit, clocks, formats, read_sql
-from backfill.draft.kinds import CELL, NOTHING, kinds
-from backfill.draft.stream import stream_of
+from backfill.draft.facts import (
+    CELL,
+    MAX_VALUES,
+    NULL_WORDS,
+    CellPlace,
+    Column,
+    FormatCount,
+    kind_conditions,
+)
+from backfill.draft.formats import (
+    CLOCK_SHAPE,
+    CLOCKS,
+    EARLIEST,
+    TIME_SHAPE,
+    possible_formats,
+    read_sql,
+)
 from backfill.engine.duck import streamed
+from backfill.mapping.cells import quote
 from backfill.schema.types import swap_day_and_month
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
@@ -28,56 +43,88 @@ _AT_ONCE: Final = 32
 _ROW: Final = 1 << 40
 """Rows of one file, when file and row are made one number."""
 
+_WORDS: Final = ", ".join(map(quote, NULL_WORDS))
+
 
 @dataclass(frozen=True, slots=True)
-class _Candidates:
-    kinds: tuple[str, ...]
-    formats: tuple[str, ...]
-    clocks: tuple[str, ...]
+class _Measures:
+    """What is worth counting of a column."""
+
+    kinds: Sequence[str]
+    formats: Sequence[str]
+    clocks: Sequence[str]
 
 
-def profile(
+def text_stream(export: Export, places: Sequence[int]) -> pa.RecordBatchReader:
+    """Columns c0, c1 … of cleaned text for the columns at ``places``, with _file and _row."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for table in export.batches(places):
+            for at in range(len(places)):
+                table = table.set_column(at, f"c{at}", clean_cells(table.column(at)))  # noqa: PLW2901
+            yield from table.drop_columns(["_ragged"]).to_batches()
+
+    return pa.RecordBatchReader.from_batches(_schema(len(places)), batches())
+
+
+def _schema(columns: int) -> pa.Schema:
+    cells = [pa.field(f"c{at}", pa.string()) for at in range(columns)]
+    return pa.schema([*cells, pa.field("_file", pa.int32()), pa.field("_row", pa.int64())])
+
+
+def profile_columns(
     connection: duckdb.DuckDBPyConnection,
     export: Export,
     names: Mapping[int, str],
     latest: str,
 ) -> list[Column]:
-    """The columns at the places of ``names``. Raises ExportError."""
+    """The columns at the places of ``names``, which is how the schema names them.
+
+    ``latest`` is the last day that a time may be of, as ISO 8601 writes it.
+
+    Raises ExportError.
+    """
     places = list(names)
-    samples = _samples(export, places)
-    candidates = _candidates(connection, samples, latest)
+    measures = _measures(connection, _samples(export, places), latest)
     found: list[Column] = []
     for at in range(0, len(places), _AT_ONCE):
-        rows_of = stream_of(export, places[at : at + _AT_ONCE])
-        found += _count(connection, rows_of, candidates[at : at + _AT_ONCE], latest)
-    rows = max((column.rows for column in found), default=0)
+        part = slice(at, at + _AT_ONCE)
+        rows = text_stream(export, places[part])
+        found += _count(connection, rows, measures[part], latest)
+    most_rows = max((column.rows for column in found), default=0)
     return [
         replace(
             column,
             name=names[place],
-            place=place,
-            rows=rows,
             label=export.columns[place],
-            temporal=place in export.temporal,
-            values=column.values if column.distinct <= FEW * 2 else (),
+            place=place,
+            rows=most_rows,
+            is_typed_time=place in export.temporal,
+            values=column.values if column.distinct <= MAX_VALUES * 2 else (),
         )
         for place, column in zip(places, found, strict=True)
     ]
 
 
-def profile_within(
-    connection: duckdb.DuckDBPyConnection, cells: pa.Table, names: Sequence[str], latest: str
+def profile_members(
+    connection: duckdb.DuckDBPyConnection,
+    members: Mapping[str, Sequence[str | None]],
+    labels: Mapping[str, str],
+    latest: str,
 ) -> list[Column]:
-    """The same for what stands within cells: ``cells`` has a column c0, c1 … for each name."""
-    samples = [
-        pa.array(cells.column(at).combine_chunks().drop_null().unique()[:SAMPLE])
-        for at in range(len(names))
+    """The same for what stands within cells: the texts of each member, by its name."""
+    texts = [pa.array(cells, pa.string()) for cells in members.values()]
+    samples = [cells.drop_null().unique()[:SAMPLE] for cells in texts]
+    most = max(map(len, texts), default=0)
+    padded = [
+        pa.concat_arrays([cells, pa.nulls(most - len(cells), pa.string())]) for cells in texts
     ]
-    candidates = _candidates(connection, samples, latest)
-    found = _count(connection, cells.to_reader(), candidates, latest)
+    places = [pa.array([0] * most, pa.int32()), pa.array(range(most), pa.int64())]
+    rows = pa.Table.from_arrays([*padded, *places], schema=_schema(len(texts))).to_reader()
+    found = _count(connection, rows, _measures(connection, samples, latest), latest)
     return [
-        replace(column, name=name, rows=cells.column(at).length(), looked=column.filled)
-        for at, (name, column) in enumerate(zip(names, found, strict=True))
+        replace(column, name=name, label=labels[name], rows=len(members[name]))
+        for name, column in zip(members, found, strict=True)
     ]
 
 
@@ -97,155 +144,139 @@ def _samples(export: Export, places: Sequence[int]) -> list["pa.StringArray"]:
     return [pa.array(list(cells), pa.string()) for cells in found]
 
 
-def _candidates(
+def _measures(
     connection: duckdb.DuckDBPyConnection, samples: Sequence["pa.StringArray"], latest: str
-) -> list[_Candidates]:
-    """What is worth counting: kinds that some sampled cell fits, formats that most of them do."""
+) -> list[_Measures]:
+    """Kinds that some sampled cell is of, and formats that read half of the sample or more."""
     table = pa.table(
         {
             "col": pa.array([at for at, cells in enumerate(samples) for _ in cells], pa.int32()),
             "x": pa.concat_arrays([*samples, pa.array([], pa.string())]),
         }
     )
-    words = ", ".join(_quoted(word) for word in NOTHING)
-    tests = kinds(latest)
-    counted = ", ".join(f"count(*) filter ({sql.replace(CELL, 'x')})" for sql in tests.values())
-    shapes = ", ".join(
-        f"count(*) filter (regexp_full_match(x, '{shape}'))" for shape in (SHAPE, CLOCK_SHAPE)
-    )
+    conditions = kind_conditions(latest)
+    tests = [f"regexp_full_match(x, '{shape}')" for shape in (TIME_SHAPE, CLOCK_SHAPE)]
+    tests += [condition.replace(CELL, "x") for condition in conditions.values()]
+    counts = ", ".join(f"count(*) filter ({test})" for test in tests)
     query = (
-        f"with u as materialized (select col, x from samples where x not in ({words})) "
-        f"select col, count(*), {shapes}, {counted} from u group by col"
+        f"with u as materialized (select col, x from samples where x not in ({_WORDS})) "
+        f"select col, count(*), {counts} from u group by col"
     )
     connection.register("samples", table)
-    rows = {row[0]: row[1:] for row in connection.execute(query).fetchall()} if len(table) else {}
+    rows = {row[0]: row[1:] for row in connection.execute(query).fetchall()}
     found = []
-    for at in range(len(samples)):
-        filled, shaped, clocked, *hits = rows.get(at, (0, 0, 0, *(0 for _ in tests)))
-        timed = bool(shaped) and shaped * 2 >= filled
-        found.append(
-            _Candidates(
-                tuple(kind for kind, hit in zip(tests, hits, strict=True) if hit),
-                tuple(_fitting(connection, at, formats(samples[at].to_pylist()), latest))
-                if timed
-                else (),
-                tuple(_fitting(connection, at, clocks(), "2100-01-01", since="1800-01-01"))
-                if clocked and clocked * 2 >= filled
-                else (),
-            )
-        )
+    for at, sample in enumerate(samples):
+        filled, times, clocks, *hits = rows.get(at, (0, 0, 0, *(0 for _ in conditions)))
+        formats: list[str] = []
+        if times and times * 2 >= filled:
+            tried = list(possible_formats(sample.to_pylist()))
+            formats = _reading(connection, at, tried, EARLIEST, latest)
+        clock_formats: list[str] = []
+        if clocks and clocks * 2 >= filled:
+            clock_formats = _reading(connection, at, CLOCKS, "1800-01-01", "2100-01-01")
+        kinds = [kind for kind, hit in zip(conditions, hits, strict=True) if hit]
+        found.append(_Measures(kinds, formats, clock_formats))
     connection.unregister("samples")
     return found
 
 
-def _fitting(
+def _reading(
     connection: duckdb.DuckDBPyConnection,
     at: int,
-    tried: Iterator[str] | Sequence[str],
+    forms: Sequence[str],
+    earliest: str,
     latest: str,
-    since: str = "1985-01-01",
 ) -> list[str]:
-    """The formats that read half of a column's sample or more, and their rivals.
-
-    A rival is the same format with day and month changed over.
-    """
-    forms = list(tried)
+    """The formats that read half of a column's sample or more, and their rivals."""
     if not forms:
         return []
-    counted = ", ".join(
-        f"count({read_sql('x', form, latest).replace('1985-01-01', since)})" for form in forms
-    )
-    words = ", ".join(_quoted(word) for word in NOTHING)
-    query = f"select count(*), {counted} from samples where col = {at} and x not in ({words})"
+    counts = ", ".join(f"count({read_sql('x', form, latest, earliest)})" for form in forms)
+    query = f"select count(*), {counts} from samples where col = {at} and x not in ({_WORDS})"
     [(filled, *hits)] = connection.execute(query).fetchall()
     good = [form for form, hit in zip(forms, hits, strict=True) if hit * 2 >= filled > 0]
-    rivals = [
-        rival for form in good if (rival := swap_day_and_month(form)) in forms and rival is not None
-    ]
-    return list(dict.fromkeys([*good, *rivals]))
+    swapped = [form for form in map(swap_day_and_month, good) if form in forms]
+    return list(dict.fromkeys(form for form in (*good, *swapped) if form is not None))
 
 
 def _count(
     connection: duckdb.DuckDBPyConnection,
     rows: pa.RecordBatchReader,
-    candidates: Sequence[_Candidates],
+    measures: Sequence[_Measures],
     latest: str,
 ) -> list[Column]:
-    """``rows`` has columns c0, c1 … of text, with _file and _row."""
-    words = ", ".join(_quoted(word) for word in NOTHING)
-    tests = kinds(latest)
-    count = len(candidates)
+    """The columns c0, c1 … of ``rows``, as yet without name, label and place."""
+    conditions = kind_conditions(latest)
+    places = range(len(measures))
     split = ", ".join(
-        f"case when c{at} in ({words}) then c{at} end as w{at}, "
-        f"case when c{at} not in ({words}) then c{at} end as x{at}"
-        for at in range(count)
+        f"case when c{at} in ({_WORDS}) then c{at} end as w{at}, "
+        f"case when c{at} not in ({_WORDS}) then c{at} end as x{at}"
+        for at in places
     )
     reads = [
         f"{read_sql(f'x{at}', form, latest)} as f{at}_{k}"
-        for at, some in enumerate(candidates)
+        for at, some in enumerate(measures)
         for k, form in enumerate(some.formats)
     ]
-    some_cell = " or ".join(f"x{at} is not null" for at in range(count)) or "true"
-    aggregates = [f"count(*) filter ({some_cell})"]
-    for at, some in enumerate(candidates):
-        aggregates += [
-            f"count(x{at})",
-            f"approx_count_distinct(x{at})",
-            f"histogram(w{at})",
-            f"approx_top_k(x{at}, {FEW * 2})",
-        ]
-        aggregates += [
-            f"count(*) filter ({tests[kind].replace(CELL, f'x{at}')})" for kind in some.kinds
-        ]
-        for k, form in enumerate(some.formats):
-            other = swap_day_and_month(form)
-            rival = f"f{at}_{some.formats.index(other)}" if other in some.formats else "null"
-            alone = f"filter (f{at}_{k} is not null and {rival} is null)"
-            key = f"_file::bigint * {_ROW} + _row"
-            aggregates += [
-                f"count(f{at}_{k})",
-                f"count(*) {alone}",
-                f"arg_min(x{at}, {key}) {alone}",
-                f"min({key}) {alone}",
-            ]
-        for form in some.clocks:
-            aggregates.append(f"count(try_strptime(x{at}, '{form}'))")
+    some_cell = " or ".join(f"x{at} is not null" for at in places) or "true"
+    counts = [f"count(*) filter ({some_cell})"]
+    for at, some in enumerate(measures):
+        counts += _counts(at, some, conditions)
     query = (
-        f"select {', '.join(aggregates)} from (select {', '.join(['*', *reads])} from "
+        f"select {', '.join(counts)} from (select {', '.join(['*', *reads])} from "
         f"(select _file, _row, {split} from counted))"
     )
     with streamed(connection, "counted", rows.schema, rows):
         [row] = connection.execute(query).fetchall()
-    return list(_facts(list(row), candidates))
+    results = iter(row)
+    total = next(results)
+    return [_column(total, some, results) for some in measures]
 
 
-def _facts(row: Sequence[Any], candidates: Sequence[_Candidates]) -> Iterator[Column]:
-    """Columns without names, out of one row of counts."""
-    cells = iter(row)
-    total = next(cells)
-    for some in candidates:
-        filled, distinct, words, top = (next(cells) for _ in range(4))
-        fits = {kind: next(cells) for kind in some.kinds}
-        forms = [Fit(form, *_fit(cells)) for form in some.formats]
-        yield Column(
-            name="",
-            place=-1,
-            rows=total,
-            filled=filled,
-            distinct=distinct,
-            nothing=dict(words or {}),
-            fits=fits,
-            formats=tuple(forms),
-            clocks={form: next(cells) for form in some.clocks},
-            values=tuple(top or ()),
+def _counts(at: int, measures: _Measures, conditions: Mapping[str, str]) -> Iterator[str]:
+    """SQL that counts one column; ``_column`` takes the results in this order."""
+    cell, place = f"x{at}", f"_file::bigint * {_ROW} + _row"
+    yield f"count({cell})"
+    yield f"approx_count_distinct({cell})"
+    yield f"histogram(w{at})"
+    yield f"approx_top_k({cell}, {MAX_VALUES * 2})"
+    for kind in measures.kinds:
+        yield f"count(*) filter ({conditions[kind].replace(CELL, cell)})"
+    for k, form in enumerate(measures.formats):
+        swapped = swap_day_and_month(form)
+        rival = (
+            f"f{at}_{measures.formats.index(swapped)}" if swapped in measures.formats else "null"
         )
+        proving = f"filter (f{at}_{k} is not null and {rival} is null)"
+        yield f"count(f{at}_{k})"
+        yield f"count(*) {proving}"
+        yield f"arg_min({cell}, {place}) {proving}"
+        yield f"min({place}) {proving}"
+    for form in measures.clocks:
+        yield f"count(try_strptime({cell}, '{form}'))"
 
 
-def _fit(cells: Iterator[Any]) -> tuple[int, int, str, tuple[int, int]]:
-    hits, alone, example, key = (next(cells) for _ in range(4))
-    file, row = divmod(int(key or 0), _ROW)
-    return hits, alone, example or "", (file, row)
+def _column(rows: int, measures: _Measures, results: Iterator[Any]) -> Column:
+    filled, distinct, null_words, values = islice(results, 4)
+    return Column(
+        name="",
+        label="",
+        place=-1,
+        rows=rows,
+        filled=filled,
+        distinct=distinct,
+        null_words=dict(null_words or {}),
+        kinds={kind: next(results) for kind in measures.kinds},
+        formats=tuple(_format_count(form, *islice(results, 4)) for form in measures.formats),
+        clocks={form: next(results) for form in measures.clocks},
+        values=tuple(values or ()),
+        is_typed_time=False,
+    )
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _format_count(
+    form: str, cells: int, proving: int, proof: str | None, place: int | None
+) -> FormatCount:
+    proof_at: CellPlace = divmod(place or 0, _ROW)
+    return FormatCount(
+        form=form, cells=cells, proving=proving, proof=proof or "", proof_at=proof_at
+    )

@@ -32,7 +32,7 @@ PLAIN: Final = ("orders", "order_lines")
 
 _PLAIN_SHARE: Final = 0.6
 _ORDERS: Final = 100
-_KINDS: Final = (
+_MISREAD: Final = (
     "not_a_",
     "not_an_",
     "not_money",
@@ -45,47 +45,49 @@ _KINDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
-    name: str
-    text: str
-    """The platform's schema, ready to run, with a head that says how it was recognised."""
-    note: str
+class _Match:
+    """A shipped schema that takes the export's header."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
     name: str
     bound: BoundSchema
     used: frozenset[int]
     """Places of the export's columns that the schema uses."""
 
 
-def recognise(export: Export, today: date, timezone: str | None) -> tuple[Recognised | None, str]:
-    """The schema that fits best, if one does; and a note where one came near.
+def recognise(export: Export, today: date, timezone: str | None) -> tuple[str | None, str]:
+    """The text of the platform's schema that fits best, ready to run, and a note.
 
-    Raises ExportError.
+    The text is None where no schema fits; the note is empty where none came near. Raises
+    ExportError.
     """
-    found = sorted(_fits(export), key=lambda fit: len(fit.used), reverse=True)
-    if not found:
+    match = max(_matches(export), key=lambda match: len(match.used), default=None)
+    if match is None:
         return None, ""
-    best = found[0]
-    orders = _read(best, export, today, timezone)
+    orders = _read(match, export, today, timezone)
     misread = Counter(
         (order.reason, order.column)
         for order in orders
-        if order.reason and order.reason.startswith(_KINDS)
+        if order.reason and order.reason.startswith(_MISREAD)
     )
     if misread.total() * 2 > len(orders):
         (reason, column), _ = misread.most_common(1)[0]
         return None, (
-            f"the columns are those of {best.name}, but {misread.total()} of the first "
-            f"{len(orders)} "
-            f'orders do not read so ({reason} in "{column}"): the roles are guessed'
+            f"the columns are those of {match.name}, but {misread.total()} of the first "
+            f'{len(orders)} orders do not read so ({reason} in "{column}"): the roles are guessed'
         )
-    return _recognised(best, export, orders, timezone), ""
+    return _recognised(match, export, orders, timezone)
 
 
-def _fits(export: Export) -> Iterator[_Fit]:
+def _named_places(export: Export) -> list[int]:
+    """The columns that are the shop's own and have a name."""
+    return [
+        place
+        for place, name in enumerate(export.columns)
+        if name.strip() and name not in REJECT_COLUMNS
+    ]
+
+
+def _matches(export: Export) -> Iterator[_Match]:
     for name, path in paths().items():
         if name in EXAMPLES:
             continue
@@ -93,14 +95,11 @@ def _fits(export: Export) -> Iterator[_Fit]:
             bound = bind(_loaded(path), export.columns, export.lacking)
         except SchemaError:
             continue
-        fit = _Fit(name, bound, frozenset(_places(bound)))
-        named = [
-            column for column in export.columns if column.strip() and column not in REJECT_COLUMNS
-        ]
-        if name in PLAIN and len(fit.used) < _PLAIN_SHARE * len(named):
+        match = _Match(name, bound, frozenset(_places(bound)))
+        if name in PLAIN and len(match.used) < _PLAIN_SHARE * len(_named_places(export)):
             continue
         if _says_when_and_who(bound):
-            yield fit
+            yield match
 
 
 @functools.cache
@@ -128,42 +127,37 @@ def _says_when_and_who(bound: BoundSchema) -> bool:
     return when and any(there(name) for leaf in people for name in needed_columns(schema, leaf))
 
 
-def _read(fit: _Fit, export: Export, today: date, timezone: str | None) -> list[PreviewedOrder]:
-    zone = timezone or fit.bound.schema.source.timezone or "UTC"
-    loaded = in_zone(fit.bound.loaded, zone)
+def _read(match: _Match, export: Export, today: date, timezone: str | None) -> list[PreviewedOrder]:
+    """The export's first orders, as the schema reads them."""
+    zone = timezone or match.bound.schema.source.timezone or "UTC"
     now = datetime.combine(today, time(12), UTC)
     bounds = Bounds(TRACK_MIN_TIME_S, int(now.timestamp()) + MAX_FUTURE_S, None)
-    bound = bind(loaded, export.columns, export.lacking)
+    bound = bind(in_zone(match.bound.loaded, zone), export.columns, export.lacking)
     return preview_orders(bound, export, profiles="none", bounds=bounds, limit=_ORDERS)
 
 
 def _recognised(
-    fit: _Fit, export: Export, orders: Sequence[PreviewedOrder], timezone: str | None
-) -> Recognised:
-    schema = fit.bound.schema
-    named = [
-        at for at, name in enumerate(export.columns) if name.strip() and name not in REJECT_COLUMNS
-    ]
-    unused = [export.columns[at] for at in named if at not in fit.used]
+    match: _Match, export: Export, orders: Sequence[PreviewedOrder], timezone: str | None
+) -> tuple[str, str]:
+    """The schema with a head that says how it was recognised, and a note."""
+    places = _named_places(export)
+    unused = [export.columns[place] for place in places if place not in match.used]
     rejects = Counter(order.reason for order in orders if order.reason)
-    read = f"{len(orders) - rejects.total():,} of the first {len(orders):,} orders"
-    told = f"{len(fit.used)} of the export's {len(named)} columns are those of {fit.name}"
+    used = f"{len(match.used)} of the export's {len(places)} columns are those of {match.name}"
+    read = f"{len(orders) - rejects.total():,} of the first {len(orders):,} orders read as"
+    reasons = "".join(f", {count} {reason}" for reason, count in rejects.most_common())
     head = [
-        f"Recognised by `backfill init` as {fit.name}: {told}; {read} read as its schema says"
-        + "".join(f", {count} {reason}" for reason, count in rejects.most_common())
-        + ". What follows is that schema, to run as it is or to edit.",
+        f"Recognised by `backfill init` as {match.name}: {used}; {read} its schema says{reasons}. "
+        "What follows is that schema, to run as it is or to edit."
     ]
     if unused:
-        head.append(
-            f"Columns of {Path(export.files[0]).name} that it does not use: {', '.join(unused)}."
-        )
-    body = paths()[fit.name].read_text(encoding="utf-8")
-    zone_open = without_zone(schema) is not None
-    written = "".join(f"# {line}\n" for sentence in head for line in wrapped(sentence))
-    written += _completed(body, zone_open=zone_open, timezone=timezone)
-    return Recognised(
-        fit.name, written, f"recognised as {fit.name}: {told}; {read} read as it says"
-    )
+        file = Path(export.files[0]).name
+        head.append(f"Columns of {file} that it does not use: {', '.join(unused)}.")
+    text = "".join(f"# {line}\n" for sentence in head for line in wrapped(sentence))
+    body = paths()[match.name].read_text(encoding="utf-8")
+    zone_open = without_zone(match.bound.schema) is not None
+    text += _completed(body, zone_open=zone_open, timezone=timezone)
+    return text, f"recognised as {match.name}: {used}; {read} it says"
 
 
 def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Which column is what, each with the evidence that stands beside it in the schema."""
+"""Which column plays which role, each with the evidence that stands beside it in the schema."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,22 +6,35 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.draft.facts import Column
+from backfill.draft.formats import has_clock
 from backfill.draft.lines_of_order import (
-    Cancelled,
-    cancelled_of,
-    choice_of,
-    is_key,
+    Cancellation,
+    cancellation_of,
+    line_columns,
     line_id_of,
-    lines_of,
 )
 from backfill.draft.money import Value, amount_of, value_of
 from backfill.draft.nested import Nested
-from backfill.draft.orders import Choice, Kept, Key
+from backfill.draft.order_key import KeyChoice, choose_key
 from backfill.draft.people import Person, person_of
-from backfill.draft.times import Time, helped, time_of
-from backfill.draft.vocabulary import LINE_ROLES, ORDER_ROLES, Role, address_of, is_excluded, rank
+from backfill.draft.sample import Key, OrderSample
+from backfill.draft.times import PlaceInWords, Time, settled_by_others, time_of
+from backfill.draft.vocabulary import (
+    AMOUNT_ROLES,
+    LINE_ROLES,
+    ORDER_ROLES,
+    Role,
+    address_of,
+    is_excluded,
+    rank,
+)
 
 _MOST: Final = 0.9
+_LATER_EVENTS: Final[dict[str, Role]] = {
+    "Fulfilled Order": "fulfilled",
+    "Cancelled Order": "cancelled",
+    "Refunded Order": "refunded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +45,29 @@ class Clock:
     form: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
+    """What is made of the columns of an export."""
+
     columns: tuple[Column, ...]
     """All that hold something, in the export's order."""
-    choice: Choice
+    choice: KeyChoice
     lines: tuple[Column, ...]
     times: Mapping[str, Time]
     """Of each column that holds times."""
     ordered: Time | None
+    """When an order was placed."""
     clock: Clock | None
+    """Its time of day, where that stands apart."""
     zone: Column | None
+    """The column that names the zone of each time."""
     person: Person
-    at_line: Mapping[Role, Column]
-    at_order: Mapping[Role, Column]
+    of_line: Mapping[Role, Column]
+    of_order: Mapping[Role, Column]
     later: Mapping[str, Time]
-    """Cancelled, Fulfilled and Refunded Order, where the export knows when."""
+    """When an order was fulfilled, cancelled or refunded, by the name of the event."""
     value: Value | None
-    cancelled: Cancelled | None
+    cancellation: Cancellation | None
     line_id: Column | None
     """Tells the lines of an order apart."""
 
@@ -62,48 +80,54 @@ class Roles:
 
 
 def roles_of(
-    kept: Kept, columns: Sequence[Column], nested: Nested, place: Mapping[tuple[int, int], str]
+    sample: OrderSample, columns: Sequence[Column], nested: Nested, place_in_words: PlaceInWords
 ) -> Roles:
     """What is made of the columns of an export, and of what stands within its cells."""
-    known = [column for column in (*columns, *nested.columns) if column.filled]
-    plain = [column for column in known if column.place not in nested.used]
-    alone = [time for column in plain if (time := time_of(column, place))]
-    times = {time.column.name: time for time in helped(alone)}
+    known = [column for column in (*columns, *nested.members) if column.filled]
+    plain = [column for column in known if column.place not in nested.places]
+    found = [time for column in plain if (time := time_of(column, place_in_words))]
+    times = {time.column.name: time for time in settled_by_others(found)}
     flat = [column for column in plain if column.name not in nested.lines]
     ordered = _ordered([times[column.name] for column in flat if column.name in times])
-    choice = choice_of(kept, flat, ordered, nested)
-    lines = lines_of(choice.key, plain, nested, times, ordered)
-    at_line = _best(LINE_ROLES, lines)
+    choice = choose_key(sample, flat, ordered, has_lines=bool(nested.lines))
+    lines = line_columns(choice.key, plain, nested, times, ordered)
     rest = [column for column in flat if column not in lines]
-    at_order = _best(ORDER_ROLES, [column for column in rest if not is_key(choice, column)])
-    if choice.key is None:  # each row is an order: what it sells stands in the row
-        at_line = _best(LINE_ROLES, rest)
-    elif not any(role in at_line for role in ("total", "row_total")):
-        at_line |= _best(("total",), [c for c in lines if c not in at_line.values()])
-    if not {"total", "subtotal"} & set(at_order):  # the same on each row: not a line's own
-        same = _best(("row_total",), rest).get("row_total")
-        at_order |= {"total": same} if same is not None else {}
-    person = person_of(rest, at_order.get("country"))
-    clock = _clock(flat, ordered)
+    of_line, of_order = _line_and_order_roles(choice, lines, rest)
     return Roles(
         columns=tuple(plain),
         choice=choice,
         lines=tuple(lines),
         times=times,
         ordered=ordered,
-        clock=clock,
-        zone=next(
-            (c for c in flat if rank("zone", c.called) is not None and c.share("zone") > _MOST),
-            None,
-        ),
-        person=person,
-        at_line=at_line,
-        at_order=at_order,
-        later=_later([times[c.name] for c in rest if c.name in times], ordered),
-        value=value_of(kept, choice.key, at_order, at_line),
-        cancelled=cancelled_of(kept, choice.key, at_line.get("quantity")),
-        line_id=line_id_of(kept, choice.key, at_line.get("line_id")),
+        clock=_clock(flat, ordered),
+        zone=_zone(flat),
+        person=person_of(rest, of_order.get("country")),
+        of_line=of_line,
+        of_order=of_order,
+        later=_later([times[column.name] for column in rest if column.name in times], ordered),
+        value=value_of(sample, choice.key, of_order, of_line),
+        cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
+        line_id=line_id_of(sample, choice.key, of_line.get("line_id")),
     )
+
+
+def _line_and_order_roles(
+    choice: KeyChoice, lines: Sequence[Column], rest: Sequence[Column]
+) -> tuple[dict[Role, Column], dict[Role, Column]]:
+    """The roles of a line and those of an order; ``rest`` are the columns of the order."""
+    of_order = _best(ORDER_ROLES, [column for column in rest if not choice.has(column)])
+    if choice.key is None:  # each row is an order: what it sells stands in the row
+        of_line = _best(LINE_ROLES, rest)
+    else:
+        of_line = _best(LINE_ROLES, lines)
+        if not {"total", "row_total"} & set(of_line):
+            unused = [column for column in lines if column not in of_line.values()]
+            of_line |= _best(("total",), unused)
+    if not {"total", "subtotal"} & set(of_order):  # the same on each row: not a line's own
+        same = _best(("row_total",), rest)
+        if same:
+            of_order["total"] = same["row_total"]
+    return of_line, of_order
 
 
 def _ordered(times: Sequence[Time]) -> Time | None:
@@ -111,21 +135,21 @@ def _ordered(times: Sequence[Time]) -> Time | None:
     named = [
         (order, time.day_only, -time.column.filled, at)
         for at, time in enumerate(times)
-        if (order := rank("ordered", time.column.called)) is not None
+        if (order := rank("ordered", time.column.label)) is not None
     ]
     if named:
         return times[min(named)[-1]]
-    others = [time for time in times if not is_excluded("ordered", time.column.called)]
+    others = [time for time in times if not is_excluded("ordered", time.column.label)]
     return max(others or times, key=lambda time: time.column.filled, default=None)
 
 
 def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column]:
     """For each role the column whose name says it best; a column has one role."""
     offers = sorted(
-        (order, address_of(column.called) == "shipping", -column.filled, at, role)
+        (order, address_of(column.label) == "shipping", -column.filled, at, role)
         for at, column in enumerate(columns)
         for role in roles
-        if (order := rank(role, column.called)) is not None and _holds(role, column)
+        if (order := rank(role, column.label)) is not None and _holds(role, column)
     )
     found: dict[Role, Column] = {}
     taken: set[int] = set()
@@ -137,27 +161,17 @@ def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column
 
 
 def _holds(role: Role, column: Column) -> bool:
-    """Do the cells fit what the name says?"""
+    """Whether the cells fit what the name says."""
     match role:
         case "quantity":
             return column.share("number") >= _MOST
-        case (
-            "price"
-            | "row_total"
-            | "total"
-            | "subtotal"
-            | "shipping"
-            | "tax"
-            | "discount"
-            | "refund"
-        ):
+        case _ if role in AMOUNT_ROLES:
             return amount_of(column) is not None and not column.share("iso") and not column.formats
         case "product":
             return not column.share("integer") >= _MOST
         case "currency":
-            return all(re.fullmatch("[A-Za-z]{3}", value) for value in column.values) and bool(
-                column.values
-            )
+            codes = [re.fullmatch("[A-Za-z]{3}", value) for value in column.values]
+            return bool(codes) and all(codes)
         case "status":
             return bool(column.values)
         case _:
@@ -165,12 +179,12 @@ def _holds(role: Role, column: Column) -> bool:
 
 
 def _clock(columns: Sequence[Column], ordered: Time | None) -> Clock | None:
-    if ordered is None or (not ordered.day_only and not ordered.is_open):
+    if ordered is None or not (ordered.day_only or ordered.is_open):
         return None
-    if ordered.is_open and any("%H" in form or "%I" in form for form in ordered.rivals):
+    if any(has_clock(form) for form in ordered.rivals):
         return None
     for column in columns:
-        if rank("clock", column.called) is None or column.name == ordered.column.name:
+        if rank("clock", column.label) is None or column.name == ordered.column.name:
             continue
         for form, cells in column.clocks.items():
             if cells >= column.filled * _MOST:
@@ -178,18 +192,18 @@ def _clock(columns: Sequence[Column], ordered: Time | None) -> Clock | None:
     return None
 
 
+def _zone(columns: Sequence[Column]) -> Column | None:
+    named = (column for column in columns if rank("zone", column.label) is not None)
+    return next((column for column in named if column.share("zone") > _MOST), None)
+
+
 def _later(times: Sequence[Time], ordered: Time | None) -> dict[str, Time]:
-    roles: tuple[tuple[str, Role], ...] = (
-        ("Fulfilled Order", "fulfilled"),
-        ("Cancelled Order", "cancelled"),
-        ("Refunded Order", "refunded"),
-    )
     found = {}
-    for event, role in roles:
+    for event, role in _LATER_EVENTS.items():
         fitting = [
             (order, at)
             for at, time in enumerate(times)
-            if (order := rank(role, time.column.called)) is not None and time is not ordered
+            if (order := rank(role, time.column.label)) is not None and time is not ordered
         ]
         if fitting:
             found[event] = times[min(fitting)[1]]

@@ -1,28 +1,33 @@
-"""How the times of a column are read: its format, what proves it, whether a zone is missing."""
+"""How the times of a column are read: by which format, what proves it, whether it needs a zone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from backfill.draft.facts import Column
-from backfill.draft.formats import Proof, has_clock, named, proven
-from backfill.draft.vocabulary import Role, mentions, rank
+from backfill.draft.facts import CellPlace, Column, FormatCount
+from backfill.draft.formats import has_clock, in_words, swap_day_and_year
+from backfill.draft.vocabulary import TIME_ROLES, mentions, rank
 from backfill.draft.yaml import QUESTION
 from backfill.schema.document import Plain
 from backfill.schema.types import swap_day_and_month
 
 _MOST: Final = 0.9
 
+PlaceInWords = Callable[[CellPlace], str]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Time:
+    """A column of times."""
+
     column: Column
     spec: Plain
     """The type in YAML."""
     evidence: str
     form: str | None = None
+    """The format, where it is not ISO 8601 or a count."""
     naive: bool = True
-    """Is there a cell without an offset?"""
+    """Whether a cell has no offset."""
     day_only: bool = False
     rivals: tuple[str, ...] = ()
     """Formats of which a person has to choose one."""
@@ -34,83 +39,134 @@ class Time:
         return bool(self.rivals)
 
 
-def time_of(column: Column, place: Mapping[tuple[int, int], str]) -> Time | None:
+def time_of(column: Column, place_in_words: PlaceInWords) -> Time | None:
     """None where the column holds no times."""
     # a birthday is no time of an order, and no date to quote as evidence
-    if not column.filled or mentions("birthday", column.called):
+    if not column.filled or mentions("birthday", column.label):
         return None
-    utc = "its name says UTC" if mentions("utc", column.called) else ""
+    utc = "its name says UTC" if mentions("utc", column.label) else ""
     if column.share("iso") >= _MOST:
-        return _iso(column, utc)
-    if column.temporal:
-        day = any(fit.cells for fit in column.formats)
-        return Time(column, "time", "the file says that these are dates", day_only=day, utc=utc)
-    if column.formats and (proof := proven(column.formats, column.filled, place)):
-        return _by_format(column, proof, utc)
-    for unit, kind in (("s", "epoch_s"), ("ms", "epoch_ms")):
-        if column.share(kind) >= _MOST and _named_as_time(column.name):
-            words = "seconds" if unit == "s" else "milliseconds"
-            evidence = f"{_of(column, kind)} count {words} since 1970"
-            return Time(column, {"epoch": unit}, evidence, naive=False)
+        return _iso_time(column, utc)
+    if column.is_typed_time:
+        return Time(
+            column=column,
+            spec="time",
+            evidence="the file says that these are dates",
+            day_only=any(count.cells for count in column.formats),
+            utc=utc,
+        )
+    return _formatted_time(column, place_in_words, utc) or _epoch_time(column)
+
+
+def _iso_time(column: Column, utc: str) -> Time:
+    offsets = column.count("offset")
+    told = f"{column.cells_of('iso')} are ISO 8601"
+    if column.is_typed_time:
+        told = "the file says that these are times"
+    if offsets == column.filled:
+        told += ", each with its offset"
+        return Time(column=column, spec="time", evidence=told, naive=False)
+    told += f", {offsets:,} with an offset" if offsets else ", without an offset"
+    return Time(column=column, spec="time", evidence=told, utc=utc)
+
+
+def _epoch_time(column: Column) -> Time | None:
+    named = mentions("time", column.name) or any(
+        rank(role, column.name) is not None for role in TIME_ROLES
+    )
+    for unit, kind, words in (("s", "epoch_s", "seconds"), ("ms", "epoch_ms", "milliseconds")):
+        if named and column.share(kind) >= _MOST:
+            told = f"{column.cells_of(kind)} count {words} since 1970"
+            return Time(column=column, spec={"epoch": unit}, evidence=told, naive=False)
     return None
 
 
-def _iso(column: Column, utc: str) -> Time:
-    offsets = column.fits.get("offset", 0)
-    told = f"{_of(column, 'iso')} are ISO 8601"
-    if column.temporal:
-        told = "the file says that these are times"
-    if offsets == column.filled:
-        return Time(column, "time", f"{told}, each with its offset", naive=False)
-    if offsets:
-        return Time(column, "time", f"{told}, {offsets:,} with an offset", utc=utc)
-    return Time(column, "time", f"{told}, without an offset", utc=utc)
-
-
-def _by_format(column: Column, proof: Proof, utc: str) -> Time:
-    if proof.form is None:
-        return Time(
-            column, {"time": QUESTION}, proof.reason, rivals=proof.rivals, naive=True, utc=utc
-        )
-    form = proof.form
-    if form.endswith((" UTC", " GMT")):
-        utc = "its cells say UTC"
-    clock = has_clock(form)
-    told = proof.reason if clock else f"{proof.reason}; days without a clock"
+def _formatted_time(column: Column, place_in_words: PlaceInWords, utc: str) -> Time | None:
+    reading = [count for count in column.formats if count.cells * 10 >= column.filled * 9]
+    if not reading:
+        return None
+    likely = sorted(reading, key=_preference)
+    best = likely[0]
+    rivals, told = _rivals(likely, column, place_in_words)
+    if rivals:
+        spec: Plain = {"time": QUESTION}
+        return Time(column=column, spec=spec, evidence=told, rivals=rivals, utc=utc)
+    form = best.form
     return Time(
-        column, {"time": form}, told, form, naive="%z" not in form, day_only=not clock, utc=utc
+        column=column,
+        spec={"time": form},
+        evidence=told if has_clock(form) else f"{told}; days without a clock",
+        form=form,
+        naive="%z" not in form,
+        day_only=not has_clock(form),
+        utc="its cells say UTC" if form.endswith((" UTC", " GMT")) else utc,
     )
 
 
-def _of(column: Column, kind: str) -> str:
-    return f"{column.fits.get(kind, 0):,} of {column.filled:,} cells"
+def _preference(count: FormatCount) -> tuple[int, int, int]:
+    """Most cells, then most that the rival cannot read, then four digits of a year."""
+    return -count.cells, -count.proving, "%y" in count.form
 
 
-def _named_as_time(name: str) -> bool:
-    roles: tuple[Role, ...] = ("ordered", "cancelled", "fulfilled", "refunded")
-    return mentions("time", name) or any(rank(role, name) is not None for role in roles)
+def _rivals(
+    likely: Sequence[FormatCount], column: Column, place_in_words: PlaceInWords
+) -> tuple[tuple[str, ...], str]:
+    """The formats between which the cells do not decide, and the evidence.
+
+    ``likely`` are the formats that read most cells, the best first.
+    """
+    best = likely[0]
+    all_cells = f"each of the {column.filled:,} cells reads as "
+    swapped = swap_day_and_month(best.form)
+    if years := swap_day_and_year(best.form):
+        alike = (best.form, years, swapped, swap_day_and_month(years))
+        equal = [
+            count.form for count in likely if count.form in alike and count.cells == best.cells
+        ]
+        if years in equal:
+            return tuple(equal), all_cells + " and as ".join(map(in_words, equal))
+    rival = next((count for count in column.formats if count.form == swapped), None)
+    cells = f"{best.cells:,} of {column.filled:,} cells"
+    if rival is None:
+        return (), cells
+    forms = (best.form, rival.form)
+    if rival in likely and not best.proving:
+        return forms, all_cells + " and as ".join(map(in_words, forms))
+    if rival in likely and rival.proving:
+        told = ", ".join(
+            f"{place_in_words(count.proof_at)} has {count.proof}" for count in (best, rival)
+        )
+        return forms, f"{told}: both orders of day and month stand in this column"
+    if not best.proving:
+        return (), cells
+    where = place_in_words(best.proof_at)
+    return (), f"{cells}; {best.proof} in {where} proves {in_words(best.form)}"
 
 
-def helped(times: Sequence[Time]) -> list[Time]:
-    """Times that alone prove nothing, settled by another column that is written alike.
+def settled_by_others(times: Sequence[Time]) -> list[Time]:
+    """Times that prove no format by themselves take that of another column.
 
     One program writes one way: where ``Created at`` proves day first, ``Paid at`` is too.
     """
-    forms = {
+    proven = {
         time.form: time.column for time in times if time.form and swap_day_and_month(time.form)
     }
-    return [_helped(time, forms) for time in times]
+    return [_settled(time, proven) for time in times]
 
 
-def _helped(time: Time, forms: Mapping[str, Column]) -> Time:
-    known = [form for form in time.rivals if form in forms]
-    if len(known) != 1 or swap_day_and_month(known[0]) in forms:
+def _settled(time: Time, proven: Mapping[str, Column]) -> Time:
+    known = [form for form in time.rivals if form in proven]
+    if len(known) != 1 or swap_day_and_month(known[0]) in proven:
         return time
     [form] = known
-    evidence = (
-        f'its cells fit both orders of day and month; "{forms[form].name}" proves {named(form)}'
+    told = (
+        f'its cells fit both orders of day and month; "{proven[form].name}" proves {in_words(form)}'
     )
-    clock = has_clock(form)
     return replace(
-        time, spec={"time": form}, evidence=evidence, form=form, rivals=(), day_only=not clock
+        time,
+        spec={"time": form},
+        evidence=told,
+        form=form,
+        rivals=(),
+        day_only=not has_clock(form),
     )

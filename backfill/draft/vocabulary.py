@@ -1,4 +1,4 @@
-"""What a header says its column is, by the names of ``vocabulary.toml``."""
+"""What a header says its column is, and what Klaviyo calls that, by ``vocabulary.toml``."""
 
 import re
 import tomllib
@@ -6,49 +6,34 @@ import unicodedata
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-LineRole = Literal[
-    "line_id",
-    "sku",
-    "product_id",
-    "product",
-    "quantity",
-    "price",
-    "row_total",
-    "category",
-    "brand",
-    "url",
-    "image",
+SoldRole = Literal["line_id", "sku", "product_id", "product", "quantity", "price", "row_total"]
+ProductRole = Literal["category", "brand", "url", "image"]
+AmountRole = Literal["total", "subtotal", "shipping", "tax", "discount", "refund"]
+OrderRole = Literal["discount_code", "currency", "status", "country"]
+PersonRole = Literal["customer", "phone", "first_name", "last_name", "name", "company"]
+AddressRole = Literal["address1", "address2", "city", "zip", "region"]
+TimeRole = Literal["ordered", "cancelled", "fulfilled", "refunded"]
+Role = Literal[
+    "order",
+    "shop",
+    "clock",
+    "zone",
+    SoldRole,
+    ProductRole,
+    AmountRole,
+    OrderRole,
+    PersonRole,
+    AddressRole,
+    TimeRole,
 ]
-OrderRole = Literal[
-    "total",
-    "subtotal",
-    "shipping",
-    "tax",
-    "discount",
-    "discount_code",
-    "refund",
-    "currency",
-    "status",
-    "country",
-]
-PersonRole = Literal[
-    "customer",
-    "phone",
-    "first_name",
-    "last_name",
-    "name",
-    "company",
-    "address1",
-    "address2",
-    "city",
-    "zip",
-    "region",
-]
-TimeRole = Literal["ordered", "cancelled", "fulfilled", "refunded", "clock", "zone"]
-Role = Literal["order", "shop", LineRole, OrderRole, PersonRole, TimeRole]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-LINE_ROLES: Final[tuple[LineRole, ...]] = get_args(LineRole)
-ORDER_ROLES: Final[tuple[OrderRole, ...]] = get_args(OrderRole)
+SOLD_ROLES: Final[tuple[SoldRole, ...]] = get_args(SoldRole)
+"""What only lines have."""
+
+LINE_ROLES: Final[tuple[Role, ...]] = (*SOLD_ROLES, *get_args(ProductRole))
+ORDER_ROLES: Final[tuple[Role, ...]] = (*get_args(AmountRole), *get_args(OrderRole))
+AMOUNT_ROLES: Final[tuple[Role, ...]] = (*get_args(AmountRole), "price", "row_total")
+TIME_ROLES: Final[tuple[TimeRole, ...]] = get_args(TimeRole)
 
 Topic = Literal[
     "birthday", "cents", "id", "items", "no_customer", "no_items", "taxes", "time", "utc"
@@ -71,6 +56,9 @@ NAMES: Final[dict[Role, tuple[str, ...]]] = {
     role: tuple(_pattern(names) for names in _LISTS["names"][role]) for role in ROLES
 }
 """Regular expressions that a header matches as a whole, the surest first."""
+
+KLAVIYO_NAMES: Final[dict[str, dict[str, Role]]] = _LISTS["klaviyo"]
+"""Properties of an ``item``, of ``lists``, an ``order``, an ``address`` and a ``person``."""
 
 _EXCLUSIONS: Final[dict[str, str]] = {
     role: _pattern(words) for role, words in _LISTS["exclusions"].items()

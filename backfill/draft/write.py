@@ -1,44 +1,26 @@
 """The draft as YAML that a person reads: each guess with its evidence beside it."""
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from backfill.draft.events import event_blocks
+from backfill.draft.facts import CERTAIN_NULL_WORDS, Column
 from backfill.draft.nested import Nested
-from backfill.draft.orders import Key
 from backfill.draft.roles import Roles
+from backfill.draft.sample import Key
 from backfill.draft.yaml import QUESTION, Block, dump, flow_text
+from backfill.schema.columns import unfolds
 from backfill.schema.document import Plain, read_document
 from backfill.schema.load import questions
+from backfill.sources.export import Export
 
 _NAMED: Final = 12
 """Empty columns whose names are listed."""
 
 _VARYING_NAMED: Final = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """What a draft says of the export as a whole."""
-
-    name: str
-    files: str
-    rows: int
-    columns: int
-    optional: tuple[str, ...]
-    """Columns that some of the files lack."""
-    null_values: tuple[tuple[str, int], ...]
-    """Words for nothing, each with the number of its cells."""
-    timezone: str | None
-    """As ``--timezone`` says it."""
-    empty: tuple[str, ...]
-    """Columns without a filled cell."""
-    nameless: int
-    """Columns without a name."""
-    about: tuple[str, ...] = ()
-    """Further sentences."""
-    query: tuple[str, ...] = ()
-    """Lines of SQL that join the other tables."""
 
 
 PROFILES_EVIDENCE: Final = (
@@ -47,16 +29,42 @@ PROFILES_EVIDENCE: Final = (
 )
 
 
-def draft_text(roles: Roles, nested: Nested, overview: Overview) -> str:
-    schema, columns = Block(), Block(indent=2)
+def draft_text(
+    export: Export,
+    columns: Sequence[Column],
+    nested: Nested,
+    roles: Roles,
+    *,
+    timezone: str | None,
+    about: Sequence[str],
+    query: Sequence[str],
+) -> str:
+    """The YAML of a draft.
+
+    Args:
+        export: the files that the draft is made from.
+        columns: all columns with a name.
+        nested: what stands within their cells.
+        roles: what is made of them.
+        timezone: the zone of the shop's clock, if it is given.
+        about: further sentences for the head.
+        query: lines of SQL for the head, which join other tables.
+    """
+    schema, types = Block(), Block(indent=2)
     for name, spec in nested.types.items():
-        columns.add(name, spec, nested.told.get(name, ""))
-    person = _person(roles, columns)
-    events = event_blocks(roles, columns)
-    _add_head(schema, nested, overview)
-    _add_source(schema, roles, overview, columns)
-    if columns:
-        schema.add("columns", columns)
+        types.add(name, spec, nested.evidence.get(name, ""))
+    person = _person(roles, types)
+    events = event_blocks(roles, types)
+    _add_head(schema, export, columns, nested)
+    for sentence in about:
+        schema.comment(sentence)
+    for line in query:
+        schema.comment_line(f"  {line}")
+    schema.add("name", _schema_name(export.files[0]))
+    schema.blank_line()
+    _add_source(schema, types, export, columns, roles, timezone)
+    if types:
+        schema.add("columns", types)
         schema.blank_line()
     schema.add("profiles", "none", PROFILES_EVIDENCE)
     schema.blank_line()
@@ -73,48 +81,78 @@ def open_questions(drafted: str) -> tuple[tuple[int, str], ...]:
     return tuple((number, lines[number - 1].strip()) for number in numbers)
 
 
-def _add_head(schema: Block, nested: Nested, overview: Overview) -> None:
-    rows = f"{overview.rows:,} row{'' if overview.rows == 1 else 's'}"
-    columns = f"{overview.columns:,} column{'' if overview.columns == 1 else 's'}"
+def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: Nested) -> None:
+    """What a draft says of the export as a whole."""
+    rows = _counted(max(column.rows for column in columns), "row")
+    width = _counted(len(export.columns), "column")
+    files = Path(export.files[0]).name
+    if len(export.files) > 1:
+        files += f" and {len(export.files) - 1} more files"
     schema.comment(
-        f"Drafted by `backfill init` from {overview.files}: {rows}, {columns}. Beside each guess "
-        "stands what speaks for it. Look through it, then: backfill check, backfill preview, "
-        "backfill plan."
+        f"Drafted by `backfill init` from {files}: {rows}, {width}. Beside each guess stands what "
+        "speaks for it. Look through it, then: backfill check, backfill preview, backfill plan."
     )
-    if overview.empty:
-        more = " …" if len(overview.empty) > _NAMED else ""
-        named = ", ".join(overview.empty[:_NAMED]) + more
+    empty = [c.name for c in columns if not c.filled and c.place not in nested.places]
+    if empty:
+        more = " …" if len(empty) > _NAMED else ""
+        named = ", ".join(empty[:_NAMED]) + more
         schema.comment(f"Left out, for they are empty throughout: {named}.")
-    if overview.nameless:
-        schema.comment(f"Left out, for the header does not name them: {overview.nameless} columns.")
-    for name, evidence in nested.told.items():
+    if nameless := sum(not name.strip() for name in export.columns):
+        schema.comment(f"Left out, for the header does not name them: {nameless} columns.")
+    for name, evidence in nested.evidence.items():
         schema.comment(f'"{name}": {evidence}.')
-    for sentence in overview.about:
-        schema.comment(sentence)
-    for line in overview.query:
-        schema.comment_line(f"  {line}")
-    schema.add("name", overview.name)
-    schema.blank_line()
+    if unreadable := [name for name in export.columns if unfolds(name)]:
+        schema.comment(
+            f"Left out, for a schema takes [] and <n> for lists: {', '.join(unreadable)}."
+        )
 
 
-def _add_source(schema: Block, roles: Roles, overview: Overview, columns: Block) -> None:
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _schema_name(file: str) -> str:
+    stem = Path(file).name.split(".")[0]
+    return re.sub(r"[\W_]+", "-", stem).strip("-").lower() or "export"
+
+
+def _null_values(columns: Sequence[Column], roles: Roles) -> list[tuple[str, int]]:
+    """The words for nothing that no cell can mean, each with the number of its cells."""
+    counts: Counter[str] = Counter()
+    allowed: set[str] = set(CERTAIN_NULL_WORDS)
+    for column in columns:
+        counts.update(column.null_words)
+        if column.name in roles.times or column.all("number") or column.all("email"):
+            allowed |= set(column.null_words)
+    return [(word, count) for word, count in counts.most_common() if word in allowed]
+
+
+def _add_source(
+    schema: Block,
+    types: Block,
+    export: Export,
+    columns: Sequence[Column],
+    roles: Roles,
+    given_zone: str | None,
+) -> None:
     source, key = schema.nested(), roles.key
     passed = "".join(f"; {why}" for why in roles.choice.passed[:2])
-    timezone, why_timezone = _timezone(roles, overview)
-    bare = key is None and not (timezone or overview.optional or overview.null_values)
+    optional: list[Plain] = [column.name for column in columns if column.place in export.lacking]
+    null_values = _null_values(columns, roles)
+    timezone, why_timezone = _timezone(roles, given_zone)
+    bare = key is None and not (timezone or optional or null_values)
     comments = schema if bare else source
     if key is None:
         comments.comment(
             f"no source.order: no column tells orders apart, so each row is an order{passed}"
         )
     else:
-        _add_key(source, key, roles, columns, passed)
-    if overview.optional:
-        source.add("optional", [*overview.optional], "not in every one of the files")
-    if overview.null_values:
-        words: list[Plain] = [word for word, _ in overview.null_values]
-        told = ", ".join(f"{word} in {count:,} cells" for word, count in overview.null_values)
-        source.add("null_values", words, f"words for nothing: {told}")
+        _add_key(source, key, roles, types, passed)
+    if optional:
+        source.add("optional", optional, "not in every one of the files")
+    if null_values:
+        told = ", ".join(f"{word} in {count:,} cells" for word, count in null_values)
+        source.add("null_values", [word for word, _ in null_values], f"words for nothing: {told}")
     if timezone:
         source.add("timezone", timezone, why_timezone)
     elif why_timezone:
@@ -126,7 +164,7 @@ def _add_source(schema: Block, roles: Roles, overview: Overview, columns: Block)
     schema.blank_line()
 
 
-def _add_key(source: Block, key: Key, roles: Roles, columns: Block, passed: str) -> None:
+def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -> None:
     names: list[Plain] = [column.name for column in key.columns]
     if roles.choice.doubt:
         name = flow_text(names[0])
@@ -140,17 +178,17 @@ def _add_key(source: Block, key: Key, roles: Roles, columns: Block, passed: str)
         order = names[0] if len(names) == 1 else names
         source.add("order", order, _key_evidence(key, roles) + passed)
     for column in key.columns:
-        if column.share("doubles") == 1:
-            columns.add_once(column.name, "integer", "each ends in .0, which integer takes off")
+        if column.share("whole_float") == 1:
+            types.add_once(column.name, "integer", "each ends in .0, which integer takes off")
     own: list[Plain] = [
-        column.name for column in roles.lines if column.place >= 0 and "<n>" not in column.name
+        column.name for column in roles.lines if not column.is_member and "<n>" not in column.name
     ]
     if own:
         source.add("line", own, _lines_evidence(key, roles))
 
 
 def _key_evidence(key: Key, roles: Roles) -> str:
-    looked = "" if key.whole else " looked at"
+    looked = "" if key.is_whole else " looked at"
     if not key.several:
         return (
             f"{key.orders:,} values in {key.rows:,} rows{looked}, none twice: each row is an order"
@@ -158,10 +196,10 @@ def _key_evidence(key: Key, roles: Roles) -> str:
     same = [
         column.name
         for column in (*([roles.ordered.column] if roles.ordered else []), *roles.person.identity)
-        if column.place >= 0 and column not in key.columns
+        if not column.is_member and column not in key.columns
     ]
     told = f"{key.orders:,} values in {key.rows:,} rows{looked}; {key.several:,} repeat"
-    told += f", {key.together:,} of these in neighbouring rows"
+    told += f", {key.adjacent:,} of these in neighbouring rows"
     if same:
         most = max(key.varying.get(name, 0) for name in same)
         told += f"; {' and '.join(same)} {'is' if len(same) == 1 else 'are'} the same in "
@@ -183,13 +221,13 @@ def _lines_evidence(key: Key, roles: Roles) -> str:
     return f"orders in whose rows they differ: {', '.join(told[:_VARYING_NAMED])}{more}"
 
 
-def _timezone(roles: Roles, overview: Overview) -> tuple[str | None, str]:
+def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:
     """The zone of times without an offset, where it is known, and what to say of it."""
     time = roles.ordered
     if time is None or not time.naive or roles.zone is not None:
         return None, ""
-    if overview.timezone is not None:
-        return overview.timezone, "as --timezone said"
+    if given is not None:
+        return given, "as --timezone said"
     if time.utc:
         return "UTC", f'"{time.column.name}": {time.utc}'
     days = " (days without a clock: they begin at midnight there)" if time.day_only else ""
@@ -199,10 +237,10 @@ def _timezone(roles: Roles, overview: Overview) -> tuple[str | None, str]:
     )
 
 
-def _person(roles: Roles, columns: Block) -> Block:
+def _person(roles: Roles, types: Block) -> Block:
     person = Block(indent=2)
-    for name, mapped in roles.person.properties.items():
-        person.add(name, mapped.leaf, mapped.evidence)
-        if mapped.spec is not None:
-            columns.add_once(mapped.columns[0].name, mapped.spec, mapped.evidence)
+    for name, attribute in roles.person.attributes.items():
+        person.add(name, attribute.leaf, attribute.evidence)
+        if attribute.column is not None and attribute.spec is not None:
+            types.add_once(attribute.column.name, attribute.spec, attribute.evidence)
     return person

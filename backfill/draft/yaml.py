@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
 
+from backfill.mapping.events import quote_name
 from backfill.schema.document import Plain
 from backfill.schema.expression import parse_expression
 
@@ -171,8 +172,4 @@ def sql_name(name: str) -> str:
                 return name
         except ValueError:
             pass
-    return '"' + name.replace('"', '""') + '"'
-
-
-def sql_text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return quote_name(name)

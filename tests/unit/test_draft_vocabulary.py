@@ -101,5 +101,6 @@ def test_each_list_of_the_file_is_used():
     assert set(LISTS["names"]) == set(ROLES)
     assert set(LISTS["exclusions"]) <= set(ROLES)
     assert set(LISTS["topics"]) == set(get_args(Topic))
+    assert {role for names in LISTS["klaviyo"].values() for role in names.values()} <= set(ROLES)
     used = set(re.findall("<([a-z_0-9]+)>", str(LISTS)))
     assert used == set(LISTS["words"])

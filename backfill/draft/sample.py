@@ -1,0 +1,134 @@
+"""Whole orders, picked from everywhere in an export, for questions that compare their rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import duckdb
+
+from backfill.draft.facts import Column
+from backfill.draft.profile import text_stream
+from backfill.engine.duck import streamed
+from backfill.sources.export import Export
+
+SAMPLE_BYTES: Final = 16_000_000
+"""Of text, whatever the size of the export: a share of the orders, but each with all its rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A column, or several, whose values may tell orders apart."""
+
+    columns: tuple[Column, ...]
+    orders: int
+    """Of the sample."""
+    rows: int
+    several: int
+    """Orders of more than one row."""
+    adjacent: int
+    """Of these, how many stand in neighbouring rows."""
+    varying: Mapping[str, int]
+    """For each column, in how many orders of several rows it has more than one value."""
+    is_whole: bool
+    """Whether the sample is the whole export."""
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def varies(self, column: Column) -> float:
+        """The share of orders of several rows in which a column has more than one value."""
+        return self.varying.get(column.name, 0) / self.several if self.several else 0.0
+
+
+class OrderSample:
+    """A table ``sample`` of whole orders, each column named as ``cell`` says.
+
+    Args:
+        connection: a DuckDB of which the table is a temporary guest.
+        export: read once.
+        columns: those of the export are in the table; members of cells are not.
+        candidates: columns that may be the order's key. For each, the sample has all rows of
+            some of its values.
+
+    Raises ExportError.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        export: Export,
+        columns: Sequence[Column],
+        candidates: Sequence[Column],
+    ) -> None:
+        self._connection = connection
+        self.columns = [column for column in columns if not column.is_member]
+        self.candidates = candidates
+        parts = max(1, -(-export.text_bytes // SAMPLE_BYTES))
+        self._one_of = 1 if parts == 1 else parts * max(1, len(candidates))
+        rows = text_stream(export, [column.place for column in self.columns])
+        cells = [self.cell(column) for column in self.columns]
+        named = ", ".join(f"c{at} as {cell}" for at, cell in enumerate(cells))
+        filled = " or ".join(f"{cell} is not null" for cell in cells) or "true"
+        picked = [self._is_picked(self.cell(column)) for column in candidates]
+        where = " or ".join(picked or [self._is_picked("_row")])
+        with streamed(connection, "streamed", rows.schema, rows):
+            connection.execute(
+                f"create table sample as select * from (select {named}, _file, _row from streamed) "
+                f"where ({filled}) and ({where})"
+            ).fetchall()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.execute("drop table sample").fetchall()
+
+    @staticmethod
+    def cell(column: Column) -> str:
+        return f"p{column.place}"
+
+    def _is_picked(self, cell: str) -> str:
+        return f"hash({cell}) % {self._one_of} = 0" if self._one_of > 1 else "true"
+
+    def whole_orders(self, key: Sequence[Column]) -> str:
+        """SQL for the rows of those orders of which the sample has all rows."""
+        number = self.cell(key[-1])
+        return f"(select * from sample where {number} is not null and {self._is_picked(number)})"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql).fetchall()
+
+    def key_of(self, columns: Sequence[Column]) -> Key:
+        """What the rows look like where these columns tell orders apart."""
+        others = [column for column in self.columns if column not in columns]
+        cells = [self.cell(column) for column in others]
+        spread = "".join(f", min({cell}) is distinct from max({cell}) as {cell}" for cell in cells)
+        varying = "".join(f", count(*) filter (n > 1 and {cell})" for cell in cells)
+        group = ", ".join(map(self.cell, columns))
+        [(orders, rows, several, adjacent, *counts)] = self.query(
+            "select count(*), coalesce(sum(n), 0)::bigint, count(*) filter (n > 1), "
+            f"count(*) filter (n > 1 and near){varying} from (select count(*) as n, "
+            f"max(_row) - min(_row) + 1 = count(*) as near{spread} "
+            f"from {self.whole_orders(columns)} group by {group})"
+        )
+        return Key(
+            columns=tuple(columns),
+            orders=orders,
+            rows=rows,
+            several=several,
+            adjacent=adjacent,
+            varying={column.name: count for column, count in zip(others, counts, strict=True)},
+            is_whole=self._one_of == 1,
+        )
+
+    def numbers_lines(self, key: Key, column: Column) -> bool:
+        """Whether no value of a column is twice within an order, and none is empty."""
+        if column.is_member:
+            return False
+        group, cell = ", ".join(map(self.cell, key.columns)), self.cell(column)
+        [(twice,)] = self.query(
+            f"select count(*) from (select 1 from {self.whole_orders(key.columns)} "
+            f"group by {group} having count(*) > count(distinct {cell}))"
+        )
+        return bool(twice == 0)
