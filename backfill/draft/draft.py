@@ -81,8 +81,8 @@ def write_draft(draft: Draft, output: Path, *, force: bool) -> None:
             file.write(draft.text)
     except FileExistsError as error:
         raise UsageError(
-            f"{output} is there already, and a schema that was edited is not written over: name "
-            "another file, or say --force"
+            f"{output} already exists, and may have been edited: name another file, or pass "
+            "--force to overwrite it"
         ) from error
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from error
@@ -125,23 +125,22 @@ class _Drafter:
         if len(timed) != 1:
             which = "none of them holds" if not timed else "several of them hold"
             raise UsageError(
-                f"{listed} with columns of their own, and {which} times: join them with a query, "
-                "one row an order or an order's line, and draft from its result"
+                f"{listed} with different columns, and {which} times: join them with a query that "
+                "gives one row for each order or order line, and draft from its result"
             )
         orders, key = tables[timed[0]], roles[timed[0]].key
         others = [table for table in tables if table is not orders]
         query = joining_query(orders, key.columns[0] if key is not None else None, others)
         names = " and ".join(table.name for table in others)
-        tables_are = "is" if len(others) == 1 else "are"
         how = ":" if query else "; names and cells do not show which columns join them."
         about = (
-            f"For {orders.name} alone. {names} {tables_are} other tables, and an export is one: "
-            f"what they know comes in by a query{how}"
+            f"This schema is for {orders.name} alone, because an export is one table. A query has "
+            f"to join {names} to it{how}"
         )
         draft = self.draft_export(orders.export, [about], query)
-        note = (
-            f"{listed}; this schema is for {orders.name} alone, and says how the others are joined"
-        )
+        note = f"{listed}; this schema is for {orders.name} alone"
+        if query:
+            note += ", and says how to join the others"
         return replace(draft, notes=(*draft.notes, note))
 
     def _table(self, files: Sequence[str]) -> Table:
@@ -158,13 +157,13 @@ class _Drafter:
         names = _schema_names(export.columns)
         if not names:
             raise UsageError(
-                f"{export.files[0]}: its header names no columns: write one above its rows"
+                f"{export.files[0]}: the header names no columns: write their names above the rows"
             )
         columns = profile_columns(self._connection, export, names, self._latest)
         if not any(column.rows for column in columns):
             raise UsageError(
-                f"{export.files[0]}: holds a header and no rows, and what a column is shows in its "
-                "cells: draft from an export with orders in it"
+                f"{export.files[0]}: has a header but no rows, and roles are guessed from cells: "
+                "draft from an export with orders in it"
             )
         return columns
 
@@ -203,7 +202,7 @@ def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...
     guessed = f"no platform recognised; roles guessed: an order is {order}"
     known = timezone is not None or roles.zone is not None
     zone = time is not None and time.naive and not time.utc and not known
-    missing = ("open: --timezone ZONE, for the times carry no offset",) if zone else ()
+    missing = ("open: --timezone ZONE, because the times carry no offset",) if zone else ()
     return (*export.notes, guessed, *missing)
 
 
@@ -212,12 +211,12 @@ def _why_no_times(export: Export, columns: Sequence[Column]) -> str:
     days = [column.name for column in columns if column.share("spreadsheet_day") > _MOST]
     if days:
         return (
-            f'{name}: no column holds times; "{days[0]}" looks like days as a spreadsheet counts '
-            "them (45291): format it as a date there and save it again"
+            f'{name}: no column holds times; "{days[0]}" looks like the day numbers of a '
+            "spreadsheet (45291): format it as a date there and save it again"
         )
     return (
-        f"{name}: no events can be made of it, for no column holds times; if the orders' times "
-        "stand in another table, join the two with a query, and draft from its result"
+        f"{name}: no column holds times, so no events can be made of it; if another table holds "
+        "the times of the orders, join the two with a query, and draft from its result"
     )
 
 
@@ -229,9 +228,8 @@ def _assert_templates_fit(export: Export, roles: Roles) -> None:
     unfit = next((column.name for column in needed if not fits_template(column.name)), None)
     if unfit is not None:
         raise UsageError(
-            f'{export.files[0]}: the column "{unfit}" is needed within a template, where no '
-            "name has braces and no column is called line or file: rename it in the header, "
-            "and draft again"
+            f'{export.files[0]}: a template has to name the column "{unfit}", but braces, line and '
+            "file mean something else there: rename it in the header, and draft again"
         )
 
 
@@ -248,8 +246,9 @@ def _assert_fits(text: str, export: Export, roles: Roles) -> None:
     try:
         bind(load_schema(dump(answered)), export.columns, export.lacking)
     except SchemaError as error:
+        problem = error.problems[0].text
         raise UsageError(
-            f"this export cannot be drafted for, which is a fault of ours: {error.problems[0].text}"
+            f"no schema can be drafted for this export, which is a bug of backfill: {problem}"
         ) from error
 
 

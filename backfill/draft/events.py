@@ -70,7 +70,7 @@ def _placed_order(roles: Roles, types: Block) -> Block:
     properties = _properties()
     _add_ids(properties, roles)
     if roles.value is None:
-        event.comment("$value: there is no column of amounts; join the table that has them")
+        event.comment("no $value: no column holds amounts; join the table that holds them")
     else:
         add_amounts(roles.value.columns, types)
         properties.add("$value", roles.value.of_order, roles.value.evidence)
@@ -92,7 +92,7 @@ def _ordered_product(key: Key, roles: Roles, types: Block) -> Block:
     properties = _properties()
     keys, line = key.names, roles.line_id
     if line is not None and fits_template(line.name):
-        line_id, why = template([*keys, line.name]), f"no {line.name} stands twice in an order"
+        line_id, why = template([*keys, line.name]), f"no {line.name} repeats within an order"
     else:
         line_id = template(keys, "-{line}")
         why = "no column tells an order's lines apart: {line} counts its rows in file order"
@@ -152,7 +152,7 @@ def _has_time(event: str, roles: Roles) -> _Condition | None:
     time = roles.later.get(event)
     if time is None:
         return None
-    why = f"by its name; {time.column.filled:,} rows have it"
+    why = f"by name; {time.column.filled:,} rows have it"
     return _Condition(f"{sql_name(time.column.name)} is not null", why, time)
 
 
@@ -165,7 +165,7 @@ def _cancelled(roles: Roles) -> _Condition | None:
     if not words:
         return None
     listed = ", ".join(quote(word) for word in sorted(words))
-    why = "the export does not say when: the time of the order stands here"
+    why = "the export does not say when, so this is the time of the order"
     return _Condition(f"{sql_name(status.name)} in ({listed})", why)
 
 
@@ -173,8 +173,8 @@ def _refunded(roles: Roles) -> _Condition | None:
     refund, time = roles.of_order.get("refund"), roles.later.get("Refunded Order")
     if refund is None:
         return None
-    why = "" if time else "; the export does not say when: the time of the order stands here"
-    return _Condition(f"{sql_name(refund.name)} > 0", f"by its name{why}", time)
+    why = "" if time else "; the export does not say when, so this is the time of the order"
+    return _Condition(f"{sql_name(refund.name)} > 0", f"by name{why}", time)
 
 
 def _add_time(event: Block, time: Time, roles: Roles, types: Block) -> None:
@@ -193,7 +193,7 @@ def _add_order_time(event: Block, roles: Roles, types: Block, *, explained: bool
         return
     form = QUESTION if time.is_open else f"{time.form or '%Y-%m-%d'} {clock.form}"
     both = f"{{{time.column.name}}} {{{clock.column.name}}}"
-    why = _time_evidence(time, clock.form) + f"; the time of day stands in {clock.column.name}"
+    why = _time_evidence(time, clock.form) + f"; the time of day is in {clock.column.name}"
     value: dict[str, Plain] = {"template": both, "as": {"time": form}, **_zone(time, roles)}
     event.add("time", value, why if explained else "")
 
@@ -207,7 +207,7 @@ def _time_evidence(time: Time, clock: str = "") -> str:
         return time.evidence
     answers: list[Plain] = [f"{form} {clock}" if clock else {"time": form} for form in time.rivals]
     forms = " or ".join(map(flow_text, answers))
-    return f"OPEN: {time.evidence}; nothing proves one of them: write {forms}"
+    return f"OPEN: {time.evidence}; nothing proves one of these: write {forms}"
 
 
 def _add_currency(event: Block, roles: Roles, *, explained: bool) -> None:

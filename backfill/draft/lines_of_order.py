@@ -95,7 +95,7 @@ def cancellation_of(
         if letter.isalpha() and negative >= orders * _MOST and negative * 2 >= total and orders > 1:
             return Cancellation(
                 letter,
-                f"{negative:,} of {orders:,} orders that begin with {letter} have only negative "
-                f"{quantity.name}",
+                f"{negative:,} of {orders:,} orders whose number begins with {letter} have only "
+                f"negative {quantity.name}",
             )
     return None

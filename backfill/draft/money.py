@@ -42,15 +42,15 @@ def amount_of(column: Column) -> Amount | None:
     if dot == comma and unclear and unclear + column.count("integer") >= best:
         return Amount(
             QUESTION,
-            f"OPEN: in {unclear:,} cells three digits stand behind the only mark, a thousand or a "
-            'fraction; say which mark is the decimal one, "." or ","',
+            f"OPEN: in {unclear:,} cells three digits follow the only separator, so it separates "
+            'thousands or decimals: write the decimal separator, "." or ","',
         )
     told = f"{best:,} of {column.filled:,} cells are amounts"
-    if best < column.filled:
-        told += "; orders with another one become rejects"
     if comma > dot:
-        return Amount(",", f"{told} with a decimal comma")
-    return Amount(".", told)
+        told += " with a decimal comma"
+    if best < column.filled:
+        told += "; orders with other cells become rejects"
+    return Amount("," if comma > dot else ".", told)
 
 
 def amount_sql(column: Column) -> str:
@@ -109,7 +109,7 @@ def value_of(
         line_sql += _cents(factors[0])
     columns = tuple(column for column in (total, quantity, price, row_total) if column is not None)
     if total is not None:
-        told = f'"{total.name}" by its name'
+        told = f'"{total.name}" by name'
         if factors and key is not None:
             told = _sum_evidence(sample, key, total, factors, of_order) or told
         cents = _cents(total)
@@ -144,7 +144,7 @@ def _line_value(
     if quantity is not None and price is not None:
         product_ = f'"{quantity.name}" * "{price.name}"'
         if row_total is None or any(c.is_member for c in (quantity, price, row_total)):
-            return (quantity, price), f"{product_} by their names"
+            return (quantity, price), f"{product_} by name"
         q, p, t = map(amount_sql, (quantity, price, row_total))
         [(lines, equal)] = sample.query(
             f"select count(*), count(*) filter (abs({q} * {p} - {t}) < 0.011) from sample "
@@ -152,9 +152,9 @@ def _line_value(
         )
         return (quantity, price), f'"{row_total.name}" = {product_} in {equal:,} of {lines:,} lines'
     if row_total is not None:
-        return (row_total,), f'"{row_total.name}" by its name'
+        return (row_total,), f'"{row_total.name}" by name'
     if price is not None:
-        return (price,), f'"{price.name}" by its name, and no column holds a quantity'
+        return (price,), f'"{price.name}" by name, and no column holds a quantity'
     return (), ""
 
 
@@ -197,7 +197,7 @@ def _sum_evidence(
     best = max(range(len(sums)), key=lambda at: (hits[at], -len(sums[at])))
     known = f"{hits[best]:,} of {orders:,} orders"
     if not orders or hits[best] < orders * _GOOD:
-        return f'"{total.name}" by its name; the sum of the lines explains it in {known}'
+        return f'"{total.name}" by name; the sum of the lines equals it in {known}'
     words = " * ".join(f'"{column.name}"' for column in factors)
     words += _terms(signs[best], (f'"{column.name}"' for column in extras.values()))
     return f'"{total.name}" = sum of {words} in {known}'

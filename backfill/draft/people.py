@@ -86,8 +86,8 @@ def person_of(columns: Sequence[Column], country: Column | None) -> Person:
         found["$id"] = _id(customer, email)
     if not found:
         why = (
-            "OPEN: no column holds e-mail addresses or phone numbers, none is called a customer's "
-            "id; put the column that says who ordered"
+            "OPEN: no column holds e-mail addresses or phone numbers, and none is named like a "
+            "customer id: write the column that says who ordered"
         )
         found["$id"] = Attribute(QUESTION, None, why)
     identity = tuple(a.column for a in found.values() if a.column is not None)
@@ -112,7 +112,7 @@ def _names(columns: Sequence[Column]) -> dict[str, Attribute]:
         return found
     if whole is None or whole.share("number") > _MOST or rank("order", whole.label) is not None:
         return {}
-    why = f"taken out of a whole name; {whole.rows_filled}"
+    why = f"split from a full name; {whole.rows_filled}"
     return {
         f"${part}": Attribute({"column": whole.name, "take": part}, whole, why)
         for part in ("first_name", "last_name")
@@ -120,7 +120,7 @@ def _names(columns: Sequence[Column]) -> dict[str, Attribute]:
 
 
 def _by_name(column: Column) -> Attribute:
-    return Attribute(leaf(column.name), column, f"by its name; {column.rows_filled}")
+    return Attribute(leaf(column.name), column, f"by name; {column.rows_filled}")
 
 
 def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False) -> Column | None:
@@ -142,7 +142,7 @@ def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False)
 def _email_evidence(column: Column) -> str:
     told = f"{column.cells_of('email')} are e-mail addresses"
     if not column.all("email"):
-        told += "; orders with another one become rejects"
+        told += "; orders with other cells become rejects"
     if masked := column.count("masked"):
         told += f"; {masked:,} are masked"
     return told + _missing(column)
@@ -157,35 +157,37 @@ def _phone(column: Column, country: Column | None, *, alone: bool) -> Attribute:
     """``alone``: the person has no e-mail."""
     prefixed = column.count("country_prefix")
     here: Plain = leaf(column.name)
-    told = f"{column.cells_of('phone')} look like phone numbers, {prefixed:,} with a country"
+    told = f"{column.cells_of('phone')} look like phone numbers, {prefixed:,} with a country prefix"
     if not alone:
         here = {"column": column.name, "unfit": "leave_out"}
-        told += "; junk is left out, its order stays"
+        told += "; other cells are left out, and their orders stay"
     if country is not None:
-        told += "; the others by the order's country"
+        told += "; without a prefix, the order's country counts"
         return Attribute(here, column, told, {"phone": {"country": country.name}})
     if prefixed == column.filled:
         return Attribute(here, column, told, "phone")
     if not alone:
-        told += "; {phone: {region: US}} reads those of one country"
+        told += "; {phone: {region: US}} reads numbers without a prefix"
         return Attribute(here, column, told, "phone")
     told = (
-        f"OPEN: {told}; {column.filled - prefixed:,} numbers name no country: say which one they "
-        "are of (US, DE …)"
+        f"OPEN: {told}; {column.filled - prefixed:,} have none: write the country that they belong "
+        "to (US, DE …)"
     )
     return Attribute(here, column, told, {"phone": {"region": QUESTION}})
 
 
 def _id(column: Column, email: Column | None) -> Attribute:
-    told = f"by its name; {column.rows_filled}, about {column.distinct:,} different"
+    told = f"by name; {column.rows_filled}, about {column.distinct:,} different values"
     told += _missing(column)
     spec: Plain = None
     if column.share("whole_float") == 1:
         spec = "integer"
-        told += "; each ends in .0, which integer takes off"
+        told += "; each ends in .0, which integer removes"
     if ruined := column.count("scientific"):
-        told += f"; a spreadsheet ruined {ruined:,} (5.27763E+12): rejects"
+        told += f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
     if email is None:
         return Attribute(leaf(column.name), column, told, spec)
     missing = f"case when {sql_name(email.name)} is null then {sql_name(column.name)} end"
-    return Attribute({"sql": missing}, column, f"only where no e-mail is: {told}", spec)
+    return Attribute(
+        {"sql": missing}, column, f"only in rows without an e-mail address: {told}", spec
+    )

@@ -18,7 +18,7 @@ def add_amounts(amounts: Iterable[Column], types: Block) -> None:
             kind = "integer" if column.all("integer") else "number"
             why = column.cells_of(kind)
             if negative := column.count("negative"):
-                why += f"; {negative:,} are negative: returns, which lower a sum"
+                why += f"; {negative:,} are negative: returns, which reduce a sum"
             types.add_once(column.name, kind, why)
         elif (amount := amount_of(column)) is not None:
             types.add_once(column.name, amount.spec, amount.evidence)
@@ -89,10 +89,10 @@ def _add_type(column: Column, roles: Roles, types: Block) -> None:
             types.add_once(column.name, time.spec, time.evidence)
     elif mentions("id", column.label):
         if column.share("whole_float") == 1 and not column.count("fraction"):
-            why = "each ends in .0, which integer takes off"
+            why = "each ends in .0, which integer removes"
             types.add_once(column.name, "integer", why)
     elif spec := _number_type(column):
-        why = f"all {column.filled:,} cells" if column.filled > 1 else "the one cell there is"
+        why = f"all {column.filled:,} cells" if column.filled > 1 else "the only cell"
         types.add_once(column.name, spec, why)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Final
 
-from backfill.draft.write import PROFILES_EVIDENCE
+from backfill.draft.write import PROFILES_EVIDENCE, ZONE_QUESTION
 from backfill.draft.yaml import Block, dump, wrapped
 from backfill.errors import SchemaError
 from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
@@ -73,7 +73,7 @@ def recognise(export: Export, today: date, timezone: str | None) -> tuple[str | 
         (reason, column), _ = misread.most_common(1)[0]
         return None, (
             f"the columns are those of {match.name}, but {misread.total()} of the first "
-            f'{len(orders)} orders do not read so ({reason} in "{column}"): the roles are guessed'
+            f'{len(orders)} orders do not fit it ({reason} in "{column}"), so roles are guessed'
         )
     return _recognised(match, export, orders, timezone)
 
@@ -148,7 +148,7 @@ def _recognised(
     reasons = "".join(f", {count} {reason}" for reason, count in rejects.most_common())
     head = [
         f"Recognised by `backfill init` as {match.name}: {used}; {read} its schema says{reasons}. "
-        "What follows is that schema, to run as it is or to edit."
+        "The rest of this file is that schema: run it as it is, or edit it."
     ]
     if unused:
         file = Path(export.files[0]).name
@@ -172,16 +172,10 @@ def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:
         profiles.add("profiles", "none", PROFILES_EVIDENCE)
         added[places["customer_properties",] - 1] = dump(profiles.node) + "\n"
     if zone_open and timezone:
-        added[places["source",]] = f"  timezone: {timezone}  # as --timezone said\n"
+        added[places["source",]] = f"  timezone: {timezone}  # from --timezone\n"
     elif zone_open:
-        question = [*wrapped(_ZONE_QUESTION, indent=2), "timezone: Europe/Berlin"]
+        question = [*wrapped(ZONE_QUESTION, indent=2), "timezone: Europe/Berlin"]
         added[places["source",]] = "".join(f"  # {line}\n" for line in question)
     for line in sorted(added, reverse=True):
         lines.insert(line, added[line])
     return "".join(lines)
-
-
-_ZONE_QUESTION: Final = (
-    "OPEN: the times carry no offset: put the shop's zone here, or say --timezone when you plan "
-    "and run"
-)

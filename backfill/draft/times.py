@@ -95,7 +95,7 @@ def _formatted_time(column: Column, place_in_words: PlaceInWords, utc: str) -> T
     return Time(
         column=column,
         spec={"time": form},
-        evidence=told if has_clock(form) else f"{told}; days without a clock",
+        evidence=told if has_clock(form) else f"{told}; days without a time of day",
         form=form,
         naive="%z" not in form,
         day_only=not has_clock(form),
@@ -136,7 +136,7 @@ def _rivals(
         told = ", ".join(
             f"{place_in_words(count.proof_at)} has {count.proof}" for count in (best, rival)
         )
-        return forms, f"{told}: both orders of day and month stand in this column"
+        return forms, f"{told}: this column has both orders of day and month"
     if not best.proving:
         return (), cells
     where = place_in_words(best.proof_at)

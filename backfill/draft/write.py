@@ -24,8 +24,13 @@ _VARYING_NAMED: Final = 6
 
 
 PROFILES_EVIDENCE: Final = (
-    "the safe one, for an account in use: old orders write nothing about people but who they are; "
-    "newest, for a new account: each person's newest order does"
+    "none is safe for an account in use: old orders write only identifiers to profiles; newest, "
+    "for a new account: each person's newest order writes names and places too"
+)
+
+ZONE_QUESTION: Final = (
+    "OPEN: the times carry no offset, and the export does not say which time zone the shop uses: "
+    "write it here, or pass --timezone to backfill plan and run"
 )
 
 
@@ -89,21 +94,21 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
     if len(export.files) > 1:
         files += f" and {len(export.files) - 1} more files"
     schema.comment(
-        f"Drafted by `backfill init` from {files}: {rows}, {width}. Beside each guess stands what "
-        "speaks for it. Look through it, then: backfill check, backfill preview, backfill plan."
+        f"Drafted by `backfill init` from {files}: {rows}, {width}. Each guess has its evidence "
+        "beside it. Read both, then run backfill check, backfill preview and backfill plan."
     )
     empty = [c.name for c in columns if not c.filled and c.place not in nested.places]
     if empty:
         more = " …" if len(empty) > _NAMED else ""
         named = ", ".join(empty[:_NAMED]) + more
-        schema.comment(f"Left out, for they are empty throughout: {named}.")
+        schema.comment(f"Left out because they are empty: {named}.")
     if nameless := sum(not name.strip() for name in export.columns):
-        schema.comment(f"Left out, for the header does not name them: {nameless} columns.")
+        schema.comment(f"Left out because they have no name: {_counted(nameless, 'column')}.")
     for name, evidence in nested.evidence.items():
         schema.comment(f'"{name}": {evidence}.')
     if unreadable := [name for name in export.columns if unfolds(name)]:
         schema.comment(
-            f"Left out, for a schema takes [] and <n> for lists: {', '.join(unreadable)}."
+            f"Left out because [] and <n> mean lists in a schema: {', '.join(unreadable)}."
         )
 
 
@@ -149,10 +154,14 @@ def _add_source(
     else:
         _add_key(source, key, roles, types, passed)
     if optional:
-        source.add("optional", optional, "not in every one of the files")
+        source.add("optional", optional, "some files lack them")
     if null_values:
         told = ", ".join(f"{word} in {count:,} cells" for word, count in null_values)
-        source.add("null_values", [word for word, _ in null_values], f"words for nothing: {told}")
+        source.add(
+            "null_values",
+            [word for word, _ in null_values],
+            f"words that mean an empty cell: {told}",
+        )
     if timezone:
         source.add("timezone", timezone, why_timezone)
     elif why_timezone:
@@ -169,9 +178,9 @@ def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -
     if roles.choice.doubt:
         name = flow_text(names[0])
         why = (
-            f"OPEN: {roles.choice.doubt}, so it may be no order's: write {name} where these rows "
-            "are one order (the first one's time is the order's then), a list of columns such as "
-            f"[Shop, {name}] where a number alone tells no order"
+            f"OPEN: {roles.choice.doubt}, so its values may not be orders: write {name} if these "
+            "rows are one order (its time is then that of the first row), or a list of columns "
+            f"such as [Shop, {name}] if one column does not identify an order"
         )
         source.add("order", QUESTION, why)
     else:
@@ -179,7 +188,7 @@ def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -
         source.add("order", order, _key_evidence(key, roles) + passed)
     for column in key.columns:
         if column.share("whole_float") == 1:
-            types.add_once(column.name, "integer", "each ends in .0, which integer takes off")
+            types.add_once(column.name, "integer", "each ends in .0, which integer removes")
     own: list[Plain] = [
         column.name for column in roles.lines if not column.is_member and "<n>" not in column.name
     ]
@@ -188,18 +197,15 @@ def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -
 
 
 def _key_evidence(key: Key, roles: Roles) -> str:
-    looked = "" if key.is_whole else " looked at"
+    told = f"{key.orders:,} values in {key.rows:,} rows{'' if key.is_whole else ' of a sample'}"
     if not key.several:
-        return (
-            f"{key.orders:,} values in {key.rows:,} rows{looked}, none twice: each row is an order"
-        )
+        return f"{told}, none repeats: each row is an order"
     same = [
         column.name
         for column in (*([roles.ordered.column] if roles.ordered else []), *roles.person.identity)
         if not column.is_member and column not in key.columns
     ]
-    told = f"{key.orders:,} values in {key.rows:,} rows{looked}; {key.several:,} repeat"
-    told += f", {key.adjacent:,} of these in neighbouring rows"
+    told += f"; {key.several:,} repeat, {key.adjacent:,} of these in neighbouring rows"
     if same:
         most = max(key.varying.get(name, 0) for name in same)
         told += f"; {' and '.join(same)} {'is' if len(same) == 1 else 'are'} the same in "
@@ -209,16 +215,16 @@ def _key_evidence(key: Key, roles: Roles) -> str:
 
 def _lines_evidence(key: Key, roles: Roles) -> str:
     if not key.several:
-        return "by their names; no order here has two rows"
+        return "by name; no order here has two rows"
     told = [
         f"{column.name} {key.varying.get(column.name, 0):,}"
         for column in roles.lines
         if key.varying.get(column.name)
     ]
     if not told:
-        return "by their names"
+        return "by name"
     more = " …" if len(told) > _VARYING_NAMED else ""
-    return f"orders in whose rows they differ: {', '.join(told[:_VARYING_NAMED])}{more}"
+    return f"orders whose rows differ: {', '.join(told[:_VARYING_NAMED])}{more}"
 
 
 def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:
@@ -227,14 +233,11 @@ def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:
     if time is None or not time.naive or roles.zone is not None:
         return None, ""
     if given is not None:
-        return given, "as --timezone said"
+        return given, "from --timezone"
     if time.utc:
         return "UTC", f'"{time.column.name}": {time.utc}'
-    days = " (days without a clock: they begin at midnight there)" if time.day_only else ""
-    return None, (
-        f"OPEN: the times carry no offset{days}, and nothing in the export says in which zone "
-        "the shop's clock is: put it here, or say --timezone when you plan and run"
-    )
+    days = " (days without a time of day begin at midnight in that zone)" if time.day_only else ""
+    return None, f"{ZONE_QUESTION}{days}"
 
 
 def _person(roles: Roles, types: Block) -> Block:

@@ -90,5 +90,5 @@ def test_a_platforms_columns_with_cells_written_otherwise_are_guessed_and_told(t
     assert name_of(draft) is None
     [note] = [note for note in draft.notes if "the columns are those of shopify_orders" in note]
     assert re.search(
-        r'\d+ of the first \d+ orders do not read so \(not_a_time in "Created at"\)', note
+        r'\d+ of the first \d+ orders do not fit it \(not_a_time in "Created at"\)', note
     )
