@@ -23,6 +23,10 @@ CELL: Final = "<cell>"
 """Stands for the cell in the conditions of ``kind_conditions``."""
 
 
+WHOLE_FLOATS: Final = "each ends in .0, which integer removes"
+"""Evidence for a column of whole numbers that a program wrote as 17.0."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatCount:
     """How many cells of a column a time format reads.
@@ -84,6 +88,13 @@ class Column:
     def cells_of(self, kind: str) -> str:
         """``41 of 42 cells``, to be evidence."""
         return f"{self.count(kind):,} of {self.filled:,} cells"
+
+    @property
+    def ruined(self) -> str:
+        """Digits that a spreadsheet shortened, as evidence behind a semicolon; empty for none."""
+        ruined = self.count("scientific")
+        told = f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
+        return told if ruined else ""
 
     @property
     def rows_filled(self) -> str:

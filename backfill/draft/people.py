@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import WHOLE_FLOATS, Column
 from backfill.draft.vocabulary import KLAVIYO_NAMES, Role, address_of, mentions, rank
 from backfill.draft.yaml import QUESTION, leaf, sql_name
 from backfill.schema.document import Plain
@@ -178,13 +178,11 @@ def _phone(column: Column, country: Column | None, *, alone: bool) -> Attribute:
 
 def _id(column: Column, email: Column | None) -> Attribute:
     told = f"by name; {column.rows_filled}, about {column.distinct:,} different values"
-    told += _missing(column)
+    told += _missing(column) + column.ruined
     spec: Plain = None
-    if column.share("whole_float") == 1:
+    if column.all("whole_float"):
         spec = "integer"
-        told += "; each ends in .0, which integer removes"
-    if ruined := column.count("scientific"):
-        told += f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
+        told += f"; {WHOLE_FLOATS}"
     if email is None:
         return Attribute(leaf(column.name), column, told, spec)
     missing = f"case when {sql_name(email.name)} is null then {sql_name(column.name)} end"

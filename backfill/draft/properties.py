@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import WHOLE_FLOATS, Column
 from backfill.draft.money import amount_of
 from backfill.draft.roles import Roles
 from backfill.draft.vocabulary import AMOUNT_ROLES, KLAVIYO_NAMES, address_of, mentions, rank
@@ -88,9 +88,8 @@ def _add_type(column: Column, roles: Roles, types: Block) -> None:
         if whole and not time.is_open:
             types.add_once(column.name, time.spec, time.evidence)
     elif mentions("id", column.label):
-        if column.share("whole_float") == 1 and not column.count("fraction"):
-            why = "each ends in .0, which integer removes"
-            types.add_once(column.name, "integer", why)
+        if column.all("whole_float") and not column.count("fraction"):
+            types.add_once(column.name, "integer", WHOLE_FLOATS)
     elif spec := _number_type(column):
         why = f"all {column.filled:,} cells" if column.filled > 1 else "the only cell"
         types.add_once(column.name, spec, why)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from backfill.draft.events import event_blocks
-from backfill.draft.facts import CERTAIN_NULL_WORDS, Column
+from backfill.draft.facts import CERTAIN_NULL_WORDS, WHOLE_FLOATS, Column
 from backfill.draft.nested import Nested
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
@@ -185,10 +185,11 @@ def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -
         source.add("order", QUESTION, why)
     else:
         order = names[0] if len(names) == 1 else names
-        source.add("order", order, _key_evidence(key, roles) + passed)
+        ruined = "".join(column.ruined for column in key.columns)
+        source.add("order", order, _key_evidence(key, roles) + ruined + passed)
     for column in key.columns:
-        if column.share("whole_float") == 1:
-            types.add_once(column.name, "integer", "each ends in .0, which integer removes")
+        if column.all("whole_float"):
+            types.add_once(column.name, "integer", WHOLE_FLOATS)
     own: list[Plain] = [
         column.name for column in roles.lines if not column.is_member and "<n>" not in column.name
     ]

@@ -349,6 +349,15 @@ def test_an_export_after_a_round_trip_through_a_spreadsheet(tmp_path):
     assert first["time"] == "2023-01-01T09:05:00Z"
 
 
+def test_order_numbers_that_a_spreadsheet_ruined_are_named(tmp_path):
+    numbers = [f"52776300000{at:02d}" for at in range(30)] + ["5.27763E+12"]
+    rows = [(number, "2023-05-01T00:00:00Z", person(1), "9.00") for number in numbers]
+    draft = drafted(csv_file(tmp_path, ("Order ID", "Date", "Email", "Total"), rows))
+    assert "; a spreadsheet ruined 1 (5.27763E+12), which become rejects" in evidence(
+        draft, "order:"
+    )
+
+
 def test_a_german_export_with_semicolons_in_cp1252(tmp_path):
     rows = [
         (
