@@ -66,7 +66,7 @@ def draft_schema(
     text, note = recognise(export, today, timezone)
     if text is not None:
         return Draft(text, (), (*export.notes, note))
-    tables = group_by_table(export.files, [_header(export, file) for file in export.files])
+    tables = group_by_table(export)
     with connect() as connection:
         drafter = _Drafter(connection, (today + timedelta(days=2)).isoformat(), timezone)
         several = len(tables) > 1
@@ -166,15 +166,6 @@ class _Drafter:
                 "draft from an export with orders in it"
             )
         return columns
-
-
-def _header(export: Export, file: str) -> list[str]:
-    """The columns of one file; those of one name are told apart."""
-    return [
-        f"{name} {place}" if export.columns.count(name) > 1 else name
-        for place, name in enumerate(export.columns)
-        if file not in export.lacking.get(place, ())
-    ]
 
 
 def _schema_names(header: Sequence[str]) -> dict[int, str]:

@@ -39,8 +39,7 @@ class Person:
     @property
     def columns(self) -> set[str]:
         """The names of the columns that are used."""
-        columns = (attribute.column for attribute in self.attributes.values())
-        return {column.name for column in columns if column is not None}
+        return {some.column.name for some in self.attributes.values() if some.column is not None}
 
 
 def email_of(columns: Iterable[Column]) -> Column | None:

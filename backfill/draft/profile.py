@@ -73,10 +73,7 @@ def _schema(columns: int) -> pa.Schema:
 
 
 def profile_columns(
-    connection: duckdb.DuckDBPyConnection,
-    export: Export,
-    names: Mapping[int, str],
-    latest: str,
+    connection: duckdb.DuckDBPyConnection, export: Export, names: Mapping[int, str], latest: str
 ) -> list[Column]:
     """The columns at the places of ``names``, which is how the schema names them.
 
@@ -181,11 +178,7 @@ def _measures(
 
 
 def _reading(
-    connection: duckdb.DuckDBPyConnection,
-    at: int,
-    forms: Sequence[str],
-    earliest: str,
-    latest: str,
+    connection: duckdb.DuckDBPyConnection, at: int, forms: Sequence[str], earliest: str, latest: str
 ) -> list[str]:
     """The formats that read half of a column's sample or more, and their rivals."""
     if not forms:

@@ -48,9 +48,11 @@ def add_items(properties: Block, roles: Roles, types: Block) -> None:
 
 def add_item_members(block: Block, roles: Roles, types: Block, *, others: bool = True) -> None:
     """What one line is; with ``others``, its columns that have no role too."""
+    used: set[str] = set()
     for name, role in KLAVIYO_NAMES["item"].items():
         column = roles.of_line.get(role)
         if column is not None:
+            used.add(column.name)
             if role in ("quantity", "price", "row_total"):
                 add_amounts([column], types)
             block.add(name, leaf(column.name))
@@ -59,9 +61,6 @@ def add_item_members(block: Block, roles: Roles, types: Block, *, others: bool =
     value = roles.value
     if value is not None and value.is_product and "row_total" not in roles.of_line:
         block.add("RowTotal", value.of_line)
-    used = {
-        roles.of_line[role].name for role in KLAVIYO_NAMES["item"].values() if role in roles.of_line
-    }
     for column in roles.lines:
         if column.name not in used and column is not roles.line_id:
             _add_own_name(block, column, roles, types)

@@ -1,6 +1,7 @@
 """Which shipped schema an export is of, by its columns and by how its first orders read."""
 
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,15 +33,7 @@ PLAIN: Final = ("orders", "order_lines")
 
 _PLAIN_SHARE: Final = 0.6
 _ORDERS: Final = 100
-_MISREAD: Final = (
-    "not_a_",
-    "not_an_",
-    "not_money",
-    "out_of_range",
-    "no_time",
-    "not_json",
-    "not_pairs",
-)
+_MISREAD: Final = re.compile("not_an?_|not_money|not_json|not_pairs|no_time|out_of_range")
 """Reasons that say: this export is not written as the platform writes."""
 
 
@@ -67,7 +60,7 @@ def recognise(export: Export, today: date, timezone: str | None) -> tuple[str | 
     misread = Counter(
         (order.reason, order.column)
         for order in orders
-        if order.reason and order.reason.startswith(_MISREAD)
+        if order.reason and _MISREAD.match(order.reason)
     )
     if misread.total() * 2 > len(orders):
         (reason, column), _ = misread.most_common(1)[0]

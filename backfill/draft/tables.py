@@ -41,11 +41,15 @@ class Table:
         return named[0] if len(named) == 1 else f"read_csv([{', '.join(named)}])"
 
 
-def group_by_table(files: Sequence[str], headers: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+def group_by_table(export: Export) -> list[tuple[str, ...]]:
     """The files by table, each table's in their order."""
     groups: list[tuple[set[str], list[str]]] = []
-    for file, header in zip(files, headers, strict=True):
-        own = set(header)
+    for file in export.files:
+        own = {
+            f"{name} {place}" if export.columns.count(name) > 1 else name
+            for place, name in enumerate(export.columns)
+            if file not in export.lacking.get(place, ())
+        }
         for columns, members in groups:
             if len(own & columns) >= _ALIKE * min(len(own), len(columns)):
                 columns.update(own)

@@ -17,12 +17,6 @@ from backfill.schema.document import Plain, read_document
 from backfill.schema.load import questions
 from backfill.sources.export import Export
 
-_NAMED: Final = 12
-"""Empty columns whose names are listed."""
-
-_VARYING_NAMED: Final = 6
-
-
 PROFILES_EVIDENCE: Final = (
     "none is safe for an account in use: old orders write only identifiers to profiles; newest, "
     "for a new account: each person's newest order writes names and places too"
@@ -99,9 +93,7 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
     )
     empty = [c.name for c in columns if not c.filled and c.place not in nested.places]
     if empty:
-        more = " …" if len(empty) > _NAMED else ""
-        named = ", ".join(empty[:_NAMED]) + more
-        schema.comment(f"Left out because they are empty: {named}.")
+        schema.comment(f"Left out because they are empty: {_listed(empty, 12)}.")
     if nameless := sum(not name.strip() for name in export.columns):
         schema.comment(f"Left out because they have no name: {_counted(nameless, 'column')}.")
     for name, evidence in nested.evidence.items():
@@ -114,6 +106,10 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def _schema_name(file: str) -> str:
@@ -224,8 +220,7 @@ def _lines_evidence(key: Key, roles: Roles) -> str:
     ]
     if not told:
         return "by name"
-    more = " …" if len(told) > _VARYING_NAMED else ""
-    return f"orders whose rows differ: {', '.join(told[:_VARYING_NAMED])}{more}"
+    return f"orders whose rows differ: {_listed(told, 6)}"
 
 
 def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:
