@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import duckdb
 
 from backfill.errors import SchemaError
-from backfill.mapping.cells import Beside, quote, read_cell
+from backfill.mapping.cell_sql import Beside
+from backfill.mapping.cells import read_cell
 from backfill.mapping.connection import connect
+from backfill.mapping.query import Sql, quote
 from backfill.schema.document import Place
 from backfill.schema.load import LoadedSchema
 from backfill.schema.types import Type
@@ -37,7 +39,7 @@ def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[Place, str, Typ
 
 def _fits(connection: duckdb.DuckDBPyConnection, text: str, kind: Type, zone: str | None) -> bool:
     beside = Beside(None if zone is None else quote(zone))
-    read = read_cell("cell", kind, beside, typed=False)
-    query = f"select ({read.value}) is not null from (select ?::varchar as cell)"
+    read = read_cell(Sql("cell"), kind, beside)
+    query = f"select ({read.value.text}) is not null from (select ?::varchar as cell)"
     [(fits,)] = connection.execute(query, [text]).fetchall()
     return bool(fits)

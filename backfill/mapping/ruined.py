@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from backfill.mapping.faults import Fault
 from backfill.mapping.leaves import LeafCompiler
-from backfill.mapping.results import Fault
-from backfill.schema.uses import Level
+from backfill.mapping.query import Stage, sql
 
 _RUINED: Final = (
     "[0-9]([.,][0-9]+)?[eE][+][0-9]+"
@@ -14,10 +14,14 @@ _RUINED: Final = (
 """What Excel makes of a long number, of a narrow column, and of a formula that found nothing."""
 
 
-def ruined(leaves: LeafCompiler, ids: Sequence[str], level: Level) -> list[Fault]:
-    """Those of the columns ``ids`` that are of one level."""
+def faults_of_ruined_ids(leaves: LeafCompiler, ids: Sequence[str], stage: Stage) -> list[Fault]:
+    """Those of the columns ``ids`` that can be read at ``stage``."""
     return [
-        Fault(f"regexp_full_match({leaves.raw(name)}, '{_RUINED}')", "ruined_by_excel", name, level)
+        Fault(
+            sql(f"regexp_full_match($cell, '{_RUINED}')", cell=leaves.columns[name]),
+            "ruined_by_excel",
+            name,
+        )
         for name in dict.fromkeys(ids)
-        if leaves.has([name]) and leaves.level_of(name) == level
+        if leaves.has([name]) and leaves.columns[name].stage is stage
     ]

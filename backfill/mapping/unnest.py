@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.mapping.cells import UNFIT, quote
+from backfill.mapping.cell_sql import NOT_OF_TYPE
+from backfill.mapping.query import quote
 from backfill.mapping.structured import spec_of
 from backfill.schema.columns import Absent, Made, Piece, unfolds
 
@@ -88,7 +89,9 @@ def _members(
             columns += [f"{cell(first)} as {name(column)}" for column in own]
             continue
         array = f"a{at}_{name(next(iter(own)))}"
-        calls[array] = f"backfill_parts({cell(first)}, {quote(_spec(first, paths))}) as {array}"
+        calls[array] = (
+            f"backfill_parts({cell(first)}, {quote(_spec(first, paths)).text}) as {array}"
+        )
         columns += [
             f"{array}[1][{paths.index(piece.path) + 1}] as {name(column)}"
             for column, piece in own.items()
@@ -144,9 +147,11 @@ def _listed(
     columns: list[str] = []
     for at, (own, paths) in enumerate(_by_cell(pieces)):
         first = next(iter(own.values()))
-        arrays[f"a{at}"] = f"backfill_parts({cell(first.cells[0])}, {quote(_spec(first, paths))})"
+        arrays[f"a{at}"] = (
+            f"backfill_parts({cell(first.cells[0])}, {quote(_spec(first, paths)).text})"
+        )
         columns += [
-            f"case when odd and len(a{at}) > 0 then {quote(MISFIT + UNEVEN)} "
+            f"case when odd and len(a{at}) > 0 then {quote(MISFIT + UNEVEN).text} "
             f"else a{at}[n][{paths.index(piece.path) + 1}] end as {name(column)}"
             for column, piece in own.items()
         ]
@@ -162,7 +167,7 @@ def _listed(
 
 
 def _spec(piece: Piece, paths: Sequence[tuple[str, ...]]) -> str:
-    misfit = MISFIT + UNFIT[piece.form.kind]
+    misfit = MISFIT + NOT_OF_TYPE[piece.form.kind]
     return spec_of(piece.form, listed=piece.listed, paths=paths, misfit=misfit)
 
 
@@ -170,4 +175,6 @@ def misfits(piece: Piece) -> tuple[str, ...]:
     """The reasons that may stand in place of a part."""
     if not piece.listed and not piece.path:
         return ()
-    return (UNFIT[piece.form.kind], UNEVEN) if piece.listed else (UNFIT[piece.form.kind],)
+    return (
+        (NOT_OF_TYPE[piece.form.kind], UNEVEN) if piece.listed else (NOT_OF_TYPE[piece.form.kind],)
+    )

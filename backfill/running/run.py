@@ -20,7 +20,7 @@ from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUs
 from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as found_lines
 from backfill.lint.lint import Lint
-from backfill.mapping.cells import DAY_FOR_MONTH
+from backfill.mapping.times import DAY_FOR_MONTH
 from backfill.planning.judge import Known
 from backfill.planning.make import Plan, make_plan
 from backfill.report.html import whole_page
