@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from backfill.schema.types import Type
 from backfill.sources.spreadsheets import clean_cells
@@ -52,8 +53,23 @@ class Program:
     """``file:line`` of the schema's events."""
 
     def cell(self, rows: pa.Table, name: str) -> pa.ChunkedArray:
-        """A column of ``rows`` as it is read, and compared: tidied, NULL where it is empty."""
+        """A column of ``rows`` as it is read, and compared: cleaned, NULL where it is empty."""
         return clean_cells(rows[name], self.null_values if is_cell(name) else ())
+
+    def order_keys(self, rows: pa.Table) -> pa.ChunkedArray:
+        """A text for each row, the same for rows of one order; NULL for rows without an order.
+
+        Each cell stands behind its length, so that no two orders have one key, whatever is in them.
+        """
+        cells = [self.cell(rows, name) for name in self.order]
+        named = [cell for name, cell in zip(self.order, cells, strict=True) if is_cell(name)]
+        filled = [pc.fill_null(cell, "") for cell in cells]
+        parts = [
+            part for cell in filled for part in (pc.cast(pc.binary_length(cell), pa.string()), cell)
+        ]
+        keys = pc.binary_join_element_wise(*parts, ":")
+        some = pc.is_valid(pc.coalesce(*named))
+        return pc.if_else(some, keys, pa.scalar(None, pa.string()))
 
 
 def is_cell(name: str) -> bool:

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backfill.event import SEPARATOR
 from backfill.mapping.compile import compile_schema
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import Mapped, Mapper
@@ -67,7 +66,7 @@ def preview_orders(
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
-    """All rows of the first orders."""
+    """All rows of the first orders; a row without an order counts as one."""
     batches = (
         with_file_names(batch, program, export.files) for batch in export.batches(program.columns)
     )
@@ -76,12 +75,13 @@ def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | No
     wanted: dict[str, None] = {}
     found: list[pa.Table] = []
     for batch in batches:
-        keys = _keys(batch, program.order)
-        if len(wanted) < limit:
-            for key in pc.unique(keys).to_pylist():
-                if len(wanted) < limit:
-                    wanted[key] = None
-        found.append(batch.filter(pc.is_in(keys, pa.array(list(wanted), pa.string()))))
+        keys = program.order_keys(batch)
+        for key in pc.unique(keys).to_pylist() if len(wanted) < limit else ():
+            if key is not None and len(wanted) < limit:
+                wanted[key] = None
+        orderless = batch.filter(pc.is_null(keys)).slice(0, limit)
+        of_orders = pc.is_in(keys, pa.array(list(wanted), pa.string()))
+        found += [batch.filter(of_orders), orderless]
     return pa.concat_tables(found) if found else None
 
 
@@ -92,11 +92,6 @@ def _first_rows(batches: Iterator[pa.Table], limit: int) -> pa.Table | None:
         if sum(table.num_rows for table in found) >= limit:
             break
     return pa.concat_tables(found) if found else None
-
-
-def _keys(batch: pa.Table, order: tuple[str, ...]) -> pa.ChunkedArray:
-    cells = [pc.utf8_trim_whitespace(pc.fill_null(batch[name], "")) for name in order]
-    return pc.binary_join_element_wise(*cells, "", SEPARATOR)
 
 
 def _orders(
