@@ -18,8 +18,8 @@ from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.columns import Piece
 from backfill.schema.load import LoadedSchema, load_schema
 from backfill.schema.shipped import paths
+from backfill.schema.shop_timezone import in_zone, without_zone
 from backfill.schema.uses import needed_columns
-from backfill.schema.zone import in_zone, without_zone
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 

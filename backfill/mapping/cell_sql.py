@@ -22,7 +22,7 @@ NOT_OF_TYPE: Final = {
     "json": "not_json",
     "pairs": "not_pairs",
 }
-"""The reason of a reject by the type that its cell does not fit; reasons.toml has the sentences."""
+"""The reason of a reject, by the type that its cell does not fit."""
 
 INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
 NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"

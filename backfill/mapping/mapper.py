@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
-from backfill.mapping.bounded import bounded
 from backfill.mapping.connection import connect
 from backfill.mapping.duplicates import AcrossFiles, settle_overlap
 from backfill.mapping.program import Program, is_cell
@@ -87,16 +86,16 @@ class Mapper:
     """Maps slices, one after the other, on one connection of its own; for one thread."""
 
     def __init__(self, program: Program, across_files: AcrossFiles | None) -> None:
-        self._program = program
+        self.program = program
+        self.connection = connect()
         self._across_files = across_files
-        self._connection = connect()
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()
 
     def map(self, rows: pa.Table) -> Mapped:
         """``rows`` as an export gives them: text columns c0 …, then _file, _row, _ragged."""
-        program = self._program
+        program = self.program
         whole, blank = _prepared(rows, program)
         if program.order:
             whole = flag_repeats(
@@ -107,15 +106,11 @@ class Mapper:
                 row_is_order=program.row_is_order,
             )
         kept = settle_overlap(whole, program.cells, program.lines, self._across_files)
-        with (
-            self._registered("slice_all", whole),
-            self._registered("slice", kept),
-            bounded(self._connection, program.place),
-        ):
-            self._connection.execute("begin")
+        with self._registered("slice_all", whole), self._registered("slice", kept):
+            self.connection.execute("begin")
             try:
-                for statement in self._program.tables:
-                    self._connection.execute(statement)
+                for statement in self.program.tables:
+                    self.connection.execute(statement)
                 return Mapped(
                     self._events(),
                     _renamed(self._ask(_REJECTS), REJECTS),
@@ -124,21 +119,21 @@ class Mapper:
                 )
             finally:
                 # The tables go at once; one replaced by its successor stays until that is there.
-                self._connection.execute("rollback")
+                self.connection.execute("rollback")
 
     @contextmanager
     def _registered(self, name: str, table: pa.Table) -> Iterator[None]:
-        self._connection.register(name, table)
+        self.connection.register(name, table)
         try:
             yield
         finally:
-            self._connection.unregister(name)
+            self.connection.unregister(name)
 
     def _ask(self, query: str) -> pa.Table:
-        return self._connection.sql(query).to_arrow_table()
+        return self.connection.sql(query).to_arrow_table()
 
     def _events(self) -> pa.Table:
-        found = self._ask(self._program.events)
+        found = self._ask(self.program.events)
         fields = [EVENTS.field(name) for name in found.column_names]
         arrays = [
             found[field.name].cast(field.type)
@@ -151,21 +146,21 @@ class Mapper:
     def _counts(self, rows: int, blank: int) -> Counts:
         flags = [
             f"count(*) filter (accepted and {flag})"
-            for _, flag in (*self._program.disagreements, *self._program.left_out_cells)
+            for _, flag in (*self.program.disagreements, *self.program.left_out_cells)
         ]
         query = ", ".join(
             [
                 "count(*) filter (accepted)",
                 "count(*) filter (reason is not null)",
-                f"count(*) filter (accepted and ({self._program.skipped}))",
-                f"count(*) filter (accepted and ({self._program.doubled}))",
+                f"count(*) filter (accepted and ({self.program.skipped}))",
+                f"count(*) filter (accepted and ({self.program.doubled}))",
                 *flags,
             ]
         )
         accepted, rejected, skipped, doubled, *more = self._row(f"select {query} from x")
         taken, refused, left = self._row(_ROWS)
-        names = [name for name, _ in self._program.disagreements]
-        cells = [cell for cell, _ in self._program.left_out_cells]
+        names = [name for name, _ in self.program.disagreements]
+        cells = [cell for cell, _ in self.program.left_out_cells]
         return Counts(
             rows,
             taken,
@@ -180,7 +175,7 @@ class Mapper:
         )
 
     def _row(self, query: str) -> tuple[Any, ...]:
-        [found] = self._connection.execute(query).fetchall()
+        [found] = self.connection.execute(query).fetchall()
         return tuple(found)
 
 

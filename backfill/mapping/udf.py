@@ -11,10 +11,10 @@ import duckdb
 import phonenumbers
 import pyarrow as pa
 
-from backfill.mapping.countries import country_code
 from backfill.mapping.currencies import currency_code
 from backfill.mapping.exact_json import Number, read_exact, write_exact
-from backfill.mapping.zones import zone_reader
+from backfill.schema.countries import country_code
+from backfill.schema.zones import zone_reader
 
 _NO_NUMBER: Final = re.compile(r"[^\W\d_]")
 """Letters: phonenumbers would dial 1-800-FLOWERS, and find a number in any sentence."""

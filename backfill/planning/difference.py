@@ -13,11 +13,10 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from backfill.engine.duck import connect_spilling
-from backfill.event import IDENTIFIERS, PROFILE_FIELDS
-from backfill.planning.judge import order_of
-from backfill.planning.make import Plan
-from backfill.planning.standing import AS_SENT, EVENT, standing
+from backfill.engine.duck import connect_spilling, streamed
+from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS
+from backfill.planning.judgement import order_of
+from backfill.planning.plan import Plan
 
 SAMPLES: Final = 10
 
@@ -30,8 +29,34 @@ _SCALARS: Final = {
 }
 """Parts of a payload by their names in a schema, and their columns."""
 
+_NOT_SENT: Final = ("key", "person", "content", "size", "attributes_size")
+"""What a plan has of an event and no payload."""
+
 _OBJECTS: Final = {"properties.": "properties", "customer_properties.": "profile"}
 """JSON objects whose members are parts of a payload."""
+
+
+_READ: Final = ["key", *(name for name in EVENTS.names if name not in _NOT_SENT)]
+_ROW: Final = pa.schema(
+    [
+        *(EVENTS.field(name) for name in _READ),
+        pa.field("part", pa.int32()),
+        pa.field("n", pa.int64()),
+        pa.field("carries", pa.bool_()),
+    ]
+)
+
+_MASKED: Final = {
+    "phone_number": "carries or email is null",
+    "id": "carries or (email is null and phone_number is null)",
+    **dict.fromkeys((*PROFILE_FIELDS, "profile"), "carries"),
+}
+"""What an event says only where it carries its person's attributes, by the condition."""
+
+_AS_SENT: Final = "select * replace ({}) from given".format(
+    ", ".join(f"case when {when} then {name} end as {name}" for name, when in _MASKED.items())
+)
+"""Events of ``given`` as they are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,7 @@ class Sample:
     new: Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """What a second schema makes of the same export that the first does not."""
 
@@ -109,19 +134,19 @@ class _Comparing:
             gone, added = gone - Counter({before: events}), added - Counter({after: events})
         rejected, accepted = self._fates()
         return Difference(
-            self._count("old"),
-            self._count("new"),
-            self._count("changes"),
-            self._fields(),
-            dict(
+            events_old=self._count("old"),
+            events_new=self._count("new"),
+            changed=self._count("changes"),
+            fields=self._fields(),
+            ids=dict(
                 self._rows("select metric, count(*) from pairs where moved group by 1 order by 1")
             ),
-            renamed,
-            gone,
-            added,
-            rejected,
-            accepted,
-            tuple(self._samples()),
+            renamed=renamed,
+            gone=gone,
+            added=added,
+            rejected=rejected,
+            accepted=accepted,
+            samples=tuple(self._samples()),
         )
 
     # steps ---------------------------------------------------------------------------------------
@@ -130,11 +155,11 @@ class _Comparing:
         """Tables ``old`` and ``new``: each event's key and place, and a print of its payload."""
         payload = ", chr(31), ".join([*_SCALARS.values(), *_OBJECTS.values()])
         for side in self.plans:
-            self._stream(side, "given")
-            self.connection.execute(
+            self._run_over(
+                side,
                 f"create temp table {side} as select part, n, key, metric, file, row, event_id, "
                 f"md5_number(properties) as body, md5_number(concat({payload})) as print "
-                f"from ({AS_SENT})"
+                f"from ({_AS_SENT})",
             )
 
     def _pairs(self) -> None:
@@ -169,10 +194,10 @@ class _Comparing:
     def _wide(self) -> None:
         """A table ``changes``: each pair of which something differs, and what."""
         for side in self.plans:
-            self._stream(side, "given")
-            self.connection.execute(
+            self._run_over(
+                side,
                 f"create temp table wide_{side} as select p.pair, w.* exclude (part, n, file, row) "
-                f"from ({AS_SENT}) w join pairs p on w.part = p.{side}_part and w.n = p.{side}_n"
+                f"from ({_AS_SENT}) w join pairs p on w.part = p.{side}_part and w.n = p.{side}_n",
             )
         scalars = [
             f"case when o.{column} is distinct from n.{column} then ['{name}'] else [] end"
@@ -280,10 +305,11 @@ class _Comparing:
 
     # DuckDB --------------------------------------------------------------------------------------
 
-    def _stream(self, side: str, name: str) -> None:
-        """Register the events of a plan that stand, for one statement."""
-        reader = pa.RecordBatchReader.from_batches(EVENT, standing(self.plans[side]))
-        self.connection.register(name, reader)
+    def _run_over(self, side: str, statement: str) -> None:
+        """Run a statement over ``given``, the events of one plan that would be sent."""
+        events = (batch.cast(_ROW) for batch in self.plans[side].events(columns=_READ))
+        with streamed(self.connection, "given", _ROW, events):
+            self.connection.execute(statement)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()

@@ -22,7 +22,7 @@ def within_limits(mapped: Mapped, limits: Limits, *, carries: bool) -> Mapped:
     return _without(measured, unfit) if unfit.num_rows else measured
 
 
-def rejecting(counts: Counts, orders: int, rows: int) -> Counts:
+def reject_accepted(counts: Counts, orders: int, rows: int) -> Counts:
     """So many accepted orders, with so many rows, are rejects after all."""
     return replace(
         counts,
@@ -52,7 +52,7 @@ def _without(mapped: Mapped, unfit: pa.Table) -> Mapped:
         mapped.events.filter(pa.array(keep, pa.bool_())),
         pa.concat_tables([mapped.rejects, table]),
         mapped.members.filter(pa.array([not rejected for rejected in beside], pa.bool_())),
-        rejecting(mapped.counts, len(why), len(rejects)),
+        reject_accepted(mapped.counts, len(why), len(rejects)),
     )
 
 

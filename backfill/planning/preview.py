@@ -12,7 +12,8 @@ from backfill.mapping.compile import compile_schema
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import Mapped, Mapper
 from backfill.mapping.program import Bounds, Program
-from backfill.planning.judge import Profiles
+from backfill.planning.judgement import Profiles
+from backfill.planning.map_export import map_slice
 from backfill.planning.oversized import within_limits
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
@@ -59,7 +60,7 @@ def preview_orders(
         return []
     mapper = Mapper(program, bound.schema.source.across_files)
     try:
-        mapped = within_limits(mapper.map(rows), wire, carries=profiles != "none")
+        mapped = within_limits(map_slice(mapper, rows), wire, carries=profiles != "none")
     finally:
         mapper.close()
     return sorted(_orders(mapped, export, profiles, shown), key=lambda order: order.at)[:limit]

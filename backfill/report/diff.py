@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from backfill.display import cells, cut, plain, plain_json
-from backfill.mapping.reasons import REASONS
 from backfill.planning.difference import Compared, Sample
+from backfill.report.reasons import REASONS
 from backfill.report.summary import iso
 
 _NARROWEST: Final = 8

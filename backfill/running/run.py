@@ -21,8 +21,9 @@ from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as found_lines
 from backfill.lint.lint import Lint
 from backfill.mapping.times import DAY_FOR_MONTH
-from backfill.planning.judge import Known
-from backfill.planning.make import Plan, make_plan
+from backfill.planning.judgement import Known
+from backfill.planning.make import make_plan
+from backfill.planning.plan import Plan
 from backfill.report.html import whole_page
 from backfill.report.summary import Metric, Month, Summary, iso
 from backfill.report.summary import State as SummaryState

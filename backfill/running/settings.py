@@ -18,15 +18,15 @@ from backfill.delivery.run import Delivery
 from backfill.errors import BackfillError, SchemaError, UsageError
 from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Profiles
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Profiles
+from backfill.planning.plan import Plan
 from backfill.report.summary import Summary
 from backfill.schema.api_rules import api_problems
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
-from backfill.schema.zone import in_zone as zoned
-from backfill.schema.zone import without_zone
+from backfill.schema.shop_timezone import in_zone as zoned
+from backfill.schema.shop_timezone import without_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.part import Reading
 from backfill.transport.pace import Quota, Window

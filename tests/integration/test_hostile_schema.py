@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from backfill.engine.bounded import bounded
 from backfill.errors import FixInputError, SchemaError, UsageError
-from backfill.mapping.bounded import bounded
 from backfill.mapping.connection import connect
 from backfill.mapping.constants import check_constants
 from backfill.schema.expression import ExpressionError, parse_expression, result_type

@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from backfill.planning.judge import Known
+from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.running.rejects_csv import write_rejects
 from backfill.schema.bind import bind

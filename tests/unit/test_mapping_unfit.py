@@ -5,7 +5,7 @@ import json
 import pytest
 
 from backfill.errors import SchemaError
-from backfill.mapping.countries import country_code
+from backfill.schema.countries import country_code
 from backfill.schema.load import load_schema
 from tests.mapped import landed, mapped, properties, rejects, schema_of
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from backfill.errors import SchemaError
 from backfill.mapping.connection import connect
-from backfill.mapping.zones import zone_reader
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
+from backfill.schema.zones import zone_reader
 from tests.mapped import landed, mapped, properties, rejects, schema_of
 
 FORM = {"time": "%m/%d/%Y %H:%M:%S"}

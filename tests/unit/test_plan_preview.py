@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Known
+from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.planning.preview import preview_orders
 from backfill.schema.bind import bind

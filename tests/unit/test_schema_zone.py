@@ -6,7 +6,7 @@ from backfill.errors import UsageError
 from backfill.running.settings import chosen, in_zone, open_choices
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
-from backfill.schema.zone import without_zone
+from backfill.schema.shop_timezone import without_zone
 
 SCHEMA = """\
 name: shop

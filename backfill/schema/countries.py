@@ -3,55 +3,17 @@
 import functools
 import gettext
 import re
+import tomllib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import pycountry
 
-_ALIASES: Final = {
-    "AE": "UAE; VAE",
-    "BO": "Bolivia",
-    "BN": "Brunei",
-    "CD": "DR Congo; Democratic Republic of Congo; Congo-Kinshasa",
-    "CG": "Congo-Brazzaville",
-    "CI": "Ivory Coast; Elfenbeinküste; Costa de Marfil; Costa d'Avorio; Costa do Marfim",
-    "CV": "Cape Verde",
-    "CZ": "Czech Rep; Tschechei",
-    "FK": "Falkland Islands; Falklands",
-    "FM": "Micronesia",
-    "GB": "UK; Great Britain; Britain; England; Scotland; Wales; Northern Ireland; "
-    "Großbritannien; Grande-Bretagne; Gran Bretaña; Gran Bretagna; Grã-Bretanha; "
-    "Groot-Brittannië; Angleterre; Inglaterra; Inghilterra; Engeland; Anglia; Schottland; Écosse",
-    "HK": "Hong Kong SAR; Hongkong",
-    "IR": "Iran",
-    "KP": "North Korea",
-    "KR": "South Korea; Korea, South; Republic of Korea; Korea Republic; Corée du Sud; Südkorea; "
-    "Corea del Sur; Corea del Sud; Coreia do Sul; Zuid-Korea",
-    "LA": "Laos",
-    "MD": "Moldova; Moldavia",
-    "MK": "Macedonia",
-    "MM": "Burma",
-    "MO": "Macau",
-    "NL": "Holland; Hollande; Holanda; Olanda",
-    "PS": "Palestine",
-    "PY": "Paraguai",
-    "RU": "Russia; Россия; Росія; Russland; Russie; Rusia; Rússia; Rusland; Ryssland; Rosja",
-    "SY": "Syria",
-    "SZ": "Swaziland",
-    "TL": "East Timor",
-    "TR": "Turkey",
-    "TW": "Taiwan",
-    "TZ": "Tanzania",
-    "US": "USA; U.S.; U.S.A.; EE. UU.; EEUU; EUA; Stati Uniti d'America; "
-    "Vereinigte Staaten von Amerika; Estados Unidos de América; États-Unis d'Amérique",
-    "VA": "Vatican; Vatican City",
-    "VE": "Venezuela",
-    "VN": "Vietnam",
-}
-"""Names that people write and ISO 3166 does not. The United Kingdom's parts have no codes there."""
+_ALIASES: Final = Path(__file__).with_name("countries.toml")
 
 _CODE_BEHIND: Final = re.compile(r"(.+) \([A-Z]{2}\)")
 """``United States (US)``, as WooCommerce shows a country."""
@@ -75,8 +37,8 @@ def country_code(cell: str) -> str | None:
 @functools.cache
 def _in_english() -> dict[str, str]:
     names = {_folded(name): code for code, name in _official()}
-    for code, aliases in _ALIASES.items():
-        names |= dict.fromkeys(map(_folded, aliases.split("; ")), code)
+    for code, aliases in tomllib.loads(_ALIASES.read_text(encoding="utf-8")).items():
+        names |= dict.fromkeys(map(_folded, aliases), code)
     return names
 
 
