@@ -7,20 +7,35 @@ Where the schema names no order, each row is one: f, t and l are then the rows t
 table computes follows from what the later ones use; ``query`` says how.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from backfill.mapping.constants import check_constants
+import duckdb
+
+from backfill.errors import SchemaError
+from backfill.mapping.cell_sql import Beside
+from backfill.mapping.cells import read_cell
+from backfill.mapping.connection import connect
 from backfill.mapping.events import compile_event, rows_of
-from backfill.mapping.faults import Fault, first_fault
+from backfill.mapping.faults import Fault, faults_of_ruined_ids, first_fault
 from backfill.mapping.leaves import LINE_NUMBER, LeafCompiler
 from backfill.mapping.people import compile_person
 from backfill.mapping.program import Bounds, Program
-from backfill.mapping.query import Query, Sql, Stage, join, needed, sql
-from backfill.mapping.ruined import faults_of_ruined_ids
+from backfill.mapping.query import Query, Sql, Stage, join, needed, quote, sql
 from backfill.mapping.unnest import take_apart
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import FileName, Piece
-from backfill.schema.uses import is_line_column, leaf_columns, needed_columns
+from backfill.schema.document import Place
+from backfill.schema.load import LoadedSchema
+from backfill.schema.types import Type
+from backfill.schema.uses import (
+    Use,
+    default_type,
+    is_line_column,
+    leaf_columns,
+    leaf_type,
+    needed_columns,
+    uses,
+)
 
 
 def compile_schema(
@@ -261,7 +276,7 @@ class _Compiler:
         firm = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
         columns = dict(self._order_columns())
         ids = [*(self.schema.source.order or ()), *firm]
-        return faults_of_ruined_ids(self.leaves, ids, Stage.ORDER) + [
+        return faults_of_ruined_ids(self.leaves.columns, ids, Stage.ORDER) + [
             Fault(self.query.column(_flag(columns[name]), Stage.ORDER), "differs_in_order", name)
             for name in dict.fromkeys(wanted)
             if name in columns
@@ -275,3 +290,33 @@ def _any(flags: Iterable[Sql]) -> str:
 def _flag(column: str) -> str:
     """The column that tells whether an order's rows disagree about another one."""
     return f"d_{column}"
+
+
+def check_constants(loaded: LoadedSchema) -> None:
+    """Raises SchemaError with each ``value`` and ``default`` that does not fit its type."""
+    with connect() as connection:
+        problems = [
+            loaded.problem(path, f'"{text}" does not fit the type {kind.kind}')
+            for use in uses(loaded.schema)
+            for path, text, kind in _constants(loaded, use)
+            if not _fits(connection, text, kind, loaded.schema.source.timezone)
+        ]
+    if problems:
+        raise SchemaError(problems)
+
+
+def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[Place, str, Type]]:
+    leaf = use.leaf
+    if leaf.value is not None:
+        yield use.path, leaf.value, leaf_type(loaded.schema, leaf, use.field)
+    if leaf.default is not None:
+        kind = default_type(loaded.schema, leaf, use.field)
+        yield (*use.path, "default"), leaf.default, kind
+
+
+def _fits(connection: duckdb.DuckDBPyConnection, text: str, kind: Type, zone: str | None) -> bool:
+    beside = Beside(None if zone is None else quote(zone))
+    read = read_cell(Sql("cell"), kind, beside)
+    query = f"select ({read.value.text}) is not null from (select ?::varchar as cell)"
+    [(fits,)] = connection.execute(query, [text]).fetchall()
+    return bool(fits)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
-from backfill.mapping.faults import Fault, first_fault
+from backfill.mapping.faults import Fault, faults_of_ruined_ids, first_fault
 from backfill.mapping.leaves import LeafCompiler, json_object
 from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
 from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
-from backfill.mapping.ruined import faults_of_ruined_ids
 from backfill.schema.model import Event, Leaf
 from backfill.schema.uses import documented, leaf_columns
 
@@ -129,7 +128,7 @@ def _event_id(
     if made is None:
         return NULL
     columns = leaf_columns(event.event_id)
-    faults += [*faults_of_ruined_ids(leaves, columns, Stage.LINE), *made.faults]
+    faults += [*faults_of_ruined_ids(leaves.columns, columns, Stage.LINE), *made.faults]
     return sql("nullif($text, '')", text=made.text)
 
 

@@ -1,10 +1,12 @@
 """What makes an order a reject: conditions, each with its reason and its column."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backfill.event import SEPARATOR
+from backfill.mapping.cell_sql import matches
 from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
+from backfill.sources.spreadsheets import ERROR_VALUE, RUINED_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,21 @@ def of_order(faults: Sequence[Fault], query: Query) -> tuple[Fault, ...]:
         replace(fault, condition=query.gathered("any", fault.condition)) if fault.of_line else fault
         for fault in faults
     )
+
+
+def faults_of_ruined_ids(
+    columns: Mapping[str, Sql], ids: Sequence[str], stage: Stage
+) -> list[Fault]:
+    """Ids that a spreadsheet ruined no longer tell orders apart.
+
+    Args:
+        columns: of the export, by their names.
+        ids: names of columns that tell orders or people apart.
+        stage: only those of them that can be read there are looked at.
+    """
+    ruined = f"{RUINED_NUMBER}|{ERROR_VALUE}"
+    return [
+        Fault(matches(columns[name], ruined), "ruined_by_excel", name)
+        for name in dict.fromkeys(ids)
+        if name in columns and columns[name].stage is stage
+    ]

@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
 from backfill.mapping.connection import connect
-from backfill.mapping.duplicates import AcrossFiles, settle_overlap
+from backfill.mapping.duplicates import AcrossFiles, flag_repeats, settle_overlap
 from backfill.mapping.program import Program, is_cell
-from backfill.mapping.repeated import flag_repeats
 
 K = TypeVar("K")
 

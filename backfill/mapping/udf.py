@@ -12,7 +12,7 @@ import phonenumbers
 import pyarrow as pa
 
 from backfill.mapping.currencies import currency_code
-from backfill.mapping.exact_json import Number, read_exact, write_exact
+from backfill.mapping.structured import Number, read_exact, write_exact
 from backfill.schema.countries import country_code
 from backfill.schema.zones import zone_reader
 

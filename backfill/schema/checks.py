@@ -161,8 +161,8 @@ def _expression(schema: Schema, use: Use) -> Found:
     types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
     found = result_type(expression, types)
     wanted = use.leaf.as_.kind if use.leaf.as_ is not None else "text"
-    if wanted not in CASTS and found != "VARCHAR":
-        yield use.path, f"SQL that gives {found} is read as one of {', '.join(CASTS)}"
+    if found != "VARCHAR" and wanted not in (readable := _casts(found)):
+        yield use.path, f"SQL that gives {found} is read as {' or '.join(readable)}"
     if use.field == "where" and found != "BOOLEAN":
         yield use.path, f"where is a condition, true or false; this gives {found}"
     summable = is_numeric(found)
@@ -218,5 +218,8 @@ def _options(use: Use, kind: Type) -> Found:
         yield (*use.path, "unfit"), f"there is no event without its {name}: leave unfit out"
 
 
-CASTS: Final = ("text", "integer", "number", "money", "boolean")
-"""What ``as`` can make of an SQL result."""
+def _casts(found: str) -> tuple[Kind, ...]:
+    """What ``as`` can make of an SQL result of this type, which is no text."""
+    if is_numeric(found):
+        return ("text", "integer", "number", "money", "boolean")
+    return ("text", "boolean") if found == "BOOLEAN" else ("text",)

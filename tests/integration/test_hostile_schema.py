@@ -10,8 +10,8 @@ import pytest
 
 from backfill.engine.bounded import bounded
 from backfill.errors import FixInputError, SchemaError, UsageError
+from backfill.mapping.compile import check_constants
 from backfill.mapping.connection import connect
-from backfill.mapping.constants import check_constants
 from backfill.schema.expression import ExpressionError, parse_expression, result_type
 from backfill.schema.load import load_schema
 from tests.conftest import Tool
