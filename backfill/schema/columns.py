@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from backfill.schema.suggest import did_you_mean
-from backfill.schema.types import Kind, Type
+from backfill.schema.types import Type
 
 NUMBER: Final = "<n>"
 """In a name: numbered columns, of which each number is a line."""
@@ -19,7 +19,6 @@ FILE: Final = "{file}"
 """The name of the column that templates mean by it."""
 
 JSON: Final = Type("json")
-WITH_MEMBERS: Final[tuple[Kind, ...]] = ("json", "pairs", "list")
 _OCCURRENCE: Final = re.compile(r"(.+) \(([1-9][0-9]*)\)")
 
 
