@@ -11,11 +11,8 @@ from aiohttp import web
 
 from backfill import limits
 from backfill.sandbox.faults.script import Fault
+from backfill.sandbox.http import html
 
-_PAGE = (
-    "<!DOCTYPE html>\n<html>\n<head><title>{title}</title></head>\n<body>\n"
-    "<center><h1>{title}</h1></center>\n<hr><center>gateway</center>\n</body>\n</html>\n"
-)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -66,7 +63,7 @@ def _broken(_: int) -> web.Response:
 
 
 def _page(status: int, title: str) -> web.Response:
-    return web.Response(status=status, text=_PAGE.format(title=title), content_type="text/html")
+    return web.Response(status=status, text=html.gateway_error(title), content_type="text/html")
 
 
 def _expected(wait_s: int) -> str:
