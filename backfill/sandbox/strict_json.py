@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import NoReturn
 
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.store.event import RefusedError
 
 _SHOWN_CHARS = 60
 
@@ -20,12 +20,12 @@ def parse(text: str) -> dict[str, object]:
     try:
         parsed = _decode(text)
     except RecursionError:
-        raise Refused("json", "the JSON is nested too deeply") from None
+        raise RefusedError("json", "the JSON is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError, and integers of thousands of digits
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise Refused("json", f"this is no JSON{where}") from None
+        raise RefusedError("json", f"this is no JSON{where}") from None
     if not isinstance(parsed, dict):
-        raise Refused("object", "the JSON is no object")
+        raise RefusedError("object", "the JSON is no object")
     if "\\u" in text:
         _check_surrogates(parsed)
     return parsed
@@ -36,7 +36,7 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise Refused("repeated_key", f"the key {twice[:_SHOWN_CHARS]!a} stands twice")
+        raise RefusedError("repeated_key", f"the key {twice[:_SHOWN_CHARS]!a} stands twice")
     return made
 
 
@@ -48,14 +48,14 @@ def _number(digits: str) -> float:
 
 
 def _not_a_number(_: str) -> NoReturn:
-    raise Refused("json", "NaN and Infinity are no JSON numbers")
+    raise RefusedError("json", "NaN and Infinity are no JSON numbers")
 
 
 def _check_surrogates(parsed: object) -> None:
     try:
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise Refused("encoding", r"a \u escape is half of a surrogate pair") from None
+        raise RefusedError("encoding", r"a \u escape is half of a surrogate pair") from None
 
 
 _decode = json.JSONDecoder(

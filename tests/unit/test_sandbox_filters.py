@@ -2,7 +2,7 @@ import pytest
 
 from backfill.sandbox.json_api import filters
 from backfill.sandbox.json_api.filters import ORDER, Condition
-from backfill.sandbox.json_api.problems import Turned
+from backfill.sandbox.json_api.problems import ProblemsError
 
 ALLOWED = {"metric_id": ("equals",), "datetime": tuple(ORDER), "timestamp": tuple(ORDER)}
 BOTH = [
@@ -37,7 +37,7 @@ def test_conditions_are_read_in_every_form(text):
     ],
 )
 def test_what_is_no_filter(text, says):
-    with pytest.raises(Turned) as raised:
+    with pytest.raises(ProblemsError) as raised:
         filters.parse(text, ALLOWED)
 
     (problem,) = raised.value.problems
@@ -56,9 +56,9 @@ def test_what_is_no_filter(text, says):
     ],
 )
 def test_instants(text, time_s):
-    assert filters.instant(Condition("less-than", "datetime", text)).timestamp() == time_s
+    assert filters.read_time(Condition("less-than", "datetime", text)).timestamp() == time_s
 
 
 def test_what_is_no_instant():
-    with pytest.raises(Turned):
-        filters.instant(Condition("less-than", "datetime", "today"))
+    with pytest.raises(ProblemsError):
+        filters.read_time(Condition("less-than", "datetime", "today"))

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from backfill import limits
 from backfill.sandbox.json_api import openapi
-from backfill.sandbox.json_api.problems import NO_PLACE
+from backfill.sandbox.json_api.problems import BODY, Problems
 
 METRIC = {"data": {"type": "metric", "attributes": {"name": "Placed Order", "service": None}}}
 EVENT = {
@@ -58,8 +58,8 @@ ITEM = "/data/attributes/events-bulk-create/data/0"
 
 
 def problems(path, body, **without):
-    found = []
-    openapi.body_check(path, **without)(body, NO_PLACE, found)
+    found = Problems()
+    openapi.body_check(path, **without)(body, BODY, found)
     return found
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backfill import limits
 from backfill.sandbox import StoreError
 from backfill.sandbox.store import views
-from backfill.sandbox.store.event import Event, Person, Refused
+from backfill.sandbox.store.event import Event, Person, RefusedError
 from backfill.sandbox.store.store import Store
 from backfill.sandbox.store.views import Filter
 
@@ -171,7 +171,7 @@ def test_a_metric_too_many_is_refused_and_leaves_no_trace(store):
     for number in range(limits.TRACK_MAX_METRICS):
         record(store, replace(ORDER, metric=f"Metric {number}"))
 
-    with pytest.raises(Refused, match="200 metrics") as refused:
+    with pytest.raises(RefusedError, match="200 metrics") as refused:
         record(store, replace(ORDER, metric="One More", person=PHONE))
 
     assert (refused.value.reason, refused.value.token) == ("metrics", "AbC123")
@@ -333,7 +333,7 @@ def test_a_store_goes_on_where_it_was(tmp_path):
     path = tmp_path / "sandbox.sqlite"
     with closing(Store(path)) as store:
         record(store, ORDER, ORDER)
-        store.refuse(Refused("email", "no address", token="AbC123"), now_s=NOW_S)
+        store.refuse(RefusedError("email", "no address", token="AbC123"), now_s=NOW_S)
         before = views.stats(store)
 
     with closing(Store(path)) as store:
@@ -490,5 +490,5 @@ def test_todays_api_has_no_limit_of_metrics(store):
 
     record(store, replace(ORDER, metric="one more", api="events"))
 
-    with pytest.raises(Refused, match="has its 200 metrics"):
+    with pytest.raises(RefusedError, match="has its 200 metrics"):
         record(store, replace(ORDER, metric="yet another"))

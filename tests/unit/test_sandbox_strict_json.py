@@ -1,7 +1,7 @@
 import pytest
 
 from backfill.sandbox import strict_json
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.store.event import RefusedError
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_json_is_read(text, expected):
     ],
 )
 def test_what_parsers_let_pass_is_refused(text, reason, message):
-    with pytest.raises(Refused, match=message) as refused:
+    with pytest.raises(RefusedError, match=message) as refused:
         strict_json.parse(text)
 
     assert refused.value.reason == reason

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from backfill.sandbox import strict_json
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.store.event import RefusedError
 from backfill.sandbox.track_api import body as track_body
 
 FORM = "application/x-www-form-urlencoded"
@@ -145,12 +145,12 @@ def test_a_get_in_any_form_of_the_sdks_is_read(query, expected):
     ],
 )
 def test_a_body_that_cannot_be_decoded_is_refused(body, content_type, message):
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(RefusedError, match=message):
         track_body.from_body(body, content_type, b"")
 
 
 def test_a_get_with_plain_json_is_refused():
-    with pytest.raises(Refused, match="neither JSON nor base64"):
+    with pytest.raises(RefusedError, match="neither JSON nor base64"):
         track_body.from_query(b"data=" + json.dumps({"a": 1}).encode().replace(b" ", b"%20"))
 
 

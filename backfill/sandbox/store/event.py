@@ -38,11 +38,16 @@ class Event:
     backfill: bool = False
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
-    """Klaviyo's no to one request.
+class RefusedError(Exception):
+    """A request that Klaviyo refuses.
 
-    ``reason`` is a word to count by, the text a sentence for people. Neither repeats a value from
-    the request: it may be somebody's address. ``status`` is for APIs that answer with one.
+    Neither ``reason`` nor ``text`` repeats a value of the request: it may be somebody's address.
+
+    Args:
+        reason: a word to count refusals by.
+        text: a sentence for people.
+        token: the account; None where it could not be read.
+        status: of HTTP; Track answers most refusals with 200.
     """
 
     def __init__(

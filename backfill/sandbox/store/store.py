@@ -10,7 +10,7 @@ from typing import cast
 
 from backfill import limits
 from backfill.sandbox.store import file, profiles
-from backfill.sandbox.store.event import Event, Refused
+from backfill.sandbox.store.event import Event, RefusedError
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _sorted_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
@@ -95,7 +95,7 @@ class Store:
         self.counts["lost"] += lost
         return lost
 
-    def refuse(self, refused: Refused, *, now_s: int) -> None:
+    def refuse(self, refused: RefusedError, *, now_s: int) -> None:
         self.counts["refused"] += 1
         self.db.execute(
             "INSERT INTO refusals (time_s, token, reason, message) VALUES (?, ?, ?, ?)",
@@ -121,7 +121,7 @@ class Store:
         if metric is None:
             if event.api == "track" and self._metrics_of[token] >= limits.TRACK_MAX_METRICS:
                 limit = limits.TRACK_MAX_METRICS
-                raise Refused("metrics", f"the account has its {limit} metrics", token=token)
+                raise RefusedError("metrics", f"the account has its {limit} metrics", token=token)
             insert = "INSERT INTO metrics (token, name) VALUES (?, ?)"
             metric = cast("int", self.db.execute(insert, (token, name)).lastrowid)
             self.metrics[token, name] = metric

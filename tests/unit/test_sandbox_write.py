@@ -4,12 +4,12 @@ import pytest
 
 from backfill import limits
 from backfill.sandbox.json_api import write
-from backfill.sandbox.json_api.problems import Turned, pointer
-from backfill.sandbox.json_api.write import Asked
+from backfill.sandbox.json_api.access import RequestContext
+from backfill.sandbox.json_api.problems import ProblemsError, pointer
 from backfill.sandbox.store.event import Person
 
 NOW_S = 1_795_000_000
-ASKED = Asked("ABC123", limits.REVISION, NOW_S)
+CONTEXT = RequestContext("ABC123", limits.REVISION, NOW_S)
 AT = "/data/attributes"
 BULK_AT = "/data/attributes/events-bulk-create/data"
 
@@ -47,16 +47,16 @@ def bulk(*items):
     return {"data": {"type": "event-bulk-create-job", "attributes": inside}}
 
 
-def create(body, asked=ASKED):
-    return write.create_event(json.dumps(body).encode(), asked)
+def create(body, context=CONTEXT):
+    return write.parse_event(json.dumps(body).encode(), context)
 
 
-def create_bulk(body, asked=ASKED):
-    return write.bulk(json.dumps(body).encode(), asked)
+def create_bulk(body, context=CONTEXT):
+    return write.parse_bulk(json.dumps(body).encode(), context)
 
 
 def problems(act, *args):
-    with pytest.raises(Turned) as raised:
+    with pytest.raises(ProblemsError) as raised:
         act(*args)
     return [(one.pointer, one.detail) for one in raised.value.problems]
 
@@ -261,7 +261,7 @@ def test_places_lead_to_the_events():
 
 
 def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
-    older = Asked("ABC123", "2026-01-15", NOW_S)
+    older = RequestContext("ABC123", "2026-01-15", NOW_S)
 
     assert problems(create, single(backfill=True), older)[0][0] == f"{AT}/backfill"
     ((at, says),) = problems(create, single(time="1999-12-31T00:00:00Z"), older)
@@ -280,6 +280,6 @@ def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
         pytest.param(b'{"data": {"type": "event"}}', "'attributes' is a required", id="too little"),
     ],
 )
-@pytest.mark.parametrize("read", [write.create_event, write.bulk])
+@pytest.mark.parametrize("read", [write.parse_event, write.parse_bulk])
 def test_bodies_that_are_none(read, body, says):
-    assert any(says in detail for _, detail in problems(read, body, ASKED))
+    assert any(says in detail for _, detail in problems(read, body, CONTEXT))
