@@ -1,15 +1,16 @@
 """A sandbox in a thread of its own, for tests and notebooks, or as the whole of a process."""
 
-import asyncio
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+
+import anyio
+from anyio.from_thread import start_blocking_portal
 
 from backfill.sandbox.app import Server, Settings, listen
 from backfill.sandbox.faults.script import NO_FAULTS, Faults
@@ -92,10 +93,14 @@ class Sandbox:
                 platforms=platforms or {},
             ),
         )
-        self._running: _Running | None = None
+        self._server: Server | None = None
 
     def __enter__(self) -> Self:
-        self._running = _Running(self._settings)
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal())
+            listening = self._portal.wrap_async_context_manager(listen(self._settings))
+            self._server = stack.enter_context(listening)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -104,13 +109,13 @@ class Sandbox:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        running, self._running = self._open(), None
-        running.stop()
+        self._server = None
+        self._stack.close()
 
     @property
     def url(self) -> str:
         """Such as ``http://127.0.0.1:8765``."""
-        return self._open().listening.url
+        return self._running().url
 
     def stats(self) -> dict[str, Any]:
         """The counts that ``GET /_sandbox/stats`` answers."""
@@ -141,52 +146,13 @@ class Sandbox:
         return self._read(lambda store: list(chain.from_iterable(pages(store, wanted))))
 
     def _read(self, question: Callable[[Store], _T]) -> _T:
-        return self._open().read(question)
-
-    def _open(self) -> "_Running":
-        if self._running is None:
-            raise RuntimeError("the sandbox runs inside its with block only")
-        return self._running
-
-
-class _Running:
-    """The thread: it has started when this is made, and ended when ``stop`` returns."""
-
-    def __init__(self, settings: Settings) -> None:
-        started: Future[Server] = Future()
-        self._ended: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(settings, started), name="sandbox", daemon=True
-        )
-        self._thread.start()
-        self.listening = started.result()
-
-    def read(self, question: Callable[[Store], _T]) -> _T:
         """Ask in the thread that owns the store, between two requests."""
+        return self._portal.call(question, self._running().store)
 
-        async def ask() -> _T:
-            return question(self.listening.store)
-
-        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._ended.result()
-
-    def _run(self, settings: Settings, started: Future[Server]) -> None:
-        try:
-            asyncio.run(self._listen(settings, started))
-            self._ended.set_result(None)
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
-            (self._ended if started.done() else started).set_exception(error)
-
-    async def _listen(self, settings: Settings, started: Future[Server]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        async with listen(settings) as listening:
-            started.set_result(listening)
-            await self._stop.wait()
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError("the sandbox runs inside its with block only")
+        return self._server
 
 
 def serve(
@@ -220,17 +186,14 @@ def serve(
         rate_limits=rate_limits,
         behaviour=behaviour,
     )
-    asyncio.run(_serve_until_signalled(settings, ready))
+    anyio.run(_serve_until_signalled, settings, ready)
 
 
 async def _serve_until_signalled(settings: Settings, ready: Callable[[str], None]) -> None:
-    signalled = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
-    async with listen(settings) as listening:
-        ready(listening.url)
-        await signalled.wait()
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with listen(settings) as server:
+            ready(server.url)
+            await anext(signals)
 
 
 def _script(faults: Faults | Path | None) -> Faults:
