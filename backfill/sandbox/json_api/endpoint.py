@@ -39,7 +39,7 @@ class JsonApi:
                     request.headers, route.scope, self.behaviour, now_s=now_s
                 )
                 account = context.account
-                return await route.handler(self, request, context)
+                return await route.handler(ApiRequest(request, self, context))
             except ProblemsError as error:
                 if route.scope == "events:write":
                     error.token = account
@@ -49,7 +49,21 @@ class JsonApi:
         return checked
 
 
-ApiHandler = Callable[[JsonApi, web.Request, RequestContext], Awaitable[web.Response]]
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A request whose headers have passed."""
+
+    http: web.Request
+    api: JsonApi
+    context: RequestContext
+
+    @property
+    def base(self) -> str:
+        """The URL that the path follows, such as ``http://127.0.0.1:8765``."""
+        return f"{self.http.scheme}://{self.http.host}"
+
+
+ApiHandler = Callable[[ApiRequest], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from backfill import limits
 from backfill.sandbox.json_api import filters
 from backfill.sandbox.json_api.filters import Condition
 from backfill.sandbox.json_api.problems import invalid_parameter
+from backfill.sandbox.json_api.resources import Resource
 
 _SHOWN_CHARS = 60
 
@@ -29,10 +30,6 @@ class Parameters:
     def get(self, name: str) -> str | None:
         return self._query.get(name)
 
-    def names(self, name: str) -> list[str] | None:
-        """A list of names, such as that of ``fields[event]``; None where it is not given."""
-        return self._query[name].split(",") if name in self._query else None
-
     def choice(self, name: str, choices: Collection[str], default: str) -> str:
         given = self._query.get(name, default)
         if given not in choices:
@@ -41,10 +38,19 @@ class Parameters:
 
     def include(self, choices: Collection[str]) -> list[str]:
         """The related resources that the answer is to include."""
-        included = self.names("include") or []
+        included = self._query["include"].split(",") if "include" in self._query else []
         if not set(included) <= set(choices):
             raise invalid_parameter("include", "Invalid include.")
         return included
+
+    def sparse(self, resource: Resource) -> Resource:
+        """The resource with the attributes that ``fields[…]`` names for its type, or all."""
+        fields = self._query.get(f"fields[{resource['type']}]")
+        if fields is None:
+            return resource
+        wanted = fields.split(",")
+        attributes = {key: one for key, one in resource["attributes"].items() if key in wanted}
+        return resource | {"attributes": attributes}
 
     def conditions(self, allowed: Mapping[str, Sequence[str]]) -> list[Condition]:
         """The filter's; ``allowed`` are the operators of each field."""

@@ -7,8 +7,7 @@ from aiohttp import web
 
 from backfill import limits
 from backfill.sandbox.json_api import aggregates, queries, resources
-from backfill.sandbox.json_api.access import RequestContext
-from backfill.sandbox.json_api.endpoint import JsonApi, Routes, read_body
+from backfill.sandbox.json_api.endpoint import ApiRequest, Routes, read_body
 from backfill.sandbox.json_api.parameters import Parameters
 from backfill.sandbox.json_api.problems import (
     Problem,
@@ -37,165 +36,152 @@ _METRICS_PAGE: Final = 200
 
 
 @ROUTES.add("GET", limits.ACCOUNTS_PATH, "accounts", "accounts:read", limits.ACCOUNTS_RATES)
-async def get_accounts(_: JsonApi, request: web.Request, context: RequestContext) -> web.Response:
-    account = resources.account(context.account, _base(request))
-    return json_response({"data": [account], "links": _links(request, None)})
+async def get_accounts(request: ApiRequest) -> web.Response:
+    account = resources.account(request.context.account, request.base)
+    return json_response({"data": [account], "links": _links(request)})
 
 
 @ROUTES.add("GET", _ACCOUNT_PATH, "account", "accounts:read", limits.ACCOUNTS_RATES)
-async def get_account(_: JsonApi, request: web.Request, context: RequestContext) -> web.Response:
-    if request.match_info["id"] != context.account:
+async def get_account(request: ApiRequest) -> web.Response:
+    account = request.context.account
+    if request.http.match_info["id"] != account:
         raise _not_found("account")
-    return json_response({"data": resources.account(context.account, _base(request))})
+    return json_response({"data": resources.account(account, request.base)})
 
 
 @ROUTES.add("GET", limits.EVENTS_PATH, "get events", "events:read", limits.READ_RATES)
-async def get_events(api: JsonApi, request: web.Request, context: RequestContext) -> web.Response:
-    parameters = Parameters(request.query, _EVENT_PARAMETERS)
-    view, base = _view(api, context), _base(request)
-    included = parameters.include(("metric", "profile", "attributions"))
+async def get_events(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, _EVENT_PARAMETERS)
+    include = parameters.include(("metric", "profile", "attributions"))
     rows, cursor = queries.events(
-        view,
+        _view(request),
         parameters.conditions(queries.EVENT_FILTERS),
         sort=parameters.choice("sort", queries.EVENT_SORTS, "-datetime"),
         size=parameters.page_size(),
         cursor=parameters.get("page[cursor]"),
     )
-    fields = parameters.names("fields[event]")
     document: dict[str, Any] = {
-        "data": [resources.sparse(resources.event(row, base), fields) for row in rows],
+        "data": [parameters.sparse(resources.event(row, request.base)) for row in rows],
         "links": _links(request, cursor),
     }
-    if included:
-        document["included"] = _included(view, rows, included, parameters, base)
+    if include:
+        related = _related(request, rows, include)
+        document["included"] = [parameters.sparse(resource) for resource in related]
     return json_response(document)
 
 
-def _included(
-    view: AccountView,
-    rows: list[EventRow],
-    included: list[str],
-    parameters: Parameters,
-    base: str,
-) -> list[Resource]:
-    found = []
-    if "metric" in included:
-        fields = parameters.names("fields[metric]")
+def _related(request: ApiRequest, rows: list[EventRow], include: list[str]) -> list[Resource]:
+    view, related = _view(request), []
+    if "metric" in include:
         metrics = queries.metrics(view, {row.metric for row in rows})
-        found += [resources.sparse(resources.metric(row, base), fields) for row in metrics]
-    if "profile" in included:
+        related += [resources.metric(row, request.base) for row in metrics]
+    if "profile" in include:
         profiles = queries.profiles(view, {row.profile for row in rows})
-        found += [resources.profile(row, base) for row in profiles]
-    return found
+        related += [resources.profile(row, request.base) for row in profiles]
+    return related
 
 
 @ROUTES.add("GET", limits.METRICS_PATH, "metrics", "metrics:read", limits.METRICS_RATES)
-async def get_metrics(api: JsonApi, request: web.Request, context: RequestContext) -> web.Response:
-    parameters = Parameters(request.query, _METRIC_PARAMETERS)
-    base = _base(request)
-    wanted = {
-        condition.field.removeprefix("integration."): condition.text
-        for condition in parameters.conditions(_METRIC_FILTERS)
-    }
+async def get_metrics(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, _METRIC_PARAMETERS)
     after = queries.row_number("M", parameters.get("page[cursor]") or "M0")
     if after is None:
         raise invalid_parameter("page[cursor]", "Invalid page cursor.")
-    rows = [row for row in queries.metrics(_view(api, context)) if row.number > after]
+    rows = [row for row in queries.metrics(_view(request)) if row.number > after]
     page = rows[:_METRICS_PAGE]
-    metrics = [resources.metric(row, base) for row in page]
-    cursor = None
-    if len(rows) > len(page):
-        cursor = metrics[-1]["id"]
-    else:
-        platforms = enumerate(api.behaviour.platforms.items(), 1)
-        metrics += [
-            resources.platform_metric(number, name, platform, base)
-            for number, (name, platform) in platforms
-        ]
-    fields = parameters.names("fields[metric]")
+    cursor = resources.metric_id(page[-1].number) if len(rows) > len(page) else None
+    metrics = [resources.metric(row, request.base) for row in page]
+    if cursor is None:
+        metrics += _platform_metrics(request)
+    integration = {
+        condition.field.removeprefix("integration."): condition.text
+        for condition in parameters.conditions(_METRIC_FILTERS)
+    }
     document: dict[str, Any] = {
         "data": [
-            resources.sparse(metric, fields)
+            parameters.sparse(metric)
             for metric in metrics
-            if wanted.items() <= metric["attributes"]["integration"].items()
+            if integration.items() <= metric["attributes"]["integration"].items()
         ],
         "links": _links(request, cursor),
     }
     if parameters.include(("flow-triggers",)):
-        document["included"] = [flow for row in page for flow in _flows(api, row, parameters, base)]
+        flows = (flow for row in page for flow in _flows(request, row))
+        document["included"] = [parameters.sparse(flow) for flow in flows]
     return json_response(document)
 
 
 @ROUTES.add("GET", _METRIC_PATH, "metric", "metrics:read", limits.METRICS_RATES)
-async def get_metric(api: JsonApi, request: web.Request, context: RequestContext) -> web.Response:
-    row = _requested_metric(api, request, context)
-    fields = Parameters(request.query, _METRIC_PARAMETERS).names("fields[metric]")
-    return json_response({"data": resources.sparse(resources.metric(row, _base(request)), fields)})
+async def get_metric(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, _METRIC_PARAMETERS)
+    metric = resources.metric(_requested_metric(request), request.base)
+    return json_response({"data": parameters.sparse(metric)})
 
 
 @ROUTES.add("GET", _FLOWS_PATH, "flows", "flows:read", limits.METRICS_RATES)
-async def get_flow_triggers(
-    api: JsonApi, request: web.Request, context: RequestContext
-) -> web.Response:
-    row = _requested_metric(api, request, context)
-    parameters = Parameters(request.query, {"fields[flow]"})
-    flows = _flows(api, row, parameters, _base(request))
-    return json_response({"data": flows, "links": _links(request, None)})
+async def get_flow_triggers(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, {"fields[flow]"})
+    flows = _flows(request, _requested_metric(request))
+    data = [parameters.sparse(flow) for flow in flows]
+    return json_response({"data": data, "links": _links(request)})
 
 
 @ROUTES.add("POST", limits.AGGREGATES_PATH, "aggregates", "metrics:read", limits.AGGREGATES_RATES)
-async def query_metric_aggregates(
-    api: JsonApi, request: web.Request, context: RequestContext
-) -> web.Response:
-    query = aggregates.parse_query(await read_body(request))
-    view = _view(api, context)
+async def query_metric_aggregates(request: ApiRequest) -> web.Response:
+    query = aggregates.parse_query(await read_body(request.http))
+    view = _view(request)
     metric = queries.metric(view, query.metric_id)
     if metric is None:
         detail = f"Metric with ID {query.metric_id[:20]} does not exist."
         pointer = "/data/attributes/metric_id"
         raise ProblemsError(Problem(reason="metric", detail=detail, pointer=pointer))
     start_s, end_s = query.start.timestamp(), query.end.timestamp()
-    links = {"self": f"{_base(request)}{limits.AGGREGATES_PATH}"}
+    events = queries.values(view, metric.number, start_s, end_s)
+    links = {"self": f"{request.base}{limits.AGGREGATES_PATH}"}
     aggregate = {
         "type": "metric-aggregate",
-        "id": str(api.store.counts["requests"]),
-        "attributes": aggregates.aggregate(
-            query, queries.values(view, metric.number, start_s, end_s)
-        ),
+        "id": str(request.api.store.counts["requests"]),
+        "attributes": aggregates.aggregate(query, events),
         "links": links,
     }
     return json_response({"data": aggregate, "links": links})
 
 
-def _view(api: JsonApi, context: RequestContext) -> AccountView:
-    until_s = context.now_s - api.behaviour.visible_after_s
-    return AccountView(api.store, context.account, until_s)
+def _view(request: ApiRequest) -> AccountView:
+    until_s = request.context.now_s - request.api.behaviour.visible_after_s
+    return AccountView(request.api.store, request.context.account, until_s)
 
 
-def _requested_metric(api: JsonApi, request: web.Request, context: RequestContext) -> MetricRow:
-    row = queries.metric(_view(api, context), request.match_info["id"])
+def _requested_metric(request: ApiRequest) -> MetricRow:
+    row = queries.metric(_view(request), request.http.match_info["id"])
     if row is None:
         raise _not_found("metric")
     return row
 
 
-def _flows(api: JsonApi, row: MetricRow, parameters: Parameters, base: str) -> list[Resource]:
-    fields = parameters.names("fields[flow]")
-    flows = (
-        resources.flow(f"F{row.number:03d}{place:02d}", name, status, base)
-        for place, (name, status) in enumerate(api.behaviour.flows.get(row.name, ()), 1)
-    )
-    return [resources.sparse(flow, fields) for flow in flows]
+def _platform_metrics(request: ApiRequest) -> list[Resource]:
+    platforms = enumerate(request.api.behaviour.platforms.items(), 1)
+    return [
+        resources.platform_metric(number, name, platform, request.base)
+        for number, (name, platform) in platforms
+    ]
 
 
-def _base(request: web.Request) -> str:
-    return f"{request.scheme}://{request.host}"
+def _flows(request: ApiRequest, row: MetricRow) -> list[Resource]:
+    """The flows that a metric triggers."""
+    flows = enumerate(request.api.behaviour.flows.get(row.name, ()), 1)
+    return [
+        resources.flow(f"F{row.number:03d}{place:02d}", name, status, request.base)
+        for place, (name, status) in flows
+    ]
 
 
-def _links(request: web.Request, cursor: str | None) -> dict[str, str | None]:
-    """Source: OAS, ``CollectionLinks``; Klaviyo writes null for a page that is not there."""
-    url = f"{_base(request)}{request.path}"
-    query = dict(request.query)
+def _links(request: ApiRequest, cursor: str | None = None) -> dict[str, str | None]:
+    """``cursor`` is the next page's; Klaviyo writes null for a page that is not there.
+
+    Source: OAS, ``CollectionLinks``.
+    """
+    url, query = f"{request.base}{request.http.path}", dict(request.http.query)
     return {
         "self": f"{url}?{urlencode(query)}" if query else url,
         "next": f"{url}?{urlencode(query | {'page[cursor]': cursor})}" if cursor else None,

@@ -5,7 +5,6 @@
 
 import json
 import uuid
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,14 +30,6 @@ _API_INTEGRATION: Final = {
 
 def metric_id(number: int) -> str:
     return f"M{number:05d}"
-
-
-def sparse(resource: Resource, fields: Collection[str] | None) -> Resource:
-    """The resource with the attributes that ``fields`` names; with all of them for None."""
-    if fields is None:
-        return resource
-    attributes = resource["attributes"]
-    return resource | {"attributes": {key: attributes[key] for key in attributes if key in fields}}
 
 
 def event(row: EventRow, base: str) -> Resource:

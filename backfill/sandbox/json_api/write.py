@@ -10,7 +10,7 @@ from aiohttp import web
 from backfill import limits
 from backfill.sandbox.json_api import openapi, rules
 from backfill.sandbox.json_api.access import RequestContext
-from backfill.sandbox.json_api.endpoint import JsonApi, Routes, parse_body, read_body
+from backfill.sandbox.json_api.endpoint import ApiRequest, Routes, parse_body, read_body
 from backfill.sandbox.json_api.problems import BODY, Place, Problem, Problems, join, pointer
 from backfill.sandbox.json_api.profile import EventProfile, read_profile
 from backfill.sandbox.store.event import Api, Event
@@ -24,34 +24,32 @@ _BULK_MEMBER: Final = re.compile(
 
 
 @ROUTES.add("POST", limits.EVENTS_PATH, "events", "events:write", limits.EVENTS_RATES)
-async def create_event(api: JsonApi, request: web.Request, context: RequestContext) -> web.Response:
+async def create_event(request: ApiRequest) -> web.Response:
     """A repeat is dropped, and answered as the first was. Source: docs/klaviyo.md, "Repeats"."""
-    parsed = parse_event(await read_body(request), context)
-    _record(api, parsed, context)
+    parsed = parse_event(await read_body(request.http), request.context)
+    _record(request, parsed)
     headers = {"X-Klaviyo-Partial-Failure": "phone_number"} if parsed.dropped_phone else None
     return web.Response(status=202, headers=headers)
 
 
 @ROUTES.add("POST", limits.BULK_PATH, "bulk", "events:write", limits.BULK_RATES)
-async def bulk_create_events(
-    api: JsonApi, request: web.Request, context: RequestContext
-) -> web.Response:
+async def bulk_create_events(request: ApiRequest) -> web.Response:
     """Klaviyo's documents differ on repeats. Source: docs/klaviyo.md, "Repeats"."""
-    parsed = parse_bulk(await read_body(request), context)
-    if api.behaviour.repeats == "refuse":
+    parsed = parse_bulk(await read_body(request.http), request.context)
+    if request.api.behaviour.repeats == "refuse":
         problems = Problems()
-        for index in api.store.repeats(parsed.events, now_s=context.now_s):
+        for index in request.api.store.repeats(parsed.events, now_s=request.context.now_s):
             detail = "unique_id is repeated for the same profile and metric."
             place = join(parsed.places[index], "attributes", "unique_id")
             problems.add("repeat", detail, place, code="duplicate")
         problems.raise_any()
-    _record(api, parsed, context)
+    _record(request, parsed)
     return web.Response(status=202)
 
 
-def _record(api: JsonApi, parsed: "ParsedEvents", context: RequestContext) -> None:
+def _record(request: ApiRequest, parsed: "ParsedEvents") -> None:
     for event in parsed.events:
-        api.store.record(event, now_s=context.now_s)
+        request.api.store.record(event, now_s=request.context.now_s)
 
 
 @dataclass(frozen=True, slots=True)
