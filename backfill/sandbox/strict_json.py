@@ -14,8 +14,8 @@ def parse(text: str) -> dict[str, object]:
     """The one object that ``text`` is.
 
     Raises:
-        Refused: it is no JSON, no object, holds a key twice, a number that is none (NaN, Infinity,
-            1e999), half of a surrogate pair, or is nested deeper than Python follows.
+        RefusedError: it is no JSON, no object, holds a key twice, a number that is none (NaN,
+            Infinity, 1e999), half of a surrogate pair, or is nested deeper than Python follows.
     """
     try:
         parsed = _decode(text)

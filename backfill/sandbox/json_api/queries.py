@@ -2,17 +2,15 @@
 
 import base64
 import binascii
-import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from backfill.sandbox.json_api.filters import ORDER, Condition, read_number, read_time
 from backfill.sandbox.json_api.problems import invalid_parameter
+from backfill.sandbox.store.file import dicts
 from backfill.sandbox.store.store import Store
-
-_T = TypeVar("_T")
 
 EVENT_FILTERS: Final = {
     "metric_id": ("equals",),
@@ -100,7 +98,7 @@ def events(
         f" WHERE {where} ORDER BY e.time_s {order}, e.id {order} LIMIT ?",
         (*values, size + 1),
     )
-    rows = _records(EventRow, found)
+    rows = [EventRow(**row) for row in dicts(found)]
     page = rows[:size]
     return page, _encode_cursor(page[-1]) if len(rows) > size else None
 
@@ -113,7 +111,7 @@ def metrics(view: AccountView, numbers: AbstractSet[int] | None = None) -> list[
         " WHERE m.token = ? AND e.arrived_s <= ? GROUP BY m.id ORDER BY m.id",
         (view.account, view.until_s),
     )
-    rows = _records(MetricRow, found)
+    rows = [MetricRow(**row) for row in dicts(found)]
     return rows if numbers is None else [row for row in rows if row.number in numbers]
 
 
@@ -128,7 +126,7 @@ def profiles(view: AccountView, numbers: AbstractSet[int]) -> list[ProfileRow]:
         f" WHERE id IN ({', '.join('?' * len(numbers))}) ORDER BY id",
         tuple(numbers),
     )
-    return _records(ProfileRow, found)
+    return [ProfileRow(**row) for row in dicts(found)]
 
 
 def values(
@@ -140,12 +138,6 @@ def values(
         " FROM events e WHERE e.metric = ? AND e.arrived_s <= ? AND e.time_s >= ? AND e.time_s < ?",
         (metric, view.until_s, start_s, end_s),
     ).fetchall()
-
-
-def _records(record: Callable[..., _T], found: sqlite3.Cursor) -> list[_T]:
-    """Each row as a ``record``, whose fields have the names of the columns."""
-    names = [column[0] for column in found.description]
-    return [record(**dict(zip(names, row, strict=True))) for row in found]
 
 
 def _where(view: AccountView, conditions: Sequence[Condition]) -> tuple[str, list[object]]:

@@ -1,4 +1,4 @@
-"""What one request asks Klaviyo to record, whichever API it came through."""
+"""An event as a request asks for it, whichever API it came through, and a request's refusal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,17 @@ class Person:
     phone_number: str | None = None
     external_id: str | None = None
 
+    def identifiers(self) -> list[tuple[str, str]]:
+        """Kind and value of each that is given, the strongest first."""
+        kinds = {
+            "email": self.email,
+            "phone_number": self.phone_number,
+            "external_id": self.external_id,
+        }
+        return [(kind, value) for kind, value in kinds.items() if value is not None]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """An event that has passed every rule that needs no memory of earlier ones.
 

@@ -23,7 +23,7 @@ def read_event(text: str, *, now_s: float) -> Event:
     """The event that ``text``, a request's JSON, asks for.
 
     Raises:
-        Refused: with the account's token where that much could be read.
+        RefusedError: with the account's token where that much could be read.
     """
     posted = strict_json.parse(text)
     token = _token(posted)
