@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from backfill import limits
 from backfill.sandbox.faults.script import NO_FAULTS, Faults
 from backfill.sandbox.http.gate import Gate
 from backfill.sandbox.http.pages import add_pages
-from backfill.sandbox.json_api import problems, read, write
+from backfill.sandbox.json_api import read, responses, write
 from backfill.sandbox.json_api.behaviour import DEFAULT, Behaviour
 from backfill.sandbox.json_api.endpoint import JsonApi
 from backfill.sandbox.store.store import Store
@@ -90,7 +91,7 @@ def _app(store: Store, settings: Settings) -> web.Application:
     app = web.Application(client_max_size=limits.TRACK_MAX_BODY_BYTES)
     gate = Gate(store.counts, settings.faults, settings.clock, rate_limits=settings.rate_limits)
     track = gate.guard(
-        track_api.TrackEndpoint(store, settings.clock).answer,
+        partial(track_api.answer, store=store, clock=settings.clock),
         "track",
         _TRACK_RATES,
         track_api.error_response,
@@ -105,7 +106,7 @@ def _app(store: Store, settings: Settings) -> web.Application:
             api.endpoint(route),
             route.name,
             route.rates,
-            problems.error_response,
+            responses.error_response,
             rate_headers=True,
         )
         for path in _with_slash(route.path):

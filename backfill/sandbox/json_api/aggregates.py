@@ -15,8 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from backfill.sandbox.json_api import filters
 from backfill.sandbox.json_api.endpoint import parse_body
-from backfill.sandbox.json_api.filters import Condition
-from backfill.sandbox.json_api.problems import BODY, Problems, ProblemsError, join
+from backfill.sandbox.json_api.problems import BODY, Problem, Problems, ProblemsError, join
 
 Interval = Literal["hour", "day", "week", "month"]
 
@@ -118,8 +117,7 @@ def aggregate(query: Query, events: Sequence[tuple[int, int, float]]) -> dict[st
 def _problems(error: ValidationError) -> ProblemsError:
     problems = Problems()
     for found in error.errors():
-        reason = found.get("ctx", {}).get("error")
-        detail = f"{reason or found['msg']}"
+        detail = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
             field = str(found["loc"][-1])[:60]
             detail = f"'{field}' is not a valid field for the resource 'metric-aggregate'."
@@ -129,26 +127,20 @@ def _problems(error: ValidationError) -> ProblemsError:
 
 def _time_range(texts: Sequence[str], zone: ZoneInfo) -> tuple[datetime, datetime]:
     conditions = [condition for text in texts for condition in filters.parse(text, _FILTERS)]
-    start = _bound(conditions, "greater-or-equal", zone)
-    end = _bound(conditions, "less-than", zone)
+    conditions.sort(key=lambda condition: condition.operator)
+    if tuple(condition.operator for condition in conditions) != _FILTERS["datetime"]:
+        raise _invalid_filter(
+            "A time range is required: greater-or-equal and less-than on datetime."
+        )
+    start, end = (filters.read_time(one, zone).astimezone(zone) for one in conditions)
     if not start < end <= start + _LONGEST:
         raise _invalid_filter("The time range must be at most one year.")
     return start, end
 
 
-def _bound(conditions: Sequence[Condition], operator: str, zone: ZoneInfo) -> datetime:
-    found = [condition for condition in conditions if condition.operator == operator]
-    if len(found) != 1:
-        raise _invalid_filter(
-            "A time range is required: greater-or-equal and less-than on datetime."
-        )
-    return filters.read_time(found[0], zone).astimezone(zone)
-
-
 def _invalid_filter(detail: str) -> ProblemsError:
-    problems = Problems()
-    problems.add("query", detail, join(BODY, "data", "attributes", "filter"))
-    return ProblemsError(*problems)
+    pointer = "/data/attributes/filter"
+    return ProblemsError(Problem(reason="query", detail=detail, pointer=pointer))
 
 
 def _interval_starts(query: Query) -> Iterator[datetime]:

@@ -13,7 +13,8 @@ from backfill.sandbox.http.windows import Rates
 from backfill.sandbox.json_api import access
 from backfill.sandbox.json_api.access import RequestContext
 from backfill.sandbox.json_api.behaviour import Behaviour
-from backfill.sandbox.json_api.problems import Problem, ProblemsError, problems_response
+from backfill.sandbox.json_api.problems import Problem, ProblemsError
+from backfill.sandbox.json_api.responses import problems_response
 from backfill.sandbox.store.event import RefusedError
 from backfill.sandbox.store.store import Store
 

@@ -6,17 +6,14 @@ from typing import Any, Final
 
 from backfill import limits
 from backfill.sandbox.json_api import rules
-from backfill.sandbox.json_api.problems import Place, Problems
+from backfill.sandbox.json_api.problems import Place, Problems, join
 from backfill.sandbox.store import identifiers
 from backfill.sandbox.store.event import Person
 
+NAMES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
 _TRACK_NAMES: Final = {
+    **{name: f"${name}" for name in (*NAMES, "anonymous_id")},
     "_kx": "$exchange_id",
-    **{
-        name: f"${name}"
-        for name in ("first_name", "last_name", "organization", "locale", "title", "image")
-    },
-    "anonymous_id": "$anonymous_id",
 }
 """Source: docs/klaviyo.md, "From Track to JSON:API"."""
 _IDENTIFIERS: Final = ("email", "phone_number", "external_id")
@@ -35,17 +32,17 @@ class EventProfile:
 
 
 def read_profile(
-    resource: dict[str, Any], place: Place, problems: Problems, *, forgive_phone: bool
+    attributes: dict[str, Any], place: Place, problems: Problems, *, forgive_phone: bool
 ) -> EventProfile:
-    """Read a profile, and add what is wrong with it to ``problems``.
+    """Read the profile among ``attributes``, and add what is wrong with it to ``problems``.
 
     Klaviyo's own ``id``, ``_kx`` and ``anonymous_id`` do not identify anybody here.
 
     ``forgive_phone`` leaves out a wrong phone number beside a good e-mail address, as Create Event
     does and Bulk Create Events does not. Source: docs/klaviyo.md, "Phone numbers".
     """
-    given = resource["attributes"]
-    inside = (place, "attributes")
+    resource, place = attributes["profile"]["data"], join(place, "profile", "data")
+    given, inside = resource["attributes"], (place, "attributes")
     email, phone, external_id = (given.get(key) or None for key in _IDENTIFIERS)
     problems_before = len(problems)
     if email is not None and not identifiers.is_email(email):

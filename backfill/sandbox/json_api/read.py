@@ -9,14 +9,10 @@ from backfill import limits
 from backfill.sandbox.json_api import aggregates, queries, resources
 from backfill.sandbox.json_api.endpoint import ApiRequest, Routes, read_body
 from backfill.sandbox.json_api.parameters import Parameters
-from backfill.sandbox.json_api.problems import (
-    Problem,
-    ProblemsError,
-    invalid_parameter,
-    json_response,
-)
+from backfill.sandbox.json_api.problems import Problem, ProblemsError, invalid_parameter
 from backfill.sandbox.json_api.queries import AccountView, EventRow, MetricRow
 from backfill.sandbox.json_api.resources import Resource
+from backfill.sandbox.json_api.responses import json_response
 
 ROUTES: Final = Routes()
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from backfill import limits
+from backfill.sandbox.json_api.profile import NAMES
 from backfill.sandbox.json_api.queries import EventRow, MetricRow, ProfileRow
 
 Resource = dict[str, Any]
@@ -17,7 +18,6 @@ _LOCATION: Final = (
     *("address1", "address2", "city", "country", "latitude", "longitude"),
     *("region", "zip", "timezone", "ip"),
 )
-_NAMES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
 _API_INTEGRATION: Final = {
     "object": "integration",
     "id": "0rG4eQ",
@@ -86,7 +86,7 @@ def profile(row: ProfileRow, base: str) -> Resource:
         "email": row.email,
         "phone_number": row.phone_number,
         "external_id": row.external_id,
-        **{name: kept.get(f"${name}") for name in _NAMES},
+        **{name: kept.get(f"${name}") for name in NAMES},
         "location": {name: kept.get(f"${name}") for name in _LOCATION},
         "properties": {key: kept[key] for key in kept if not key.startswith("$")},
     }

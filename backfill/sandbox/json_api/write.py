@@ -1,7 +1,6 @@
 """Create Event and Bulk Create Events: all events of a body are recorded, or none of them."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,12 +71,8 @@ def parse_event(body: bytes, context: RequestContext) -> ParsedEvents:
     """
     parsed, problems = _parse(body, limits.EVENTS_PATH, context)
     problems.raise_any()
-    place = join(BODY, "data")
-    attributes = parsed["data"]["attributes"]
-    profile_place = join(place, "attributes", "profile", "data")
-    profile = read_profile(
-        attributes["profile"]["data"], profile_place, problems, forgive_phone=True
-    )
+    place, attributes = join(BODY, "data"), parsed["data"]["attributes"]
+    profile = read_profile(attributes, (place, "attributes"), problems, forgive_phone=True)
     event = _read_event(attributes, place, profile, context, problems, "events", backfill=None)
     problems.raise_any()
     return ParsedEvents([event], [place], profile.dropped_phone)
@@ -94,12 +89,21 @@ def parse_bulk(body: bytes, context: RequestContext) -> ParsedEvents:
     parsed, problems = _parse(body, limits.BULK_PATH, context)
     faulty = _faulty_members(problems)
     events, places = [], []
-    for attributes, place, profile, backfill in _members(parsed, faulty, problems):
-        event = _read_event(
-            attributes, place, profile, context, problems, "bulk", backfill=backfill
-        )
-        events.append(event)
-        places.append(place)
+    for index, item in enumerate(parsed["data"]["attributes"]["events-bulk-create"]["data"]):
+        if (index, None) in faulty:
+            continue
+        inside, attributes = join(_BULK_ITEMS, index, "attributes"), item["attributes"]
+        profile = read_profile(attributes, inside, problems, forgive_phone=False)
+        backfill = attributes.get("backfill")
+        for number, event in enumerate(attributes["events"]["data"]):
+            if (index, number) in faulty:
+                continue
+            place = join(inside, "events", "data", number)
+            places.append(place)
+            given = event["attributes"]
+            events.append(
+                _read_event(given, place, profile, context, problems, "bulk", backfill=backfill)
+            )
     if len(events) > limits.BULK_MAX_EVENTS:
         detail = f"The request must not exceed {limits.BULK_MAX_EVENTS} events."
         at = pointer(_BULK_ITEMS)
@@ -136,26 +140,6 @@ def _faulty_members(problems: Problems) -> frozenset[tuple[int, int | None]]:
         else:
             members.add((int(found[1]), None if found[2] is None else int(found[2])))
     return frozenset(members)
-
-
-def _members(
-    parsed: dict[str, Any], faulty: frozenset[tuple[int, int | None]], problems: Problems
-) -> Iterator[tuple[dict[str, Any], Place, EventProfile, bool | None]]:
-    """Of each event that is not faulty: attributes, place, profile, the item's ``backfill``."""
-    for index, item in enumerate(parsed["data"]["attributes"]["events-bulk-create"]["data"]):
-        if (index, None) in faulty:
-            continue
-        inside = join(_BULK_ITEMS, index, "attributes")
-        attributes = item["attributes"]
-        profile_place = join(inside, "profile", "data")
-        profile = read_profile(
-            attributes["profile"]["data"], profile_place, problems, forgive_phone=False
-        )
-        events = join(inside, "events", "data")
-        for number, event in enumerate(attributes["events"]["data"]):
-            if (index, number) not in faulty:
-                backfill = attributes.get("backfill")
-                yield event["attributes"], (events, number), profile, backfill
 
 
 def _read_event(

@@ -4,11 +4,9 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from backfill.sandbox.store.event import Person
-
-_KINDS: Final = ("email", "phone_number", "external_id")
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -99,12 +97,14 @@ class Profiles:
     def _merge(self, profile: int, other: int) -> None:
         merged = self._attributes(other) | self._attributes(profile)
         self._write_attributes(profile, merged)
-        columns = ", ".join(
-            f"{kind} = coalesce({kind}, (SELECT {kind} FROM profiles WHERE id = :other))"
-            for kind in _KINDS
-        )
         both = {"profile": profile, "other": other}
-        self._db.execute(f"UPDATE profiles SET {columns} WHERE id = :profile", both)
+        self._db.execute(
+            "UPDATE profiles AS p SET email = coalesce(p.email, o.email),"
+            " phone_number = coalesce(p.phone_number, o.phone_number),"
+            " external_id = coalesce(p.external_id, o.external_id)"
+            " FROM profiles AS o WHERE p.id = :profile AND o.id = :other",
+            both,
+        )
         self._db.execute("UPDATE identifiers SET profile = :profile WHERE profile = :other", both)
         self._db.execute("DELETE FROM profiles WHERE id = :other", both)
 

@@ -43,7 +43,6 @@ class Store:
             (token, name): metric
             for metric, token, name in self.db.execute("SELECT id, token, name FROM metrics")
         }
-        self._metrics_of = Counter(token for token, _ in self.metrics)
         self._profiles = profiles.Profiles(self.db)
         self._committed = self.counts.copy()
 
@@ -119,13 +118,12 @@ class Store:
         token, name = event.token, event.metric
         metric = self.metrics.get((token, name))
         if metric is None:
-            if event.api == "track" and self._metrics_of[token] >= limits.TRACK_MAX_METRICS:
-                limit = limits.TRACK_MAX_METRICS
+            limit = limits.TRACK_MAX_METRICS
+            if event.api == "track" and sum(one == token for one, _ in self.metrics) >= limit:
                 raise RefusedError("metrics", f"the account has its {limit} metrics", token=token)
             insert = "INSERT INTO metrics (token, name) VALUES (?, ?)"
             metric = cast("int", self.db.execute(insert, (token, name)).lastrowid)
             self.metrics[token, name] = metric
-            self._metrics_of[token] += 1
         return metric
 
     def _profile_or_identifier(self, event: Event, people: dict[tuple[str, str], object]) -> object:

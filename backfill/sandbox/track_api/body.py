@@ -3,9 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from backfill.sandbox.store.event import RefusedError
@@ -39,42 +37,29 @@ def from_body(body: bytes, content_type: str | None, query: bytes) -> Payload:
 
     Without a content type the first byte tells a form from an object.
     """
-    kind = _kind(body, content_type)
-    if kind == "json":
+    if content_type is None:
+        content_type = _JSON if body.lstrip().startswith(b"{") else _FORM
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == _JSON:
         return Payload(_utf8(body), wants_pixel(query))
+    if kind != _FORM:
+        raise RefusedError("content_type", f"the content type is neither {_FORM} nor {_JSON}")
     field = _field(body)
     is_json = field.lstrip().startswith((b"{", b"["))  # neither is in base64's alphabet
     text = _utf8(field) if is_json else _from_base64(field)
     return Payload(text, wants_pixel(query) or wants_pixel(body))
 
 
-def _kind(body: bytes, content_type: str | None) -> Literal["form", "json"]:
-    if content_type is None:
-        return "json" if body.lstrip().startswith(b"{") else "form"
-    match content_type.partition(";")[0].strip().lower():
-        case "application/x-www-form-urlencoded":
-            return "form"
-        case "application/json":
-            return "json"
-    raise RefusedError("content_type", f"the content type is neither {_FORM} nor {_JSON}")
-
-
 def _field(form: bytes) -> bytes:
-    found = list(_fields(form))
-    if not found:
+    pairs = (pair.partition(b"=") for pair in form.split(b"&"))
+    values = [value for name, _, value in pairs if name == b"data"]
+    if not values:
         raise RefusedError("encoding", 'there is no field "data"')
-    if len(found) > 1:
+    if len(values) > 1:
         raise RefusedError("encoding", 'the field "data" stands twice')
-    return found[0]
-
-
-def _fields(form: bytes) -> Iterator[bytes]:
-    for pair in form.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if name == b"data":
-            if _BAD_ESCAPE.search(value):
-                raise RefusedError("encoding", "a % is not followed by two hexadecimal digits")
-            yield unquote_to_bytes(value.replace(b"+", b" "))
+    if _BAD_ESCAPE.search(values[0]):
+        raise RefusedError("encoding", "a % is not followed by two hexadecimal digits")
+    return unquote_to_bytes(values[0].replace(b"+", b" "))
 
 
 def _from_base64(field: bytes) -> str:

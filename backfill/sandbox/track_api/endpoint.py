@@ -18,27 +18,21 @@ _BLANK_GIF: Final = base64.b64decode(
 )
 
 
-class TrackEndpoint:
-    """The endpoint of one sandbox; ``clock`` gives Unix seconds."""
-
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-
-    async def answer(self, request: web.Request) -> web.Response:
-        query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
-        pixel = track_body.wants_pixel(query)
-        now_s = self._clock()
-        try:
-            payload = await _read_payload(request, query)
-            pixel = payload.pixel
-            self._store.record(rules.read_event(payload.text, now_s=now_s), now_s=int(now_s))
-        except RefusedError as error:
-            self._store.refuse(error, now_s=int(now_s))
-            if error.status != web.HTTPOk.status_code:
-                return web.Response(status=error.status, text=str(error))
-            return _response("0", pixel=pixel)
-        return _response("1", pixel=pixel)
+async def answer(request: web.Request, *, store: Store, clock: Callable[[], float]) -> web.Response:
+    """Record the event of a request; ``clock`` gives Unix seconds."""
+    query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
+    pixel = track_body.wants_pixel(query)
+    now_s = clock()
+    try:
+        payload = await _read_payload(request, query)
+        pixel = payload.pixel
+        store.record(rules.read_event(payload.text, now_s=now_s), now_s=int(now_s))
+    except RefusedError as error:
+        store.refuse(error, now_s=int(now_s))
+        if error.status != web.HTTPOk.status_code:
+            return web.Response(status=error.status, text=str(error))
+        return _response("0", pixel=pixel)
+    return _response("1", pixel=pixel)
 
 
 def error_response(status: int, detail: str, retry_after_s: int | None) -> web.Response:
