@@ -71,10 +71,10 @@ async def listen(settings: Settings) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def _accept_connections(runner: web.AppRunner, port: int) -> AsyncIterator[int]:
-    """Accept connections, and at the end hand over to aiohttp, which closes them, the last one.
+    """Accept connections until the block is left, and hand even the last one over to aiohttp.
 
-    asyncio takes some turns of its loop from accepting a connection to telling aiohttp, and loses
-    it, open, if the listening socket is closed between.
+    asyncio accepts a connection some turns of its loop before aiohttp knows of it; if the
+    listening socket is closed in between, nobody closes the connection.
     """
     listening = socket.create_server((_HOST, port))
     await web.SockSite(runner, listening).start()
@@ -87,7 +87,7 @@ async def _accept_connections(runner: web.AppRunner, port: int) -> AsyncIterator
 
 
 def _app(store: Store, settings: Settings) -> web.Application:
-    """Its body limit is Track's; the JSON:API reads bodies by itself."""
+    """The body limit of aiohttp is Track's; the JSON:API reads bodies by itself."""
     app = web.Application(client_max_size=limits.TRACK_MAX_BODY_BYTES)
     gate = Gate(store.counts, settings.faults, settings.clock, rate_limits=settings.rate_limits)
     track = gate.guard(

@@ -23,7 +23,7 @@ ORDER = {
 TEXT = json.dumps(ORDER)
 BASE64 = base64.b64encode(TEXT.encode()).decode()
 
-# klaviyo/facts.md 1.7, byte for byte.
+# docs/klaviyo.md, "Track API: what SDKs send", byte for byte.
 PYTHON_POST = (
     "data=%7B%22token%22%3A%20%22PUBKEY%22%2C%20%22event%22%3A%20%22Ordered%20Product%22%2C%20"
     "%22properties%22%3A%20%7B%22item_name%22%3A%20%22Boots%22%2C%20%22%24value%22%3A%20100%7D"

@@ -118,7 +118,7 @@ def test_each_answer_can_be_asked_for(answer):
         ),
         pytest.param(
             "faults:\n  - at: [1]\n    anwser: 429\n",
-            'yaml:3: fault 1: "anwser" is no key here; did you mean answer',
+            'yaml:3: fault 1: "anwser" is not a key here; did you mean answer',
             id="a key misspelt",
         ),
         pytest.param(
@@ -172,8 +172,8 @@ def test_each_answer_can_be_asked_for(answer):
         pytest.param(
             "faults:\n  - {at: [1], answer: drop, seconds: 1}\n", '"seconds" goes', id="a slow drop"
         ),
-        pytest.param("faults: [\n", "yaml:2: no valid YAML", id="no YAML"),
-        pytest.param("seed: 1\nseed: 2\n", "yaml:2: no valid YAML: found duplicate", id="twice"),
+        pytest.param("faults: [\n", "yaml:2: not valid YAML", id="no YAML"),
+        pytest.param("seed: 1\nseed: 2\n", "yaml:2: not valid YAML: found duplicate", id="twice"),
     ],
 )
 def test_a_problem_is_one_sentence_with_its_place(tmp_path, text, message):
@@ -198,7 +198,7 @@ def test_all_problems_come_at_once(tmp_path):
     assert str(error.value).split("\n") == [
         f'{path}:4: fault 2: "rate" must be a number from 0 to 1',
         f'{path}:4: fault 2: "answer" must be one of {", ".join(ANSWERS)}',
-        f'{path}:1: "sed" is no key here; did you mean seed?',
+        f'{path}:1: "sed" is not a key here; did you mean seed?',
     ]
 
 
@@ -217,7 +217,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
     path = tmp_path / "faults.yaml"
     path.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(FaultsError, match=r"faults\.yaml: is no UTF-8 text"):
+    with pytest.raises(FaultsError, match=r"faults\.yaml: is not UTF-8 text"):
         Faults.read(path)
 
 

@@ -271,10 +271,10 @@ def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        pytest.param(b"\xff", "Byte 0 is no UTF-8.", id="other bytes"),
-        pytest.param(b"[]", "JSON parse error: the JSON is no object.", id="a list"),
+        pytest.param(b"\xff", "Byte 0 is not UTF-8.", id="other bytes"),
+        pytest.param(b"[]", "JSON parse error: the JSON is not an object.", id="a list"),
         pytest.param(b'{"a": NaN}', "NaN", id="no number"),
-        pytest.param(b'{"a": 1, "a": 1}', "stands twice", id="a key twice"),
+        pytest.param(b'{"a": 1, "a": 1}', "is given twice", id="a key twice"),
         pytest.param(rb'{"a": "\ud800"}', "surrogate", id="half a pair"),
         pytest.param(b"{}", "'data' is a required field", id="nothing"),
         pytest.param(b'{"data": {"type": "event"}}', "'attributes' is a required", id="too little"),

@@ -133,12 +133,12 @@ class Faults(_Node):
         except OSError as error:
             raise FaultsError(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise FaultsError(f"{path}: is no UTF-8 text") from None
+            raise FaultsError(f"{path}: is not UTF-8 text") from None
         except MarkedYAMLError as error:
             line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-            raise FaultsError(f"{path}{line}: no valid YAML: {error.problem}") from None
+            raise FaultsError(f"{path}{line}: not valid YAML: {error.problem}") from None
         except YAMLError:
-            raise FaultsError(f"{path}: no valid YAML") from None
+            raise FaultsError(f"{path}: not valid YAML") from None
         return cls.of(script, name=str(path))
 
     @classmethod
@@ -179,7 +179,7 @@ def _sentence(error: ErrorDetails, script: object, name: str) -> str:
             expected = f"must be a mapping with keys out of {', '.join(keys)}"
         case "extra_forbidden":
             near = difflib.get_close_matches(key, keys, 1)
-            expected = f'"{key}" is no key here' + (f"; did you mean {near[0]}?" if near else "")
+            expected = f'"{key}" is not a key here' + (f"; did you mean {near[0]}?" if near else "")
         case "fault":
             location = (*location, error["ctx"]["key"])
             expected = error["msg"]

@@ -123,12 +123,12 @@ def parse_body(body: bytes) -> dict[str, object]:
     """The JSON object that a body is.
 
     Raises:
-        ProblemsError: it is none, or not one that every parser reads alike.
+        ProblemsError: it is not JSON, or parsers would read it in different ways.
     """
     try:
         return strict_json.parse(body.decode())
     except UnicodeDecodeError as error:
-        detail = f"Byte {error.start} is no UTF-8."
+        detail = f"Byte {error.start} is not UTF-8."
         problem = Problem(reason="encoding", detail=detail, pointer="/data")
     except RefusedError as error:
         detail = f"JSON parse error: {error}."

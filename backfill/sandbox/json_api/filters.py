@@ -43,7 +43,7 @@ def parse(text: str, allowed: Mapping[str, Sequence[str]]) -> list[Condition]:
     """The conditions of a filter; ``allowed`` are the operators of each field.
 
     Raises:
-        ProblemsError: it is no filter, or has a field or an operator that is not allowed.
+        ProblemsError: it is not a filter, or has a field or an operator that is not allowed.
     """
     conditions, end = _conditions(text, 0)
     if end != len(text):

@@ -65,7 +65,7 @@ class ProfileRow:
 
 
 def row_number(letter: str, resource_id: str) -> int | None:
-    """The row's number in an id such as ``M00001``; None if it is no id of that letter."""
+    """The row's number in an id such as ``M00001``; None for any other text."""
     digits = resource_id.removeprefix(letter)
     is_id = resource_id.startswith(letter) and digits.isascii() and digits.isdigit()
     return int(digits) if is_id else None

@@ -116,7 +116,7 @@ def _parse(body: bytes, path: str, context: RequestContext) -> tuple[dict[str, A
     """The body's JSON, and what the schema finds wrong with it.
 
     Raises:
-        ProblemsError: it is no JSON object.
+        ProblemsError: it is not a JSON object.
     """
     parsed = parse_body(body)
     knows_backfill = context.revision >= limits.BACKFILL_REVISION

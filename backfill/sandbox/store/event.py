@@ -30,10 +30,13 @@ class Person:
 class Event:
     """An event that has passed every rule that needs no memory of earlier ones.
 
-    ``properties`` are as they were sent, ``$event_id`` and ``$value`` among them; ``attributes``
-    are the customer properties as they were sent, without the identifiers.
-    ``time_s`` is None where the request leaves the time to Klaviyo. An event with ``backfill``
-    starts no flow; Track has no word for it.
+    Attributes:
+        token: the account's public key.
+        event_id: None if the request has none.
+        time_s: Unix seconds; None if the request leaves the time to Klaviyo.
+        properties: as they were sent, ``$event_id`` and ``$value`` among them.
+        attributes: the customer's properties as they were sent, without the identifiers.
+        backfill: the event starts no flow; Track cannot say so.
     """
 
     token: str

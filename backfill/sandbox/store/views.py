@@ -45,7 +45,7 @@ def stats(store: Store) -> dict[str, Any]:
     """``received`` is always the sum of ``recorded``, ``merged``, ``discarded`` and ``lost``.
 
     ``would_trigger_flows`` are the recorded events of the JSON:API without ``backfill``. Track's
-    are left out: it has no such word, and an account that still took them would start its flows.
+    events are left out, because Track cannot say "backfill".
     """
     counts = store.counts
     metrics: dict[str, int] = {}

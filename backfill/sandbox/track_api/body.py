@@ -1,4 +1,7 @@
-"""The JSON text inside a Track request, in every form that Klaviyo's own SDKs send."""
+"""The JSON text inside a Track request, in every form that Klaviyo's own SDKs send.
+
+Source: docs/klaviyo.md, "Track API: what SDKs send".
+"""
 
 import base64
 import binascii
@@ -16,7 +19,7 @@ _UNESCAPED_BASE64 = re.compile(rb"[A-Za-z0-9+/ ]+={0,2}")
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """``text`` is JSON, or claims to be; ``pixel`` asks for an image in place of ``1``."""
+    """``text`` should be JSON; with ``pixel``, the answer is an image in place of ``1``."""
 
     text: str
     pixel: bool
@@ -56,7 +59,7 @@ def _field(form: bytes) -> bytes:
     if not values:
         raise RefusedError("encoding", 'there is no field "data"')
     if len(values) > 1:
-        raise RefusedError("encoding", 'the field "data" stands twice')
+        raise RefusedError("encoding", 'the field "data" is given twice')
     if _BAD_ESCAPE.search(values[0]):
         raise RefusedError("encoding", "a % is not followed by two hexadecimal digits")
     return unquote_to_bytes(values[0].replace(b"+", b" "))
@@ -76,4 +79,4 @@ def _utf8(encoded: bytes) -> str:
     try:
         return encoded.decode()
     except UnicodeDecodeError as error:
-        raise RefusedError("encoding", f"byte {error.start} is no UTF-8") from None
+        raise RefusedError("encoding", f"byte {error.start} is not UTF-8") from None
