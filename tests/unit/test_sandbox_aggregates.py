@@ -95,7 +95,7 @@ def test_people_are_counted_once_an_interval():
         pytest.param({"filter": []}, "filter", id="no range"),
     ],
 )
-def test_questions_that_are_not_understood(attributes, at):
+def test_invalid_queries_are_refused(attributes, at):
     with pytest.raises(ProblemsError) as raised:
         aggregates.parse_query(asked(**attributes))
 

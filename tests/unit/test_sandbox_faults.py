@@ -54,7 +54,7 @@ def test_a_script_plays_the_same_everywhere():
     }
 
 
-def test_seeds_draw_apart():
+def test_another_seed_draws_other_requests():
     script = {"faults": [{"rate": 0.5, "answer": 500}]}
 
     one, two = (played(Faults.of({**script, "seed": seed}), range(1, 101)) for seed in (1, 2))
@@ -62,7 +62,7 @@ def test_seeds_draw_apart():
     assert one != two
 
 
-def test_rules_draw_apart():
+def test_two_rates_draw_independently():
     """One draw for both would leave nothing to the second."""
     rules = [{"rate": 0.5, "answer": 500}, {"rate": 0.5, "answer": 502}]
 
@@ -213,7 +213,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         Faults.read(tmp_path / "none.yaml")
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
     path = tmp_path / "faults.yaml"
     path.write_bytes(b"\xff\xfe")
 

@@ -36,7 +36,7 @@ def test_conditions_are_read_in_every_form(text):
         pytest.param('or(equals(metric_id,"M1"))', "at character", id="or"),
     ],
 )
-def test_what_is_no_filter(text, says):
+def test_invalid_filters_are_refused(text, says):
     with pytest.raises(ProblemsError) as raised:
         filters.parse(text, ALLOWED)
 
@@ -55,10 +55,10 @@ def test_what_is_no_filter(text, says):
         pytest.param("2022-11-08", 1_667_865_600, id="a date alone"),
     ],
 )
-def test_instants(text, time_s):
+def test_times_are_read(text, time_s):
     assert filters.read_time(Condition("less-than", "datetime", text)).timestamp() == time_s
 
 
-def test_what_is_no_instant():
+def test_an_invalid_time_is_refused():
     with pytest.raises(ProblemsError):
         filters.read_time(Condition("less-than", "datetime", "today"))

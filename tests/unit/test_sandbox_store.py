@@ -130,7 +130,7 @@ def test_the_first_of_two_is_kept(store):
         pytest.param(replace(ORDER, person=BOTH), 1, id="one identifier more"),
     ],
 )
-def test_a_repeat_with_other_content_is_told_apart(store, repeat, different):
+def test_a_repeat_with_other_content_is_counted_apart(store, repeat, different):
     record(store, ORDER, repeat)
 
     assert counts(store, "merged", "merged_different") == (1, different)
@@ -167,7 +167,7 @@ def test_a_subdomain_of_a_test_domain_is_a_domain_like_any_other(store):
     assert counts(store, "recorded", "discarded") == (1, 0)
 
 
-def test_a_metric_too_many_is_refused_and_leaves_no_trace(store):
+def test_a_metric_over_the_limit_is_refused_and_not_stored(store):
     for number in range(limits.TRACK_MAX_METRICS):
         record(store, replace(ORDER, metric=f"Metric {number}"))
 
@@ -267,7 +267,7 @@ def test_accounts_do_not_share_people(store):
     assert counts(store, "profiles", "profile_merges") == (2, 0)
 
 
-def test_a_merged_profile_leaves_no_id_to_another(store):
+def test_the_id_of_a_merged_profile_is_not_used_again(store):
     record(store, ORDER, replace(ORDER, person=PHONE), replace(ORDER, person=BOTH))
 
     record(store, replace(ORDER, person=Person(external_id="7")))
@@ -329,7 +329,7 @@ def test_events_are_counted_by_month(store):
     assert views.months(store) == [("Placed Order", "2017-07", 2), ("Seen", "2026-05", 1)]
 
 
-def test_a_store_goes_on_where_it_was(tmp_path):
+def test_a_reopened_store_has_all_counts(tmp_path):
     path = tmp_path / "sandbox.sqlite"
     with closing(Store(path)) as store:
         record(store, ORDER, ORDER)
@@ -378,7 +378,7 @@ def test_a_store_is_for_its_owner_alone(tmp_path):
         pytest.param(lambda path: path.mkdir(), "unable to open", id="a folder"),
     ],
 )
-def test_another_file_is_left_alone(tmp_path, make, message):
+def test_a_file_that_is_not_a_store_is_refused(tmp_path, make, message):
     path = tmp_path / "store"
     make(path)
 
@@ -433,7 +433,7 @@ def test_whatever_comes_every_event_is_accounted_for(sent):
         assert {e["profile"]["id"] for e in kept} <= {p["id"] for p in profiles(store)}
 
 
-def test_only_new_events_of_todays_api_without_backfill_would_start_flows(store):
+def test_only_new_events_of_the_json_api_without_backfill_would_start_flows(store):
     starts = replace(ORDER, api="bulk")
     record(
         store,
@@ -464,7 +464,7 @@ def test_only_new_events_of_todays_api_without_backfill_would_start_flows(store)
         ),
     ],
 )
-def test_repeats_are_told_before_anything_is_recorded(store, asked, repeats):
+def test_repeats_are_found_before_anything_is_recorded(store, asked, repeats):
     record(store, ORDER)
 
     assert store.repeats(asked, now_s=NOW_S) == repeats
@@ -484,7 +484,7 @@ def test_lost_events_are_gone_and_counted(store):
     )
 
 
-def test_todays_api_has_no_limit_of_metrics(store):
+def test_the_json_api_has_no_limit_of_metrics(store):
     many = [replace(ORDER, metric=f"M{number}") for number in range(limits.TRACK_MAX_METRICS)]
     record(store, *many)
 

@@ -39,7 +39,7 @@ def test_json_is_read(text, expected):
         pytest.param('{"a":' * 100_000, "json", "too deeply", id="nested without an end"),
     ],
 )
-def test_what_parsers_let_pass_is_refused(text, reason, message):
+def test_lenient_json_is_refused(text, reason, message):
     with pytest.raises(RefusedError, match=message) as refused:
         strict_json.parse(text)
 

@@ -114,7 +114,7 @@ def test_an_event_id_is_read(properties, expected):
         pytest.param({"customer": {"$id": "7", "$consent": []}}, id="no consent"),
     ],
 )
-def test_what_klaviyo_takes_is_taken(fields):
+def test_valid_events_are_accepted(fields):
     assert read(posted(**fields)).metric == "Placed Order"
 
 
@@ -203,7 +203,7 @@ def test_properties_may_be_left_out():
         ),
     ],
 )
-def test_what_klaviyo_does_not_take_is_refused(fields, reason):
+def test_invalid_events_are_refused(fields, reason):
     with pytest.raises(RefusedError) as refused:
         read(posted(**fields))
 

@@ -72,7 +72,7 @@ def test_the_longest_wait_counts():
     assert take(windows, 3) == [0, 0, 60]
 
 
-def test_a_request_that_is_turned_away_uses_up_nothing():
+def test_a_throttled_request_uses_up_nothing():
     clock = Clock(60.0)
     windows = FixedWindows([(1, 1), (2, 60)], clock)
     take(windows, 10)

@@ -61,7 +61,7 @@ def problems(act, *args):
     return [(one.pointer, one.detail) for one in raised.value.problems]
 
 
-def test_an_event_is_what_track_would_have_made_of_it():
+def test_an_event_is_parsed_into_tracks_names():
     who = {
         "email": "Anna@Shop.test",
         "external_id": "7",
@@ -84,7 +84,7 @@ def test_an_event_is_what_track_would_have_made_of_it():
     assert (made.api, made.backfill) == ("events", True)
 
 
-def test_what_is_null_is_not_given():
+def test_null_counts_as_absent():
     (made,) = create(single(time=None, value=None, unique_id=None, backfill=None)).events
 
     assert (made.time_s, made.event_id, made.properties) == (None, None, {"Sku": "a"})
@@ -157,7 +157,7 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("attributes", "at", "says"), LIMITS)
-def test_limits_that_stand_in_prose_alone(attributes, at, says):
+def test_limits_that_no_schema_has(attributes, at, says):
     ((single_at, single_says),) = problems(create, single(**attributes))
     body = bulk(item(event()), item(event(), event(**attributes)))
     ((bulk_at, bulk_says),) = problems(create_bulk, body)
@@ -183,7 +183,7 @@ def test_limits_that_stand_in_prose_alone(attributes, at, says):
         ),
     ],
 )
-def test_what_just_fits(attributes):
+def test_values_at_their_limit_are_accepted(attributes):
     assert len(create(single(**attributes)).events) == 1
 
 
@@ -208,7 +208,7 @@ WHO = "/profile/data/attributes"
         ),
     ],
 )
-def test_what_a_person_must_be(who, at, says):
+def test_a_profile_must_be_valid(who, at, says):
     ((single_at, single_says),) = problems(create, single(who))
     ((bulk_at, bulk_says),) = problems(create_bulk, bulk(item(event()), item(event(), who=who)))
 
@@ -281,5 +281,5 @@ def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
     ],
 )
 @pytest.mark.parametrize("read", [write.parse_event, write.parse_bulk])
-def test_bodies_that_are_none(read, body, says):
+def test_bodies_that_cannot_be_parsed(read, body, says):
     assert any(says in detail for _, detail in problems(read, body, CONTEXT))
