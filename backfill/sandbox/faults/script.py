@@ -68,7 +68,17 @@ class _Node(BaseModel):
 
 
 class Fault(_Node):
-    """One rule of a script: these requests get this answer."""
+    """One rule of a script: these requests get this answer.
+
+    Attributes:
+        at: numbers of requests, the first being 1; empty unless the rule has ``at``.
+        first: the first of a range of requests, ``from`` in the script.
+        last: the last of that range, ``to`` in the script.
+        rate: the share of all requests, from 0 to 1.
+        answer: the word of ``ANSWERS`` for it.
+        retry_after_s: whole seconds for the header Retry-After of 429 and 503.
+        seconds: how long ``slow`` waits.
+    """
 
     at: frozenset[PositiveInt] = Field(
         frozenset(), strict=False, description="a list of request numbers, the first being 1"
@@ -106,9 +116,14 @@ class Fault(_Node):
 
 
 class Faults(_Node):
-    """A script: its rules in order, and the seed that its rates are drawn from.
+    """A script of faults for ``Sandbox`` and ``serve``.
 
     Make one with ``Faults.read`` (a YAML file) or ``Faults.of`` (the same as dicts and lists).
+
+    Attributes:
+        seed: an integer that the rates are drawn from; with the same one, the same requests
+            get the same faults.
+        faults: the rules; the first one that fits a request is played.
     """
 
     seed: int = Field(0, description="an integer")
@@ -123,7 +138,7 @@ class Faults(_Node):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a script from a YAML file.
+        """Read a script from the YAML file ``path``.
 
         Raises:
             FaultsError: the file cannot be read, or is not of the form that the module describes.

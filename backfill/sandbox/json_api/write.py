@@ -173,7 +173,7 @@ def _read_event(
         revision=context.revision,
         now_s=context.now_s,
     )
-    said = {given.get("backfill"), backfill}
+    flags = {given.get("backfill"), backfill}
     as_properties = {
         track: given[key] for key, track in _TRACK_PROPERTIES.items() if given.get(key) is not None
     }
@@ -186,7 +186,7 @@ def _read_event(
         properties=given["properties"] | as_properties,
         attributes=profile.attributes,
         api=api,
-        backfill=True in said and False not in said,
+        backfill=True in flags and False not in flags,
     )
 
 

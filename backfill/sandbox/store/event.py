@@ -1,4 +1,4 @@
-"""An event as a request asks for it, whichever API it came through, and a request's refusal."""
+"""What a request of any API is read into: an event, or a refusal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
