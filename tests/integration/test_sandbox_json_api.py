@@ -1,7 +1,10 @@
 """The sandbox's JSON:API over HTTP: headers, answers, rate limits, faults, what is recorded."""
 
+import http.client
 import itertools
 import json
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -175,6 +178,18 @@ def test_a_body_over_the_limit_is_not_read(open_sandbox):
 
     assert [by_length.status_code, in_chunks.status_code] == [413, 413]
     assert [refusal["reason"] for refusal in sandbox.refusals()] == ["too_large"] * 2
+
+
+def test_a_body_that_claims_to_be_over_the_limit_is_not_waited_for(open_sandbox):
+    sandbox, _ = open_sandbox()
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)
+    with closing(connection):
+        connection.putrequest("POST", limits.BULK_PATH)
+        for name, value in {**HEADERS, "Content-Length": limits.MAX_BODY_BYTES + 1}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+
+        assert connection.getresponse().status == 413
 
 
 def test_one_bad_member_refuses_all(open_sandbox):
@@ -352,6 +367,15 @@ def test_each_key_has_windows_of_its_own_at_each_endpoint(open_sandbox):
     assert create_bulk(http, item(event("p")), headers=other).status_code == 202
     assert create(http).status_code == 202
     assert sandbox.stats()["limited"] == 1
+
+
+def test_without_rate_limits_no_request_is_throttled(open_sandbox):
+    _, http = open_sandbox(clock=Clock(1_795_000_000.0))
+
+    answers = [create_bulk(http, item(event())) for _ in range(11)]
+
+    assert [answer.status_code for answer in answers] == [202] * 11
+    assert not any(name.startswith("ratelimit") for name in answers[0].headers)
 
 
 def test_the_steady_window_holds_for_the_rest_of_its_minute(open_sandbox):

@@ -162,6 +162,11 @@ def test_each_answer_can_be_asked_for(answer):
             id="a wait without a reason",
         ),
         pytest.param(
+            "faults:\n  - at: [1]\n    answer: 500\n    retry_after: 1\n",
+            'yaml:4: fault 1: "retry_after" goes with 429 and 503 only',
+            id="on a line of its own",
+        ),
+        pytest.param(
             "faults:\n  - {at: [1], answer: 429, retry_after: 0.5}\n",
             '"retry_after" must be an integer from 0',
             id="half a second",

@@ -239,6 +239,27 @@ def test_two_identifiers_of_two_people_merge_them_for_good(store):
     assert [event["profile"]["id"] for event in events(store)] == ["P1"] * 4
 
 
+@pytest.mark.parametrize(
+    "person",
+    [
+        pytest.param(Person("a@shop.test", "+46701234567"), id="by e-mail and phone"),
+        pytest.param(Person("a@shop.test", None, "7"), id="by e-mail and id"),
+        pytest.param(Person(None, "+46701234567", "7"), id="by phone and id"),
+    ],
+)
+def test_a_merged_profile_shows_the_identifiers_of_both(store, person):
+    given = person.identifiers()
+    everything = Person("a@shop.test", "+46701234567", "7")
+    (absent,) = set(everything.identifiers()) - set(given)
+    for number, one in enumerate(([given[0]], [given[1], absent], given)):
+        record(store, replace(ORDER, event_id=str(number), person=Person(**dict(one))))
+
+    (shown,) = profiles(store)
+    assert {kind: shown[kind] for kind, _ in everything.identifiers()} == dict(
+        everything.identifiers()
+    )
+
+
 def test_three_identifiers_may_merge_three_people(store):
     people = (ANNA, PHONE, Person(external_id="7"))
     for number, person in enumerate(people):
