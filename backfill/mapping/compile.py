@@ -23,8 +23,8 @@ from backfill.mapping.program import Bounds, Program
 from backfill.mapping.query import Query, Sql, Stage, join, needed, quote, sql
 from backfill.mapping.unnest import take_apart
 from backfill.schema.bind import BoundSchema
-from backfill.schema.columns import FileName, Piece
-from backfill.schema.document import Place
+from backfill.schema.columns import CellPart, FileName
+from backfill.schema.document import KeyPath
 from backfill.schema.load import LoadedSchema
 from backfill.schema.types import Type
 from backfill.schema.uses import (
@@ -64,13 +64,13 @@ class _Compiler:
     ) -> None:
         self.bound, self.schema = bound, bound.schema
         self.flat = self.schema.source.order is None
-        pieces = [made for made in bound.made.values() if isinstance(made, Piece)]
-        bases = [position for piece in pieces for position in piece.cells.values()]
+        pieces = [made for made in bound.derived.values() if isinstance(made, CellPart)]
+        bases = [position for piece in pieces for position in piece.positions.values()]
         self.positions = tuple(dict.fromkeys([*bound.columns.values(), *bases]))
         self.cells = {position: f"c{at}" for at, position in enumerate(self.positions)}
         self.names = {name: self.cells[position] for name, position in bound.columns.items()}
-        self.names |= {name: f"m{at}" for at, name in enumerate(bound.made)}
-        self.pieces = take_apart(bound.made, self.names.__getitem__, self.cells.__getitem__)
+        self.names |= {name: f"m{at}" for at, name in enumerate(bound.derived)}
+        self.pieces = take_apart(bound.derived, self.names.__getitem__, self.cells.__getitem__)
         self.query = Query(self.flat)
         self.leaves = LeafCompiler(
             bound=bound,
@@ -110,7 +110,7 @@ class _Compiler:
             lines=self._line_cells(),
             files=tuple(
                 (self.names[name], found.rule)
-                for name, found in self.bound.made.items()
+                for name, found in self.bound.derived.items()
                 if isinstance(found, FileName)
             ),
             origin=None if origin is None else f"c{len(self.positions)}",
@@ -133,10 +133,10 @@ class _Compiler:
         """The slice's own columns that belong to a row."""
         cells: list[str] = []
         for name in filter(self._is_line, self.names):
-            match self.bound.made.get(name):
+            match self.bound.derived.get(name):
                 case None:
                     cells.append(self.names[name])
-                case Piece(cells=bases):
+                case CellPart(positions=bases):
                     cells += [self.cells[position] for position in bases.values()]
         return tuple(dict.fromkeys(cells))
 
@@ -305,7 +305,7 @@ def check_constants(loaded: LoadedSchema) -> None:
         raise SchemaError(problems)
 
 
-def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[Place, str, Type]]:
+def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[KeyPath, str, Type]]:
     leaf = use.leaf
     if leaf.value is not None:
         yield use.path, leaf.value, leaf_type(loaded.schema, leaf, use.field)

@@ -10,7 +10,7 @@ from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
 from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
 from backfill.schema.model import Event, Leaf
-from backfill.schema.uses import documented, leaf_columns
+from backfill.schema.uses import documented_field, leaf_columns
 
 _SPECIAL: Final = ("$event_id", "$value")
 
@@ -60,7 +60,10 @@ def compile_event(
     time = column("time", compiled.raw if compiled else Sql("null::bigint"))
     members: dict[str, Sql] = {}
     for name, leaf in event.properties.items():
-        if name not in _SPECIAL and (made := leaves.compile(leaf, documented(name))) is not None:
+        if (
+            name not in _SPECIAL
+            and (made := leaves.compile(leaf, documented_field(name))) is not None
+        ):
             members[name] = made.json
             faults += made.faults
     event_id = column("id", _event_id(event, leaves, time, person, faults))

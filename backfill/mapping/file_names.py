@@ -20,7 +20,7 @@ def check_file_names(bound: BoundSchema, files: Sequence[str]) -> None:
     """Raises UsageError for a file whose name does not say what the schema wants of it."""
     if bound.origin is not None:
         return  # rejects that are fed in again: each row names its own file
-    rules = {name: made.rule for name, made in bound.made.items() if isinstance(made, FileName)}
+    rules = {name: made.rule for name, made in bound.derived.items() if isinstance(made, FileName)}
     for column, rule in rules.items():
         for file in files:
             if said(file, rule) is None:

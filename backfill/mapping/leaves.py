@@ -13,13 +13,13 @@ from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
 from backfill.mapping.unnest import MISFIT, misfits
 from backfill.mapping.values import as_json, as_sql, as_text
 from backfill.schema.bind import BoundSchema
-from backfill.schema.columns import FILE, Piece
+from backfill.schema.columns import CellPart
 from backfill.schema.expression import result_type
 from backfill.schema.model import Leaf
-from backfill.schema.template import parse_template
+from backfill.schema.template import LineNumberPart, parse_template
 from backfill.schema.types import Type
 from backfill.schema.uses import (
-    IMPLIED,
+    IMPLIED_KINDS,
     SQL_TYPES,
     column_type,
     default_type,
@@ -150,8 +150,8 @@ class LeafCompiler:
 
     def _misfits(self, name: str) -> tuple[Fault, ...]:
         """Faults of the cell that a part was taken from."""
-        piece = self.bound.made.get(name)
-        if not isinstance(piece, Piece):
+        piece = self.bound.derived.get(name)
+        if not isinstance(piece, CellPart):
             return ()
         cell = self.columns[name]
         return tuple(
@@ -212,11 +212,11 @@ class LeafCompiler:
         for part in template.parts:
             if isinstance(part, str):
                 pieces.append(quote(part))
-            elif part == (LINE_NUMBER,):
+            elif isinstance(part, LineNumberPart):
                 number = self.query.column(LINE_NUMBER, Stage.LINE)
                 pieces.append(sql("$number::varchar", number=number))
             else:
-                column = self._plain(FILE if part == ("file",) else part[0], leaf)
+                column = self._plain(part.name, leaf)
                 pieces.append(column.text)
                 faults += column.faults
         name = leaf.template or ""
@@ -255,7 +255,7 @@ class LeafCompiler:
         if key == "time" and found.kind != "VARCHAR":
             raw = sql("(epoch_us($value) // 1000000)", value=value)
             return LeafSql(json=raw, text=raw, value=value, raw=raw, faults=found.faults)
-        wanted = Type(IMPLIED[key]) if key in _READ_AGAIN and leaf.as_ is None else leaf.as_
+        wanted = Type(IMPLIED_KINDS[key]) if key in _READ_AGAIN and leaf.as_ is None else leaf.as_
         if found.kind == "VARCHAR" and wanted is not None:
             columns = ", ".join(leaf_columns(leaf)) or leaf.sql or ""
             text = sql("nullif(trim($value), '')", value=value)

@@ -11,7 +11,7 @@ from backfill.mapping.faults import Fault
 from backfill.mapping.leaves import LeafCompiler, json_object
 from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
 from backfill.schema.model import Schema
-from backfill.schema.uses import documented, leaf_columns
+from backfill.schema.uses import documented_field, leaf_columns
 
 _NAMES: Final = ("$first_name", "$last_name")
 """They tell people apart who have one e-mail address."""
@@ -90,7 +90,7 @@ def _compiled(schema: Schema, leaves: LeafCompiler, *, attributes: bool) -> dict
         tells_apart = key in _NAMES and schema.source.shared_identity_limit is not None
         if not (attributes or is_identifier or tells_apart):
             continue
-        made = leaves.compile(leaf, documented(key))
+        made = leaves.compile(leaf, documented_field(key))
         if made is None:
             continue
         if not attributes and not is_identifier:

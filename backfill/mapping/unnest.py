@@ -13,7 +13,7 @@ from typing import Final
 from backfill.mapping.cell_sql import NOT_OF_TYPE
 from backfill.mapping.query import quote
 from backfill.mapping.structured import spec_of
-from backfill.schema.columns import Absent, Made, Piece, unfolds
+from backfill.schema.columns import Absent, CellPart, DerivedColumn, makes_lines
 
 MISFIT: Final = "\x1f"
 UNEVEN: Final = "uneven_lists"
@@ -35,21 +35,21 @@ class Pieces:
 
 
 def take_apart(
-    made: Mapping[str, Made], name: Callable[[str], str], cell: Callable[[int], str]
+    made: Mapping[str, DerivedColumn], name: Callable[[str], str], cell: Callable[[int], str]
 ) -> Pieces:
     """``name`` gives the SQL name of a made column, ``cell`` that of a position in the export."""
-    pieces = {column: piece for column, piece in made.items() if isinstance(piece, Piece)}
-    plain = {column: piece for column, piece in pieces.items() if not piece.unfolds}
-    unfolding = {column: piece for column, piece in pieces.items() if piece.unfolds}
+    pieces = {column: piece for column, piece in made.items() if isinstance(piece, CellPart)}
+    plain = {column: piece for column, piece in pieces.items() if not piece.makes_lines}
+    unfolding = {column: piece for column, piece in pieces.items() if piece.makes_lines}
     absent = [name(column) for column, found in made.items() if isinstance(found, Absent)]
     source, statements = "slice", []
     if plain or absent:
         layers = _Layers("slice")
         layers.add([f"null::varchar as {column}" for column in absent])
-        _members(layers, plain, name, lambda piece: cell(piece.cells[0]))
+        _members(layers, plain, name, lambda piece: cell(piece.positions[0]))
         statements.append(f"create temp table rows as {layers.query}")
         source = "rows"
-    if not unfolding and any(map(unfolds, made)):  # all of them absent: no order has a line
+    if not unfolding and any(map(makes_lines, made)):  # all of them absent: no order has a line
         statements.append(f"create temp table lines as select *, pos as lpos from {source} limit 0")
         return Pieces(tuple(statements), source, "lines", unfolds=True)
     if not unfolding:
@@ -76,9 +76,9 @@ class _Layers:
 
 def _members(
     layers: _Layers,
-    pieces: Mapping[str, Piece],
+    pieces: Mapping[str, CellPart],
     name: Callable[[str], str],
-    cell: Callable[[Piece], str],
+    cell: Callable[[CellPart], str],
 ) -> None:
     """One column for each piece; the pieces of one cell are read at once."""
     calls: dict[str, str] = {}
@@ -101,8 +101,8 @@ def _members(
 
 
 def _by_cell(
-    pieces: Mapping[str, Piece],
-) -> Iterator[tuple[dict[str, Piece], list[tuple[str, ...]]]]:
+    pieces: Mapping[str, CellPart],
+) -> Iterator[tuple[dict[str, CellPart], list[tuple[str, ...]]]]:
     """The pieces of each cell, and the paths that they ask of it, each once."""
     for base in dict.fromkeys(piece.base for piece in pieces.values()):
         own = {column: piece for column, piece in pieces.items() if piece.base == base}
@@ -111,11 +111,11 @@ def _by_cell(
 
 def _numbered(
     source: str,
-    pieces: Mapping[str, Piece],
+    pieces: Mapping[str, CellPart],
     name: Callable[[str], str],
     cell: Callable[[int], str],
 ) -> str:
-    bases = {piece.base: piece.cells for piece in pieces.values()}
+    bases = {piece.base: piece.positions for piece in pieces.values()}
     slots = {base: f"b{at}" for at, base in enumerate(bases)}
     numbers = sorted({number for cells in bases.values() for number in cells})
     structs = [
@@ -138,7 +138,7 @@ def _numbered(
 
 def _listed(
     source: str,
-    pieces: Mapping[str, Piece],
+    pieces: Mapping[str, CellPart],
     name: Callable[[str], str],
     cell: Callable[[int], str],
 ) -> str:
@@ -148,7 +148,7 @@ def _listed(
     for at, (own, paths) in enumerate(_by_cell(pieces)):
         first = next(iter(own.values()))
         arrays[f"a{at}"] = (
-            f"backfill_parts({cell(first.cells[0])}, {quote(_spec(first, paths)).text})"
+            f"backfill_parts({cell(first.positions[0])}, {quote(_spec(first, paths)).text})"
         )
         columns += [
             f"case when odd and len(a{at}) > 0 then {quote(MISFIT + UNEVEN).text} "
@@ -166,15 +166,17 @@ def _listed(
     return layers.query
 
 
-def _spec(piece: Piece, paths: Sequence[tuple[str, ...]]) -> str:
-    misfit = MISFIT + NOT_OF_TYPE[piece.form.kind]
-    return spec_of(piece.form, listed=piece.listed, paths=paths, misfit=misfit)
+def _spec(piece: CellPart, paths: Sequence[tuple[str, ...]]) -> str:
+    misfit = MISFIT + NOT_OF_TYPE[piece.cell_type.kind]
+    return spec_of(piece.cell_type, listed=piece.listed, paths=paths, misfit=misfit)
 
 
-def misfits(piece: Piece) -> tuple[str, ...]:
+def misfits(piece: CellPart) -> tuple[str, ...]:
     """The reasons that may stand in place of a part."""
     if not piece.listed and not piece.path:
         return ()
     return (
-        (NOT_OF_TYPE[piece.form.kind], UNEVEN) if piece.listed else (NOT_OF_TYPE[piece.form.kind],)
+        (NOT_OF_TYPE[piece.cell_type.kind], UNEVEN)
+        if piece.listed
+        else (NOT_OF_TYPE[piece.cell_type.kind],)
     )

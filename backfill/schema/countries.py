@@ -1,4 +1,4 @@
-"""The country that a cell names: by ISO 3166 code, or by a name in one of many languages."""
+"""The country that a cell names, by its ISO 3166 code or by its name in one of many languages."""
 
 import functools
 import gettext
@@ -15,41 +15,44 @@ import pycountry
 
 _ALIASES: Final = Path(__file__).with_name("countries.toml")
 
-_CODE_BEHIND: Final = re.compile(r"(.+) \([A-Z]{2}\)")
+_NAME_WITH_CODE: Final = re.compile(r"(.+) \([A-Z]{2}\)")
 """``United States (US)``, as WooCommerce shows a country."""
-_MARKS: Final = re.compile("[\u0300-\u036f.]")
+_ACCENTS_AND_STOPS: Final = re.compile("[\u0300-\u036f.]")
 
 
 def country_code(cell: str) -> str | None:
-    """The ISO 3166 code of two letters; None for what names no country, or one here and one there.
+    """The ISO 3166 code of two letters.
 
-    English is asked first, then all languages at once.
+    English names come first, then those of all other languages.
+
+    Returns:
+        None where the cell names no country, or different countries in different languages.
     """
     try:
         return str(pycountry.countries.lookup(cell).alpha_2)
     except LookupError:
         pass
-    behind = _CODE_BEHIND.fullmatch(cell)
-    name = _folded(behind.group(1) if behind else cell)
+    with_code = _NAME_WITH_CODE.fullmatch(cell)
+    name = _normalized(with_code.group(1) if with_code else cell)
     return _in_english().get(name) or _in_any_language().get(name)
 
 
 @functools.cache
 def _in_english() -> dict[str, str]:
-    names = {_folded(name): code for code, name in _official()}
+    names = {_normalized(name): code for code, name in _official()}
     for code, aliases in tomllib.loads(_ALIASES.read_text(encoding="utf-8")).items():
-        names |= dict.fromkeys(map(_folded, aliases), code)
+        names |= dict.fromkeys(map(_normalized, aliases), code)
     return names
 
 
 @functools.cache
 def _in_any_language() -> dict[str, str]:
-    """What pycountry's translations call a country, where no two of them mean different ones."""
-    meant: defaultdict[str, set[str]] = defaultdict(set)
+    """The names in pycountry's translations, without those that mean several countries."""
+    codes_of: defaultdict[str, set[str]] = defaultdict(set)
     for translation in _translations():
         for code, name in _official():
-            meant[_folded(translation.gettext(name))].add(code)
-    return {name: code for name, codes in meant.items() if len(codes) == 1 for code in codes}
+            codes_of[_normalized(translation.gettext(name))].add(code)
+    return {name: code for name, codes in codes_of.items() if len(codes) == 1 for code in codes}
 
 
 def _translations() -> Iterator[gettext.GNUTranslations]:
@@ -67,7 +70,7 @@ def _official() -> Iterator[tuple[str, str]]:
                 yield country.alpha_2, name
 
 
-def _folded(name: str) -> str:
-    """Without accents, which exports lose, full stops, an article, and the difference of cases."""
-    plain = _MARKS.sub("", unicodedata.normalize("NFKD", name.casefold()))
+def _normalized(name: str) -> str:
+    """A name in lower case, without accents (exports lose them), full stops and an article."""
+    plain = _ACCENTS_AND_STOPS.sub("", unicodedata.normalize("NFKD", name.casefold()))
     return " ".join(plain.split()).removeprefix("the ")

@@ -158,7 +158,7 @@ def test_the_zones_column_must_be_in_the_export():
 @pytest.mark.parametrize(
     ("leaf", "why"),
     [
-        ({"column": "X", "zone": "Z"}, "zone stands beside a time; this is read as text"),
+        ({"column": "X", "zone": "Z"}, "zone belongs to a time; this is read as text"),
         ({"column": "X", "as": {"epoch": "s"}, "zone": "Z"}, "the cell says its zone itself"),
         ({"column": "X", "as": {"time": "%Y %z"}, "zone": "Z"}, "the cell says its zone itself"),
         ({"sql": "X", "zone": "Z"}, '"zone" has no meaning beside "sql"'),
