@@ -1,6 +1,6 @@
 """The schema file as an object: its keys, their shapes, and what each means.
 
-All scalars of the file
+The JSON Schema for editors takes its descriptions from the docstrings here. All scalars of the file
 are text; the fields say what each is read as.
 """
 
@@ -38,7 +38,9 @@ _OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 def as_list(value: object) -> object:
