@@ -1,6 +1,7 @@
-"""A bound on the memory and the time that a schema's SQL may take, so that it ends with a sentence.
+"""Bounds on the memory and the time that a schema's SQL may take.
 
-Without it a schema from elsewhere, a few replace() within each other, ends in the system's killer.
+Without them, a schema with a few nested calls of replace could use up the machine's memory, and the
+system would kill the process without a message.
 """
 
 import threading
@@ -14,11 +15,11 @@ from backfill.engine.memory import MEMORY
 from backfill.errors import Problem, SchemaError
 
 MEMORY_BYTES: Final = 3_000_000_000
-"""More than what the process holds already. A slice of the export has some 8 MB of text and takes
-some hundred; an order of a hundred thousand rows takes more."""
+"""Memory beyond what the process holds already. A slice of the export has some 8 MB of text and
+takes some hundred MB; an order of a hundred thousand rows takes more."""
 
 TIME_S: Final = 300.0
-"""For one slice, which takes less than a second."""
+"""Time for one slice, which usually takes less than a second."""
 
 
 @contextmanager
@@ -29,14 +30,21 @@ def bounded(
     memory_bytes: int = MEMORY_BYTES,
     time_s: float = TIME_S,
 ) -> Iterator[None]:
-    """Around the statements of one slice; ``place`` is where the schema's events begin.
+    """Bound the statements that run inside, those of one slice.
 
-    Raises SchemaError where they take too much of either, or fail in a way that try() lets pass.
+    Args:
+        connection: where they run; it is interrupted when the time is over.
+        place: ``file:line`` of the schema's events, for messages.
+        memory_bytes: the memory that they may take, beyond what the process holds now.
+        time_s: the time that they may take, in seconds.
+
+    Raises:
+        SchemaError: they take too much of either, or fail in a way that try() does not catch.
     """
-    late = threading.Event()
+    timed_out = threading.Event()
 
     def stop() -> None:
-        late.set()
+        timed_out.set()
         connection.interrupt()
 
     timer = threading.Timer(time_s, stop)
@@ -48,20 +56,21 @@ def bounded(
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise _too_much(place, f"over {memory_bytes // 1_000_000:,} MB of memory") from error
     except duckdb.InterruptException as error:
-        if not late.is_set():
+        if not timed_out.is_set():
             raise
         raise _too_much(place, f"over {time_s:g} seconds") from error
     except duckdb.Error as error:
-        what = f"the schema's SQL cannot be computed ({type(error).__name__}), whatever the row"
-        # DuckDB's own text may quote a cell
-        raise SchemaError([Problem(place, f"{what}; write it in another way")]) from None
+        # DuckDB's own text may quote a cell.
+        kind = type(error).__name__
+        text = f"the schema's SQL cannot be computed ({kind}); write it in another way"
+        raise SchemaError([Problem(place, text)]) from None
     finally:
         timer.cancel()
 
 
-def _too_much(place: str, what: str) -> SchemaError:
+def _too_much(place: str, amount: str) -> SchemaError:
     text = (
-        f"the schema's SQL takes {what} for one piece of the export; look for texts or lists that "
-        "it makes longer (replace, string_split, ||) and for lambdas over long lists"
+        f"the schema's SQL takes {amount} for one slice of the export; look for functions that "
+        "make long texts or lists (replace, string_split, ||), and for lambdas over long lists"
     )
     return SchemaError([Problem(place, text)])

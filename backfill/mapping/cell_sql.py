@@ -1,12 +1,12 @@
-"""What reading a cell gives: SQL for its value, and for why it does not fit."""
+"""SQL that reads a cell: its value, and the reasons why it may not fit its type."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from backfill.mapping.query import Sql, sql
+from backfill.schema.types import Kind
 
-NOT_OF_TYPE: Final = {
+MISMATCH_REASONS: Final[dict[Kind, str]] = {
     "text": "",
     "integer": "not_an_integer",
     "number": "not_a_number",
@@ -22,14 +22,19 @@ NOT_OF_TYPE: Final = {
     "json": "not_json",
     "pairs": "not_pairs",
 }
-"""The reason of a reject, by the type that its cell does not fit."""
+"""The reason of a reject whose cell does not fit a type, by the type's kind."""
 
 INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
 NUMBER: Final = r"[+-]?[0-9]{1,26}(\.[0-9]{1,30})?"
 
 
-Name = Callable[[Sql], Sql]
-"""Gives an expression that stands in several places a name, so that it is computed once."""
+class Named(Protocol):
+    """Makes an expression from a template, and gives it a name: it is computed once.
+
+    ``Query.sql`` does so; ``query.sql`` makes the same expression without a name.
+    """
+
+    def __call__(self, template: str, **parts: Sql) -> Sql: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +42,33 @@ class CellSql:
     """A cell read as a type."""
 
     value: Sql
-    """NULL where there is no cell, or one that does not fit."""
+    """NULL where the cell is empty or does not fit."""
     faults: tuple[tuple[Sql, str], ...] = ()
     """Conditions, each with the reason why the cell does not fit. The first that holds counts."""
-    clock: Sql | None = None
-    """Of a local time: 1 where the clock skipped its hour, 2 where it showed it twice, else 0."""
+    clock_change: Sql | None = None
+    """For a local time: 1 if its clock skipped the hour, 2 if it showed the hour twice, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What decides with the cell how it is read: a constant, or another cell of the same row."""
+class CellContext:
+    """What else decides how a cell is read: the schema, or other cells of the row."""
 
     zone: Sql | None = None
-    """The name of the zone of a time without an offset, as DuckDB knows it."""
+    """The time zone of a time without an offset, by DuckDB's name; None where nothing names one."""
     unknown_zone: Sql | None = None
-    """Does the row name a zone that is none?"""
+    """A condition: the row names a time zone that does not exist."""
     country: Sql | None = None
     """The ISO 3166 code of a phone number's country; NULL for none."""
 
 
-NOTHING_BESIDE: Final = Beside()
-
-
-def inline(expression: Sql) -> Sql:
-    """For ``read_cell``: no names, each part stands wherever it is used."""
-    return expression
+NO_CONTEXT: Final = CellContext()
 
 
 def matches(cell: Sql, pattern: str) -> Sql:
-    """Does the whole cell match? ``pattern`` is ours, with doubled quotes."""
+    """A condition: the whole cell matches ``pattern``, which is ours, with doubled quotes."""
     return sql(f"regexp_full_match($cell, '{pattern}')", cell=cell)
 
 
-def fault_of(cell: Sql, value: Sql) -> Sql:
-    """There is a cell, and it has no value."""
+def unreadable(cell: Sql, value: Sql) -> Sql:
+    """A condition: the cell is not empty, and has no value."""
     return sql("($cell is not null and $value is null)", cell=cell, value=value)

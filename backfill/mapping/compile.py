@@ -1,10 +1,10 @@
 """A schema becomes SQL: a few statements that turn one slice of whole orders into events.
 
-    slice ─▶ f, an order's first values ─▶ t, read by type ─▶ l, its lines ─▶ x, orders ─▶ events
+    slice ─▶ firsts ─▶ orders ─▶ lines ─▶ judged ─▶ events
 
-Before that, cells that hold several things are taken apart (``unnest``), where a schema wants it.
-Where the schema names no order, each row is one: f, t and l are then the rows themselves. What each
-table computes follows from what the later ones use; ``query`` says how.
+``query`` says what each table holds. Before that, ``unnest`` makes columns of the parts of cells,
+where a schema uses them. Where the schema names no order, each row is one: firsts, orders and lines
+are then the rows themselves.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,16 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import duckdb
 
 from backfill.errors import SchemaError
-from backfill.mapping.cell_sql import Beside
+from backfill.mapping.cell_sql import CellContext
 from backfill.mapping.cells import read_cell
 from backfill.mapping.connection import connect
-from backfill.mapping.events import compile_event, rows_of
-from backfill.mapping.faults import Fault, faults_of_ruined_ids, first_fault
+from backfill.mapping.duplicates import REPEATED
+from backfill.mapping.events import compile_event, select_events
+from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
 from backfill.mapping.leaves import LINE_NUMBER, LeafCompiler
 from backfill.mapping.people import compile_person
 from backfill.mapping.program import Bounds, Program
 from backfill.mapping.query import Query, Sql, Stage, join, needed, quote, sql
-from backfill.mapping.unnest import take_apart
+from backfill.mapping.unnest import unnest
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import CellPart, FileName
 from backfill.schema.document import KeyPath
@@ -41,13 +42,13 @@ from backfill.schema.uses import (
 def compile_schema(
     bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
 ) -> Program:
-    """The SQL of a schema for one export.
+    """Compile a schema to SQL for one export.
 
     Args:
         bound: the schema, and where the export has its columns.
-        temporal: positions of columns that the export itself holds as dates or times.
-        bounds: which event times are right.
-        attributes: can events carry a person's attributes at all?
+        temporal: the positions of columns in which the export itself holds dates or times.
+        bounds: the times that events may have.
+        attributes: can events carry a person's attributes?
 
     Raises:
         SchemaError: a constant does not fit its type.
@@ -64,13 +65,13 @@ class _Compiler:
     ) -> None:
         self.bound, self.schema = bound, bound.schema
         self.flat = self.schema.source.order is None
-        pieces = [made for made in bound.derived.values() if isinstance(made, CellPart)]
-        bases = [position for piece in pieces for position in piece.positions.values()]
-        self.positions = tuple(dict.fromkeys([*bound.columns.values(), *bases]))
+        parts = [part for part in bound.derived.values() if isinstance(part, CellPart)]
+        whole_cells = [position for part in parts for position in part.positions.values()]
+        self.positions = tuple(dict.fromkeys([*bound.columns.values(), *whole_cells]))
         self.cells = {position: f"c{at}" for at, position in enumerate(self.positions)}
         self.names = {name: self.cells[position] for name, position in bound.columns.items()}
         self.names |= {name: f"m{at}" for at, name in enumerate(bound.derived)}
-        self.pieces = take_apart(bound.derived, self.names.__getitem__, self.cells.__getitem__)
+        self.unnested = unnest(bound.derived, self.names, self.cells)
         self.query = Query(self.flat)
         self.leaves = LeafCompiler(
             bound=bound,
@@ -91,40 +92,37 @@ class _Compiler:
         return is_line_column(self.schema, name)
 
     def program(self) -> Program:
-        flags = {
-            flag: self.query.named(flag, Stage.JUDGED)
-            for flag in (*self.leaves.clocks, *self.leaves.left_out)
-        }
-        clocks = [(flags[flag], state) for flag, state in self.leaves.clocks.items()]
-        outcome = self._outcome()
+        clock_changes, left_out = self.leaves.clock_changes, self.leaves.left_out
+        flags = {flag: self.query.named(flag, Stage.JUDGED) for flag in (*clock_changes, *left_out)}
         kept = [
             *flags.values(),
             *self.person.all,
-            *(column for found in self.events if not found.per_line for column in found.columns),
-            *outcome,
+            *(column for event in self.events if not event.per_line for column in event.columns),
+            *self._outcome(),
         ]
         origin = self.bound.origin
         return Program(
             columns=self.positions if origin is None else (*self.positions, origin),
             cells=tuple(self.cells.values()),
             lines=self._line_cells(),
-            files=tuple(
-                (self.names[name], found.rule)
-                for name, found in self.bound.derived.items()
-                if isinstance(found, FileName)
+            file_names=tuple(
+                (self.names[name], column.rule)
+                for name, column in self.bound.derived.items()
+                if isinstance(column, FileName)
             ),
             origin=None if origin is None else f"c{len(self.positions)}",
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
-            row_is_order=self.pieces.unfolds,
-            tables=(*self.pieces.statements, *self._tables(kept)),
-            events=" union all ".join(rows_of(found, self.person) for found in self.events),
-            disagreements=tuple((name, _flag(column)) for name, column in self._order_columns()),
-            skipped=_any(flag for flag, state in clocks if state == "skipped"),
-            doubled=_any(flag for flag, state in clocks if state == "doubled"),
-            left_out_cells=tuple(
-                (cell, f"coalesce({flags[flag].text}, false)")
-                for flag, cell in self.leaves.left_out.items()
+            row_is_order=self.unnested.makes_lines,
+            statements=(*self.unnested.statements, *self._tables(kept)),
+            events=" union all ".join(select_events(event, self.person) for event in self.events),
+            disagreements=tuple((name, _differs(column)) for name, column in self._order_columns()),
+            clock_skipped=_any(
+                flags[one] for one in clock_changes if clock_changes[one] == "skipped"
             ),
+            clock_doubled=_any(
+                flags[one] for one in clock_changes if clock_changes[one] == "doubled"
+            ),
+            left_out_cells=tuple((cell, _any([flags[one]])) for one, cell in left_out.items()),
             null_values=self.schema.source.null_values,
             place=self.bound.loaded.problem(("events",), "").place,
         )
@@ -136,12 +134,12 @@ class _Compiler:
             match self.bound.derived.get(name):
                 case None:
                     cells.append(self.names[name])
-                case CellPart(positions=bases):
-                    cells += [self.cells[position] for position in bases.values()]
+                case CellPart(positions=positions):
+                    cells += [self.cells[position] for position in positions.values()]
         return tuple(dict.fromkeys(cells))
 
     def _order_columns(self) -> list[tuple[str, str]]:
-        """Columns that should have one value over an order's rows: name and column."""
+        """The columns with one value per order: names in the schema and in SQL."""
         if self.flat:
             return []
         key = self.schema.source.order or ()
@@ -154,94 +152,102 @@ class _Compiler:
     # tables ------------------------------------------------------------------------------------
 
     def _tables(self, kept: Sequence[Sql]) -> list[str]:
-        """The statements that make f, t, l and x; ``kept`` are the columns of x."""
-        lines = [column for found in self.events if found.per_line for column in found.columns]
-        gathered = self.query.gather(kept)
-        has_lines = bool(lines or gathered)
-        of_lines = [*lines, *gathered.values()]
-        typed = self.query.select("f", self._at(Stage.ORDER, [*kept, *of_lines]), Stage.ORDER)
-        joined = "t"
+        """The statements that make the tables; ``kept`` are the columns of ``judged``."""
+        of_events = [column for event in self.events if event.per_line for column in event.columns]
+        aggregates = self.query.aggregates(kept)
+        of_lines = [*of_events, *aggregates.values()]
+        orders = self.query.select("firsts", self._values(Stage.ORDER, kept, of_lines), Stage.ORDER)
         statements = [
-            f"create temp {'view' if self.flat else 'table'} f as {self._first()}",
-            # What is read once need not be kept.
-            f"create temp {'table' if has_lines else 'view'} t as select * from {typed}",
+            f"create temp {'view' if self.flat else 'table'} firsts as {self._firsts()}",
+            # A table that is read once need not be kept.
+            f"create temp {'table' if of_lines else 'view'} orders as select * from {orders}",
         ]
-        if has_lines:
-            statements.append(f"create temp table l as {self._lines(of_lines)}")
-            joined = f"t join ({self._gathered(gathered)}) g on t.o = g.o"
-        rows = "select t.*, g.* exclude (o)" if has_lines else "select t.*"
-        judged = self.query.select(f"({rows} from {joined})", kept, Stage.JUDGED)
-        flags = [_flag(column) for _, column in self._order_columns()]
-        columns = dict.fromkeys(["o", "_file", "_row", *flags, *(one.text for one in kept)])
-        return [*statements, f"create temp table x as select {', '.join(columns)} from {judged}"]
+        source = "orders"
+        if of_lines:
+            statements.append(f"create temp table lines as {self._lines(of_lines)}")
+            source = (
+                f"(select * from orders join ({self._aggregated(aggregates)}) using (order_no))"
+            )
+        judged = self.query.select(source, kept, Stage.JUDGED)
+        differ = [_differs(column) for _, column in self._order_columns()]
+        columns = dict.fromkeys(["order_no", "_file", "_row", *differ, *(one.text for one in kept)])
+        return [
+            *statements,
+            f"create temp table judged as select {', '.join(columns)} from {judged}",
+        ]
 
-    def _first(self) -> str:
-        """An order's first values, and where its rows disagree."""
+    def _firsts(self) -> str:
+        """A query of each order's first values, and of columns in which its rows disagree."""
         if self.flat:
-            return f"select * from {self.pieces.rows}"
+            return f"select * from {self.unnested.rows}"
         columns = [column for name, column in self.names.items() if not self._is_line(name)]
-        values = [f"arg_min({column}, pos) as {column}" for column in columns]
         emails = self._email_columns()
         differ = [
-            f"coalesce(min({cell}) <> max({cell}), false) as {_flag(column)}"
+            f"coalesce(min({cell}) <> max({cell}), false) as {_differs(column)}"
             for name, column in self._order_columns()
             for cell in [f"lower({column})" if name in emails else column]
         ]
-        ours = ("_ragged", "_orderless", "_differs", "_repeats")
-        return (
-            "select o, min(pos) as pos, arg_min(_file, pos) as _file, arg_min(_row, pos) as _row, "
-            f"{', '.join([*(f'bool_or({one}) as {one}' for one in ours), *values, *differ])} "
-            f"from {self.pieces.rows} group by o"
-        )
+        selected = [
+            "order_no",
+            "min(place) as place",
+            *(f"arg_min({column}, place) as {column}" for column in ("_file", "_row", *columns)),
+            *(f"bool_or({flag}) as {flag}" for flag, _, _ in _ROW_FAULTS),
+            *differ,
+        ]
+        return f"select {', '.join(selected)} from {self.unnested.rows} group by order_no"
 
     def _email_columns(self) -> set[str]:
-        """Columns of e-mail addresses: their case is no disagreement."""
+        """The columns of e-mail addresses: their case is no disagreement."""
         declared = {name for name, kind in self.schema.columns.items() if kind.kind == "email"}
         email = self.schema.customer_properties.get("$email")
         return declared | set(leaf_columns(email) if email is not None else ())
 
     @staticmethod
-    def _at(stage: Stage, wanted: Sequence[Sql]) -> list[Sql]:
+    def _values(stage: Stage, *wanted: Sequence[Sql]) -> list[Sql]:
         """The values of one stage that expressions of later ones use."""
-        return [Sql(value.name, (value,)) for value in needed(wanted, stage)]
+        every = [expression for some in wanted for expression in some]
+        return [Sql(value.name, (value,)) for value in needed(every, stage)]
 
     def _lines(self, wanted: Sequence[Sql]) -> str:
-        """The lines with what is wanted of them: the columns of their events, what is gathered."""
+        """A query of the lines with the values that events and aggregates use."""
         if self.flat:
-            rows = f"select t.*, pos as lpos, 1 as {LINE_NUMBER} from t"
+            rows = f"select *, place as line_place, 1 as {LINE_NUMBER} from orders"
         else:
-            place = "s.lpos" if self.pieces.unfolds else "s.pos"
-            own = [f"s.{column}" for name, column in self.names.items() if self._is_line(name)]
-            number = f"row_number() over (partition by s.o order by {place}) as {LINE_NUMBER}"
+            place = "r.line_place" if self.unnested.makes_lines else "r.place"
+            own = [f"r.{column}" for name, column in self.names.items() if self._is_line(name)]
+            number = f"row_number() over (partition by r.order_no order by {place})"
+            selected = ["orders.*", f"{place} as line_place", f"{number} as {LINE_NUMBER}", *own]
             rows = (
-                f"select {', '.join(['t.*', f'{place} as lpos', number, *own])} "
-                f"from {self.pieces.lines} s join t on s.o = t.o"
+                f"select {', '.join(selected)} from {self.unnested.lines} r "
+                "join orders on r.order_no = orders.order_no"
             )
-        values = self._at(Stage.LINE, wanted)
-        columns = dict.fromkeys(["o", "lpos", *(value.text for value in values)])
-        lined = self.query.select(f"({rows})", values, Stage.LINE)
-        return f"select {', '.join(columns)} from {lined}"
+        values = self._values(Stage.LINE, wanted)
+        columns = dict.fromkeys(["order_no", "line_place", *(value.text for value in values)])
+        lines = self.query.select(f"({rows})", values, Stage.LINE)
+        return f"select {', '.join(columns)} from {lines}"
 
-    def _gathered(self, gathered: Mapping[str, Sql]) -> str:
-        """A query of o and what is gathered from an order's lines."""
-        columns = [f"{how.text} as {name}" for name, how in gathered.items()]
-        rows = "t left join l on t.o = l.o" if self.pieces.unfolds else "l t"
-        group = "" if self.flat else " group by t.o"
-        return f"select {', '.join(['t.o', *columns])} from {rows}{group}"
+    def _aggregated(self, aggregates: Mapping[str, Sql]) -> str:
+        """A query of the aggregates of each order's lines."""
+        columns = [f"{value.text} as {name}" for name, value in aggregates.items()]
+        selected = ", ".join(["order_no", *columns])
+        if self.flat:
+            return f"select {selected} from lines"
+        every = "(select order_no from orders) left join lines using (order_no)"
+        rows = every if self.unnested.makes_lines else "lines"  # an order may have no line
+        return f"select {selected} from {rows} group by order_no"
 
     # the outcome of an order -------------------------------------------------------------------
 
     def _outcome(self) -> tuple[Sql, Sql, Sql]:
-        """Columns of x: the reason of a reject, is it accepted, is it left out."""
-        wanted = join(" or ", (found.wanted_of_order for found in self.events))
-        whole = [*self._disagreements(), *self.person.faults]
+        """Columns of ``judged``: the reason of a reject, is it accepted, is it left out."""
+        wanted = join(" or ", (event.wanted_of_order for event in self.events))
         reason = sql(
-            "coalesce($first, $unsure, case when $wanted then coalesce($whole, $events) end)",
-            first=first_fault(self._faults_of_rows()),
-            unsure=join(", ", (found.unsure for found in self.events)),
+            "coalesce($of_rows, $of_where, case when $wanted then coalesce($whole, $own) end)",
+            of_rows=first_fault(self._row_faults()),
+            of_where=join(", ", (event.where_fault for event in self.events)),
             wanted=wanted,
-            whole=first_fault(whole),
-            events=join(", ", (found.reason for found in self.events)),
+            whole=first_fault([*self._disagreements(), *self.person.faults]),
+            own=join(", ", (event.fault for event in self.events)),
         )
         reason = self.query.named(reason, Stage.JUDGED, "reason")
         accepted = sql("$reason is null and ($wanted)", reason=reason, wanted=wanted)
@@ -252,54 +258,64 @@ class _Compiler:
             self.query.named(left_out, Stage.JUDGED, "left_out"),
         )
 
-    def _faults_of_rows(self) -> list[Fault]:
-        """Faults of the rows themselves, whatever the schema maps."""
+    def _row_faults(self) -> list[Fault]:
+        """The faults of the rows themselves, whatever the schema maps."""
         order = ", ".join(self.schema.source.order or ())
-        found = [("_ragged", "ragged_row", ""), ("_orderless", "no_order", order)]
-        if not self.flat:
-            found.append(("_repeats", "repeated_in_file", ""))
-        found.append(("_differs", "differs_across_files", ""))
         return [
-            Fault(self.query.column(flag, Stage.ORDER), reason, column)
-            for flag, reason, column in found
+            Fault(self.query.column(flag, Stage.ORDER), reason, order if names_order else "")
+            for flag, reason, names_order in _ROW_FAULTS
+            if not (self.flat and flag == REPEATED)
         ]
 
     def _disagreements(self) -> list[Fault]:
-        """Columns of identity and of ids must have one value over an order's rows."""
+        """The faults of identity and ids: ruined cells, and several values in one order."""
         deciding = [
             self.schema.customer_properties[f"${identifier}"]
             for identifier in self.schema.identifiers
         ]
         deciding += [event.event_id or event.time for event in self.schema.events]
         wanted = [name for leaf in deciding for name in needed_columns(self.schema, leaf)]
-        # A cell that may be left out may also be left out where a spreadsheet ruined it.
-        firm = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
+        # A cell that may be left out is left out too where a spreadsheet ruined it.
+        required = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
         columns = dict(self._order_columns())
-        ids = [*(self.schema.source.order or ()), *firm]
-        return faults_of_ruined_ids(self.leaves.columns, ids, Stage.ORDER) + [
-            Fault(self.query.column(_flag(columns[name]), Stage.ORDER), "differs_in_order", name)
+        ids = [*(self.schema.source.order or ()), *required]
+        return ruined_id_faults(self.leaves.columns, ids, Stage.ORDER) + [
+            Fault(self.query.column(_differs(columns[name]), Stage.ORDER), "differs_in_order", name)
             for name in dict.fromkeys(wanted)
             if name in columns
         ]
+
+
+_ROW_FAULTS = (
+    ("_ragged", "ragged_row", False),
+    ("_orderless", "no_order", True),
+    (REPEATED, "repeated_in_file", False),
+    ("_differs", "differs_across_files", False),
+)
+"""Flags of a slice's rows, each with its reason, and whether the fault names the order columns."""
 
 
 def _any(flags: Iterable[Sql]) -> str:
     return " or ".join(f"coalesce({flag.text}, false)" for flag in flags) or "false"
 
 
-def _flag(column: str) -> str:
-    """The column that tells whether an order's rows disagree about another one."""
-    return f"d_{column}"
+def _differs(column: str) -> str:
+    """The column that says whether an order's rows disagree about another one."""
+    return f"differs_{column}"
 
 
 def check_constants(loaded: LoadedSchema) -> None:
-    """Raises SchemaError with each ``value`` and ``default`` that does not fit its type."""
+    """Check each ``value`` and ``default`` of a schema.
+
+    Raises:
+        SchemaError: some of them do not fit their types; it holds them all.
+    """
     with connect() as connection:
         problems = [
-            loaded.problem(path, f'"{text}" does not fit the type {kind.kind}')
+            loaded.problem(path, f'"{text}" does not fit the type {cell_type.kind}')
             for use in uses(loaded.schema)
-            for path, text, kind in _constants(loaded, use)
-            if not _fits(connection, text, kind, loaded.schema.source.timezone)
+            for path, text, cell_type in _constants(loaded, use)
+            if not _fits(connection, text, cell_type, loaded.schema.source.timezone)
         ]
     if problems:
         raise SchemaError(problems)
@@ -310,13 +326,15 @@ def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[KeyPath, str, T
     if leaf.value is not None:
         yield use.path, leaf.value, leaf_type(loaded.schema, leaf, use.field)
     if leaf.default is not None:
-        kind = default_type(loaded.schema, leaf, use.field)
-        yield (*use.path, "default"), leaf.default, kind
+        cell_type = default_type(loaded.schema, leaf, use.field)
+        yield (*use.path, "default"), leaf.default, cell_type
 
 
-def _fits(connection: duckdb.DuckDBPyConnection, text: str, kind: Type, zone: str | None) -> bool:
-    beside = Beside(None if zone is None else quote(zone))
-    read = read_cell(Sql("cell"), kind, beside)
-    query = f"select ({read.value.text}) is not null from (select ?::varchar as cell)"
+def _fits(
+    connection: duckdb.DuckDBPyConnection, text: str, cell_type: Type, zone: str | None
+) -> bool:
+    context = CellContext(None if zone is None else quote(zone))
+    value = read_cell(Sql("cell"), cell_type, context).value.text
+    query = f"select ({value}) is not null from (select ?::varchar as cell)"
     [(fits,)] = connection.execute(query, [text]).fetchall()
     return bool(fits)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from backfill.mapping.cell_sql import NOT_OF_TYPE
+from backfill.mapping.cell_sql import MISMATCH_REASONS
 from backfill.mapping.currencies import places
 from backfill.mapping.faults import Fault
-from backfill.mapping.money import decimal_text, rounded
+from backfill.mapping.money import decimal_text, round_amount
 from backfill.mapping.query import Sql, sql
 from backfill.schema.expression import is_numeric
 from backfill.schema.model import Leaf
@@ -17,23 +17,25 @@ class LeafSql:
     """A compiled leaf."""
 
     json: Sql
-    """Its JSON text, NULL where there is nothing."""
+    """Its JSON text, NULL where there is no value."""
     text: Sql
     """Its text inside a template or an id."""
     value: Sql
-    """As SQL sees it: a decimal for money, a timestamp for a time."""
-    raw: Sql
-    """As the cell's own type holds it: Unix seconds for a time."""
+    """The value as it was read from a cell: Unix seconds for a time."""
     faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def of(cls, text: Sql, json: Sql | None = None, *, faults: tuple[Fault, ...]) -> "LeafSql":
+        """A leaf whose text is its value, and its JSON too unless ``json`` is given."""
+        return cls(json=json or text, text=text, value=text, faults=faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:
-    """What an expression of a schema computes."""
+    """The result of a schema's expression."""
 
     sql: Sql
-    kind: str
-    """Its SQL type."""
+    sql_type: str
     money: tuple[Type, ...]
     """The types of the amounts of money in it."""
     faults: tuple[Fault, ...]
@@ -41,74 +43,72 @@ class Computed:
     @property
     def scale(self) -> int:
         """Its decimal places, 0 for an integer."""
-        return int(self.kind.rstrip(")").rpartition(",")[2]) if "(" in self.kind else 0
+        return int(self.sql_type.rstrip(")").rpartition(",")[2]) if "(" in self.sql_type else 0
 
     @property
     def currency(self) -> str | None:
-        """The one currency of all its amounts, None where there are several."""
+        """The currency of all its amounts; None where they differ or name none."""
         codes = {amount.currency for amount in self.money}
         return codes.pop() if len(codes) == 1 else None
 
 
-def result(found: Computed, wanted: Type | None, *, in_value: bool) -> LeafSql:
-    """A leaf of what was computed.
+def result_leaf(found: Computed, wanted: Type | None, *, in_value: bool) -> LeafSql:
+    """The leaf of a result.
 
     Args:
         found: the result.
-        wanted: what ``as`` says that it is; None where its SQL type says it.
+        wanted: the type in ``as``; None where the SQL type decides.
         in_value: does it fill ``$value``, which is money?
     """
-    kind, value = found.kind, found.sql
-    if is_numeric(kind) and (wanted is None or wanted.kind not in ("text", "boolean")):
-        exact, scale = _number_of(found, wanted, in_value=in_value)
-        text = decimal_text(exact, scale)
-        return LeafSql(json=text, text=text, value=exact, raw=exact, faults=found.faults)
-    if wanted is not None and wanted.kind == "text":
+    sql_type, value, kind = found.sql_type, found.sql, wanted.kind if wanted else None
+    if is_numeric(sql_type) and kind not in ("text", "boolean"):
+        number = decimal_text(*_number(found, wanted, in_value=in_value))
+        return LeafSql.of(number, faults=found.faults)
+    if kind == "text":
         text = sql("nullif(trim(($value)::varchar), '')", value=value)
-        if is_numeric(kind):
-            text = decimal_text(*_number_of(found, None, in_value=False))
-        return _text(text, found)
-    if wanted is not None and wanted.kind == "boolean":
-        kind, value = "BOOLEAN", sql("try_cast($value as boolean)", value=value)
-    match kind:
+        if is_numeric(sql_type):
+            text = decimal_text(*_number(found, None, in_value=False))
+        return LeafSql.of(text, _json_text(text), faults=found.faults)
+    if kind == "boolean":
+        sql_type, value = "BOOLEAN", sql("try_cast($value as boolean)", value=value)
+    json = None
+    match sql_type:
         case "VARCHAR":
-            return _text(sql("nullif(trim($value), '')", value=value), found)
+            text = sql("nullif(trim($value), '')", value=value)
+            json = _json_text(text)
         case "BOOLEAN":
             text = sql("($value)::varchar", value=value)
-            json = text
         case "TIMESTAMP" | "TIMESTAMP WITH TIME ZONE" | "DATE":
-            form = "%Y-%m-%d" if kind == "DATE" else "%Y-%m-%dT%H:%M:%SZ"
-            utc = sql("timezone('UTC', $value)", value=value) if "ZONE" in kind else value
+            form = "%Y-%m-%d" if sql_type == "DATE" else "%Y-%m-%dT%H:%M:%SZ"
+            utc = sql("timezone('UTC', $value)", value=value) if "ZONE" in sql_type else value
             text = sql(f"strftime($utc, '{form}')", utc=utc)
             json = sql("""('"' || $text || '"')""", text=text)
         case _:
             text = sql("backfill_built(to_json($value)::varchar)", value=value)
-            json = text
-    return LeafSql(json=json, text=text, value=value, raw=value, faults=found.faults)
+    return LeafSql.of(text, json, faults=found.faults)
 
 
-def fault_of_fraction(value: Sql, leaf: Leaf) -> tuple[Fault, ...]:
-    """Where a leaf is an integer: the result has a fraction."""
+def fraction_faults(value: Sql, leaf: Leaf) -> tuple[Fault, ...]:
+    """The fault of a leaf that is an integer and whose result has a fraction."""
     if leaf.as_ is None or leaf.as_.kind != "integer":
         return ()
     condition = sql("($value <> trunc($value))", value=value)
-    return (Fault(condition, NOT_OF_TYPE["integer"], leaf.sql or leaf.sum or ""),)
+    return (Fault(condition, MISMATCH_REASONS["integer"], leaf.sql or leaf.sum or ""),)
 
 
-def _text(text: Sql, found: Computed) -> LeafSql:
-    json = sql("to_json($text)::varchar", text=text)
-    return LeafSql(json=json, text=text, value=text, raw=text, faults=found.faults)
+def _json_text(text: Sql) -> Sql:
+    return sql("to_json($text)::varchar", text=text)
 
 
-def _number_of(found: Computed, wanted: Type | None, *, in_value: bool) -> tuple[Sql, int]:
-    """A number and its places: money is rounded, another number stays as it is."""
+def _number(found: Computed, wanted: Type | None, *, in_value: bool) -> tuple[Sql, int]:
+    """A number and its decimal places: money is rounded, another number stays as it is."""
     exact, scale = found.sql, found.scale
-    if found.kind in ("FLOAT", "DOUBLE"):
+    if found.sql_type in ("FLOAT", "DOUBLE"):
         exact, scale = sql("try_cast($value as decimal(38,6))", value=exact), 6
-    money = found.money or in_value if wanted is None else wanted.kind == "money"
-    if money:
+    is_money = found.money or in_value if wanted is None else wanted.kind == "money"
+    if is_money:
         currency = (wanted and wanted.currency) or found.currency
-        return rounded(exact, currency), places(currency)
+        return round_amount(exact, currency), places(currency)
     if wanted is not None and wanted.kind == "integer":
         return sql("try_cast($value as decimal(38,0))", value=exact), 0
     return exact, scale

@@ -1,11 +1,11 @@
-"""What makes an order a reject: conditions, each with its reason and its column."""
+"""Faults: the conditions that make an order a reject, each with its reason and its column."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backfill.event import SEPARATOR
 from backfill.mapping.cell_sql import matches
-from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
+from backfill.mapping.query import Query, Sql, Stage, case, quote
 from backfill.sources.spreadsheets import ERROR_VALUE, RUINED_NUMBER
 
 
@@ -19,40 +19,35 @@ class Fault:
 
     @property
     def of_line(self) -> bool:
-        """Does it hold of a single line, not of its whole order?"""
+        """Is it a condition on a single line, not on the whole order?"""
         return self.condition.stage is Stage.LINE
 
 
 def first_fault(faults: Iterable[Fault]) -> Sql:
-    """``reason U+001F column`` of the first fault that holds, NULL where none does."""
-    arms = [
-        sql(
-            "when $condition then $code",
-            condition=fault.condition,
-            code=quote(fault.reason + SEPARATOR + fault.column),
-        )
+    """``reason U+001F column`` of the first fault whose condition holds, NULL where none does."""
+    return case(
+        (fault.condition, quote(fault.reason + SEPARATOR + fault.column))
         for fault in dict.fromkeys(faults)
-    ]
-    return sql("(case $arms end)", arms=join(" ", arms)) if arms else NULL
+    )
 
 
-def of_order(faults: Sequence[Fault], query: Query) -> tuple[Fault, ...]:
-    """The same faults over an order: those of single lines hold where any line has them."""
+def order_faults(faults: Sequence[Fault], query: Query) -> tuple[Fault, ...]:
+    """The same faults as conditions on an order: a line's fault holds where any line has it."""
     return tuple(
-        replace(fault, condition=query.gathered("any", fault.condition)) if fault.of_line else fault
+        replace(fault, condition=query.aggregated("any", fault.condition))
+        if fault.of_line
+        else fault
         for fault in faults
     )
 
 
-def faults_of_ruined_ids(
-    columns: Mapping[str, Sql], ids: Sequence[str], stage: Stage
-) -> list[Fault]:
-    """Ids that a spreadsheet ruined no longer tell orders apart.
+def ruined_id_faults(columns: Mapping[str, Sql], ids: Sequence[str], stage: Stage) -> list[Fault]:
+    """The faults of ids that a spreadsheet ruined: they no longer tell orders apart.
 
     Args:
-        columns: of the export, by their names.
-        ids: names of columns that tell orders or people apart.
-        stage: only those of them that can be read there are looked at.
+        columns: the export's columns by name.
+        ids: the names of columns that tell orders or people apart.
+        stage: the table whose columns are checked.
     """
     ruined = f"{RUINED_NUMBER}|{ERROR_VALUE}"
     return [

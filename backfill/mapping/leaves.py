@@ -3,14 +3,25 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
-from backfill.mapping.cell_sql import Beside
+from backfill.mapping.cell_sql import CellContext
 from backfill.mapping.cells import read_cell
-from backfill.mapping.computed import Computed, LeafSql, fault_of_fraction, result
-from backfill.mapping.faults import Fault, of_order
-from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
-from backfill.mapping.unnest import MISFIT, misfits
+from backfill.mapping.computed import Computed, LeafSql, fraction_faults, result_leaf
+from backfill.mapping.faults import Fault, order_faults
+from backfill.mapping.query import (
+    NULL,
+    Query,
+    Sql,
+    Stage,
+    case,
+    coalesce,
+    join,
+    quote,
+    sql,
+    values_of,
+)
+from backfill.mapping.unnest import fault_mark, part_reasons
 from backfill.mapping.values import as_json, as_sql, as_text
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import CellPart
@@ -30,46 +41,46 @@ from backfill.schema.uses import (
 
 SUM_BOUND: Final = 10**15
 SUM_SCALE: Final = 18
-"""A line's part of a sum is below the one and has at most so many places, so that no sum of a
-hundred thousand lines can leave DECIMAL(38)."""
+"""A line's part of a sum is below SUM_BOUND and has at most SUM_SCALE decimal places, so that the
+sum of a hundred thousand lines fits into DECIMAL(38)."""
 
-_READ_AGAIN: Final = ("$email", "$phone_number", "currency")
-"""Fields whose texts fit or do not, those that SQL makes too."""
+_CHECKED_FIELDS: Final = ("$email", "$phone_number", "currency")
+"""Fields whose texts are read as cells are, also where SQL makes them."""
 
-LINE_NUMBER: Final = "line"
-"""The lines' column that counts them: 1, 2, 3 … in each order."""
+LINE_NUMBER: Final = "line_number"
+"""The column of ``lines`` that counts them: 1, 2, 3 … in each order."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LeafCompiler:
-    """Compiles leaves, and collects what the query has to tell of them besides their values."""
+    """Compiles leaves, and collects the conditions on orders that are counted."""
 
     bound: BoundSchema
     query: Query
     columns: Mapping[str, Sql]
-    """For each name that a schema may use: its column."""
+    """The columns that the export has, by their names in the schema."""
     temporal: frozenset[str]
-    """The names of columns that the export itself holds as dates or times."""
-    clocks: dict[Sql, str] = field(default_factory=dict)
-    """Does an order have a time that a clock ``skipped``, or showed twice, ``doubled``?"""
+    """The names of columns in which the export itself holds dates or times."""
+    clock_changes: dict[Sql, Literal["skipped", "doubled"]] = field(default_factory=dict)
+    """Conditions: an order has a local time that its clock skipped, or showed twice."""
     left_out: dict[Sql, tuple[str, str]] = field(default_factory=dict)
-    """Was a cell of an order left out? Its column, and the reason."""
+    """Conditions: a cell of an order was left out; with its column and the reason."""
 
     def compile(self, leaf: Leaf, key: str | None = None) -> LeafSql | None:
-        """The leaf's SQL; None where it is optional and the export lacks its column.
+        """A leaf's SQL; None where it is optional and the export lacks its column.
 
         Args:
             leaf: of the schema.
             key: the documented field that it fills, ``$email``, ``time`` …; None for others.
         """
-        kind = leaf_type(self.bound.schema, leaf, key)
+        cell_type = leaf_type(self.bound.schema, leaf, key)
         match leaf.kind:
             case "value":
-                return self._constant(leaf.value or "", kind)
+                return self._constant(leaf.value or "", cell_type)
             case "column":
-                return self._column(leaf, kind)
+                return self._column(leaf, cell_type)
             case "template":
-                return self._template(leaf, kind)
+                return self._template(leaf, cell_type)
             case "sql":
                 return self._sql(leaf, key)
             case "sum":
@@ -85,162 +96,162 @@ class LeafCompiler:
 
     # cells -------------------------------------------------------------------------------------
 
-    def _cell(self, cell: Sql, kind: Type, column: str, leaf: Leaf | None = None) -> LeafSql:
-        """``cell`` read as ``kind``; ``column`` is what its faults name."""
-        beside = self._beside(kind, leaf.zone if leaf is not None else None)
-        typed = column in self.temporal
-        read = read_cell(cell, kind, beside, self.query.named, typed=typed)
+    def _cell(self, cell: Sql, cell_type: Type, column: str, leaf: Leaf | None = None) -> LeafSql:
+        """A cell read as a type.
+
+        Args:
+            cell: its text.
+            cell_type: the type.
+            column: the column that its faults name.
+            leaf: says which column has the zone, and whether an unfit cell is left out.
+        """
+        context = self._context(cell_type, leaf.zone if leaf is not None else None)
+        temporal = column in self.temporal
+        read = read_cell(cell, cell_type, context, self.query.sql, temporal=temporal)
         value = read.value if read.value == cell else self.query.named(read.value)
         faults = tuple(
             Fault(self.query.named(condition), reason, column) for condition, reason in read.faults
         )
         if leaf is not None and leaf.unfit == "leave_out":
-            self._leave_out(faults)
+            self._count_left_out(faults)
             faults = ()
-        faults = (*self._misfits(column), *faults)
-        if read.clock is not None:
-            self._clock(self.query.named(read.clock))
+        if read.clock_change is not None:
+            self._count_clock_changes(self.query.named(read.clock_change))
         return LeafSql(
-            json=self.query.named(as_json(value, kind)),
-            text=self.query.named(as_text(value, kind)),
-            value=as_sql(value, kind),
-            raw=value,
-            faults=faults,
+            json=self.query.named(as_json(value, cell_type)),
+            text=self.query.named(as_text(value, cell_type)),
+            value=value,
+            faults=(*self._part_faults(column), *faults),
         )
 
-    def _beside(self, kind: Type, zone_column: str | None) -> Beside:
-        """What of the same row, or of the schema, decides how a cell is read."""
+    def _context(self, cell_type: Type, zone_column: str | None) -> CellContext:
+        """What else decides how a cell is read, in the schema or in the same row."""
         timezone = self.bound.schema.source.timezone
         zone = None if timezone is None else quote(timezone)
         country = None
-        if kind.country is not None and self.has([kind.country]):
-            cell = self.columns[kind.country]
-            country = self.query.named(sql("backfill_country($cell)", cell=cell))
+        if cell_type.country is not None and self.has([cell_type.country]):
+            cell = self.columns[cell_type.country]
+            country = self.query.sql("backfill_country($cell)", cell=cell)
         if zone_column is None or not self.has([zone_column]):
-            return Beside(zone, country=country)
+            return CellContext(zone, country=country)
         cell = self.columns[zone_column]
-        found = self.query.named(sql("backfill_zone($cell)", cell=cell))
-        in_row = self.query.named(
-            sql(
-                "(case when $cell is null then $zone else $found end)",
-                cell=cell,
-                zone=zone or Sql("null"),
-                found=found,
-            )
+        found = self.query.sql("backfill_zone($cell)", cell=cell)
+        in_row = self.query.sql(
+            "(case when $cell is null then $zone else $found end)",
+            cell=cell,
+            zone=zone or Sql("null"),
+            found=found,
         )
         unknown = sql("($cell is not null and $found is null)", cell=cell, found=found)
-        return Beside(in_row, unknown, country)
+        return CellContext(in_row, unknown, country)
 
-    def _leave_out(self, faults: Sequence[Fault]) -> None:
-        """Count the orders in which the first of these faults is this one."""
+    def _count_left_out(self, faults: Sequence[Fault]) -> None:
+        """Count the orders by the first of these faults that they have."""
         earlier = [sql("not coalesce($it, false)", it=fault.condition) for fault in faults]
         for at, fault in enumerate(faults):
-            here = sql("($all)", all=join(" and ", [fault.condition, *earlier[:at]]))
-            self.left_out[self._of_order(here)] = (fault.column, fault.reason)
+            first = sql("($all)", all=join(" and ", [fault.condition, *earlier[:at]]))
+            self.left_out[self._of_order(first)] = (fault.column, fault.reason)
 
-    def _clock(self, clock: Sql) -> None:
-        for state, case in (("skipped", 1), ("doubled", 2)):
-            self.clocks[self._of_order(sql(f"($clock = {case})", clock=clock))] = state
+    def _count_clock_changes(self, change: Sql) -> None:
+        skipped, doubled = (sql(f"($change = {number})", change=change) for number in (1, 2))
+        self.clock_changes[self._of_order(skipped)] = "skipped"
+        self.clock_changes[self._of_order(doubled)] = "doubled"
 
     def _of_order(self, condition: Sql) -> Sql:
-        """A condition over an order; one of a line holds where any line has it."""
+        """A condition on an order; a condition on a line holds where any line meets it."""
         if condition.stage is Stage.LINE:
-            return self.query.gathered("any", condition)
+            return self.query.aggregated("any", condition)
         return condition
 
-    def _misfits(self, name: str) -> tuple[Fault, ...]:
-        """Faults of the cell that a part was taken from."""
-        piece = self.bound.derived.get(name)
-        if not isinstance(piece, CellPart):
+    def _part_faults(self, name: str) -> tuple[Fault, ...]:
+        """The faults of the cell that a column is a part of."""
+        part = self.bound.derived.get(name)
+        if not isinstance(part, CellPart):
             return ()
         cell = self.columns[name]
         return tuple(
-            Fault(
-                sql("($cell = $mark)", cell=cell, mark=quote(MISFIT + reason)), reason, piece.base
-            )
-            for reason in misfits(piece)
+            Fault(sql("($cell = $mark)", cell=cell, mark=fault_mark(reason)), reason, part.base)
+            for reason in part_reasons(part)
         )
 
-    def _plain(self, name: str, leaf: Leaf | None = None) -> LeafSql:
-        """A column as it is declared; ``leaf`` says what becomes of a cell that does not fit."""
+    def _declared(self, name: str, leaf: Leaf | None = None) -> LeafSql:
+        """A column by its own type; ``leaf`` says whether an unfit cell is left out."""
         own = None if leaf is None else leaf.model_copy(update={"zone": None})
         return self._cell(self.columns[name], column_type(self.bound.schema, name), name, own)
 
     # leaves ------------------------------------------------------------------------------------
 
-    def _constant(self, text: str, kind: Type) -> LeafSql:
-        """A constant in the schema, read by the same grammar as a cell."""
-        beside = self._beside(replace(kind, country=None), None)
-        value = read_cell(quote(text), kind, beside).value
+    def _constant(self, text: str, cell_type: Type) -> LeafSql:
+        """A constant of the schema, read by the same grammar as a cell."""
+        context = self._context(replace(cell_type, country=None), None)
+        value = read_cell(quote(text), cell_type, context).value
         return LeafSql(
-            json=as_json(value, kind),
-            text=as_text(value, kind),
-            value=as_sql(value, kind),
-            raw=sql("($value)", value=value),
+            json=as_json(value, cell_type),
+            text=as_text(value, cell_type),
+            value=sql("($value)", value=value),
         )
 
-    def _column(self, leaf: Leaf, kind: Type) -> LeafSql | None:
-        name = leaf.column or ""
-        if not self.has([name]):
-            return None if leaf.default is None else self._constant(leaf.default, kind)
-        cell, faults = _mapped(_taken(self.columns[name], leaf.take), leaf, name)
-        found = self._with_default(self._cell(cell, kind, name, leaf), leaf, kind)
-        return replace(found, faults=(*faults, *found.faults))
+    def _default(self, leaf: Leaf, cell_type: Type) -> LeafSql | None:
+        """The default of a leaf, if it has one: its value where the export lacks its columns."""
+        return None if leaf.default is None else self._constant(leaf.default, cell_type)
 
-    def _with_default(self, found: LeafSql, leaf: Leaf, kind: Type) -> LeafSql:
-        if leaf.default is None:
+    def _with_default(self, found: LeafSql, leaf: Leaf, cell_type: Type) -> LeafSql:
+        default = self._default(leaf, cell_type)
+        if default is None:
             return found
-        other = self._constant(leaf.default, kind)
-
-        def either(one: Sql, default: Sql) -> Sql:
-            return sql("coalesce($one, $default)", one=one, default=default)
-
         return LeafSql(
-            json=either(found.json, other.json),
-            text=either(found.text, other.text),
-            value=either(found.value, other.value),
-            raw=either(found.raw, other.raw),
+            json=coalesce(found.json, default.json),
+            text=coalesce(found.text, default.text),
+            value=coalesce(found.value, default.value),
             faults=found.faults,
         )
 
-    def _template(self, leaf: Leaf, kind: Type) -> LeafSql | None:
+    def _column(self, leaf: Leaf, cell_type: Type) -> LeafSql | None:
+        name = leaf.column or ""
+        if not self.has([name]):
+            return self._default(leaf, cell_type)
+        cell, unmapped = _apply_map(_part_of_name(self.columns[name], leaf.take), leaf, name)
+        found = self._cell(cell, cell_type, name, leaf)
+        found = replace(found, faults=(*unmapped, *found.faults))
+        return self._with_default(found, leaf, cell_type)
+
+    def _template(self, leaf: Leaf, cell_type: Type) -> LeafSql | None:
         template = parse_template(leaf.template or "")
         if not self.has(template.columns):
-            return None if leaf.default is None else self._constant(leaf.default, kind)
-        pieces: list[Sql] = []
+            return self._default(leaf, cell_type)
+        texts: list[Sql] = []
         faults: list[Fault] = []
         for part in template.parts:
             if isinstance(part, str):
-                pieces.append(quote(part))
+                texts.append(quote(part))
             elif isinstance(part, LineNumberPart):
                 number = self.query.column(LINE_NUMBER, Stage.LINE)
-                pieces.append(sql("$number::varchar", number=number))
+                texts.append(sql("$number::varchar", number=number))
             else:
-                column = self._plain(part.name, leaf)
-                pieces.append(column.text)
+                column = self._declared(part.name, leaf)
+                texts.append(column.text)
                 faults += column.faults
         name = leaf.template or ""
-        cell, unmapped = _mapped(sql("($text)", text=join(" || ", pieces)), leaf, name)
-        made = self._cell(cell, kind, name, leaf)
-        made = replace(made, faults=(*faults, *unmapped, *made.faults))
-        return self._with_default(made, leaf, kind)
+        cell, unmapped = _apply_map(sql("($text)", text=join(" || ", texts)), leaf, name)
+        found = self._cell(cell, cell_type, name, leaf)
+        found = replace(found, faults=(*faults, *unmapped, *found.faults))
+        return self._with_default(found, leaf, cell_type)
 
     def _each(self, leaf: Leaf) -> LeafSql | None:
         assert leaf.each is not None  # noqa: S101
         inner = self.compile(leaf.each)
         if inner is None:
             return None
-        listed = self.query.gathered("list", inner.json)
-        whole = sql("('[' || $listed || ']')", listed=listed)
-        faults = of_order(inner.faults, self.query)
-        return LeafSql(json=whole, text=whole, value=whole, raw=whole, faults=faults)
+        listed = self.query.aggregated("list", inner.json)
+        faults = order_faults(inner.faults, self.query)
+        return LeafSql.of(sql("('[' || $listed || ']')", listed=listed), faults=faults)
 
     def _object(self, leaf: Leaf) -> LeafSql | None:
         members = {name: self.compile(member) for name, member in (leaf.object or {}).items()}
         present = {name: member for name, member in members.items() if member is not None}
-        whole = json_object({name: member.json for name, member in present.items()})
         faults = tuple(fault for member in present.values() for fault in member.faults)
-        return LeafSql(json=whole, text=whole, value=whole, raw=whole, faults=faults)
+        whole = json_object({name: member.json for name, member in present.items()})
+        return LeafSql.of(whole, faults=faults)
 
     # SQL in the schema -------------------------------------------------------------------------
 
@@ -250,20 +261,21 @@ class LeafCompiler:
             return self._without_columns(leaf, key)
         value = found.sql
         if key == "where":
-            holds = sql("coalesce($value, false)", value=value)
-            return LeafSql(json=value, text=value, value=holds, raw=value, faults=found.faults)
-        if key == "time" and found.kind != "VARCHAR":
-            raw = sql("(epoch_us($value) // 1000000)", value=value)
-            return LeafSql(json=raw, text=raw, value=value, raw=raw, faults=found.faults)
-        wanted = Type(IMPLIED_KINDS[key]) if key in _READ_AGAIN and leaf.as_ is None else leaf.as_
-        if found.kind == "VARCHAR" and wanted is not None:
+            return LeafSql.of(coalesce(value, Sql("false")), faults=found.faults)
+        if key == "time" and found.sql_type != "VARCHAR":
+            seconds = sql("(epoch_us($value) // 1000000)", value=value)
+            return LeafSql.of(seconds, faults=found.faults)
+        wanted = leaf.as_
+        if key in _CHECKED_FIELDS and wanted is None:
+            wanted = Type(IMPLIED_KINDS[key])
+        if found.sql_type == "VARCHAR" and wanted is not None:
             columns = ", ".join(leaf_columns(leaf)) or leaf.sql or ""
             text = sql("nullif(trim($value), '')", value=value)
             cell = self._cell(text, wanted, columns, leaf)
             cell = replace(cell, faults=(*found.faults, *cell.faults))
             return self._with_default(cell, leaf, wanted)
-        made = result(found, leaf.as_, in_value=key == "$value")
-        made = replace(made, faults=(*made.faults, *fault_of_fraction(value, leaf)))
+        made = result_leaf(found, leaf.as_, in_value=key == "$value")
+        made = replace(made, faults=(*made.faults, *fraction_faults(value, leaf)))
         if leaf.default is None:
             return made
         return self._with_default(made, leaf, default_type(self.bound.schema, leaf, key))
@@ -272,28 +284,25 @@ class LeafCompiler:
         found = self._expression(leaf)
         if found is None:
             return self._without_columns(leaf, key)
-        is_decimal = found.kind.startswith("DECIMAL")
+        is_decimal = found.sql_type.startswith("DECIMAL")
         scale = min(found.scale, SUM_SCALE) if is_decimal else 6
         part = found.sql
         if not is_decimal or found.scale > SUM_SCALE:
             part = sql(f"try_cast($part as decimal(38,{scale}))", part=part)
         if leaf.default is not None:
             default = sql("try_cast($text as decimal(38,6))", text=quote(leaf.default))
-            part = sql("coalesce($part, $default)", part=part, default=default)
+            part = coalesce(part, default)
         bounded = sql(f"case when abs($part::double) < {SUM_BOUND} then $part end", part=part)
         line = self.query.named(bounded, Stage.LINE)
+        lacking = self.query.aggregated("any", sql("($line is null)", line=line))
         faults = (
-            *of_order(found.faults, self.query),
-            Fault(
-                self.query.gathered("any", sql("($line is null)", line=line)),
-                "no_value_in_sum",
-                leaf.sum or "",
-            ),
+            *order_faults(found.faults, self.query),
+            Fault(lacking, "no_value_in_sum", leaf.sum or ""),
         )
-        total = self.query.gathered("sum", line)
-        summed = replace(found, sql=total, kind=f"DECIMAL(38,{scale})", faults=faults)
-        made = result(summed, leaf.as_, in_value=key == "$value")
-        return replace(made, faults=(*faults, *fault_of_fraction(total, leaf)))
+        total = self.query.aggregated("sum", line)
+        summed = replace(found, sql=total, sql_type=f"DECIMAL(38,{scale})", faults=faults)
+        made = result_leaf(summed, leaf.as_, in_value=key == "$value")
+        return replace(made, faults=(*faults, *fraction_faults(total, leaf)))
 
     def _without_columns(self, leaf: Leaf, key: str | None) -> LeafSql | None:
         """A leaf of SQL whose columns the export lacks: its default, if it has one."""
@@ -302,37 +311,42 @@ class LeafCompiler:
         return self._constant(leaf.default, default_type(self.bound.schema, leaf, key))
 
     def _expression(self, leaf: Leaf) -> Computed | None:
-        """What a leaf's SQL computes; None where the export lacks a column of it."""
+        """The result of a leaf's SQL; None where the export lacks one of its columns."""
         expression = leaf_expression(leaf)
         if expression is None or not self.has(expression.columns):
             return None
-        columns = {name: self._plain(name) for name in expression.columns}
-        values = {name: self.query.named(column.value) for name, column in columns.items()}
+        columns = {name: self._declared(name) for name in expression.columns}
         types = {name: column_type(self.bound.schema, name) for name in columns}
+        values = {
+            name: self.query.named(as_sql(column.value, types[name]))
+            for name, column in columns.items()
+        }
         text = expression.sql(lambda name: values[name].text, lambda name: columns[name].text.text)
         used = [*values.values(), *(column.text for column in columns.values())]
-        computed = Sql(text, tuple(dict.fromkeys(value for one in used for value in one.uses)))
+        computed = Sql(text, values_of(used))
         # try() makes NULL of an overflow or a failed cast, as it does of a value that is not there
-        failed = sql("(try($computed is null) is null)", computed=computed)
+        failed = self.query.sql("(try($computed is null) is null)", computed=computed)
         return Computed(
-            sql=self.query.named(sql("try($computed)", computed=computed)),
-            kind=result_type(expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}),
-            money=tuple(kind for kind in types.values() if kind.kind == "money"),
+            sql=self.query.sql("try($computed)", computed=computed),
+            sql_type=result_type(
+                expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}
+            ),
+            money=tuple(one for one in types.values() if one.kind == "money"),
             faults=(
                 *self._column_faults(columns, types),
-                Fault(self.query.named(failed), "sql_failed", expression.text),
+                Fault(failed, "sql_failed", expression.text),
             ),
         )
 
     def _column_faults(
         self, columns: dict[str, LeafSql], types: dict[str, Type]
     ) -> Iterator[Fault]:
-        """Those of the cells. SQL computes with six places, so a number may have no more."""
+        """The faults of an expression's cells; a number may have six places, as SQL computes."""
         for name, column in columns.items():
             yield from column.faults
             if types[name].kind == "number":
-                long = sql("regexp_matches($number, '[.][0-9]{7}')", number=column.raw)
-                yield Fault(self.query.named(long), "too_many_places", name)
+                long = "regexp_matches($number, '[.][0-9]{7}')"
+                yield Fault(self.query.sql(long, number=column.value), "too_many_places", name)
 
 
 def json_object(members: Mapping[str, Sql]) -> Sql:
@@ -346,8 +360,8 @@ def json_object(members: Mapping[str, Sql]) -> Sql:
     return sql("('{' || nullif(concat_ws(',', $pairs), '') || '}')", pairs=join(", ", pairs))
 
 
-def _taken(cell: Sql, take: str | None) -> Sql:
-    """First or last name out of a whole one: "Ada Lovelace" or "Lovelace, Ada"."""
+def _part_of_name(cell: Sql, take: str | None) -> Sql:
+    """The first or last name in a whole name: "Ada Lovelace" or "Lovelace, Ada"."""
     match take:
         case "first_name":
             plain, comma = "split_part($cell, ' ', 1)", "trim(split_part($cell, ',', 2))"
@@ -361,28 +375,19 @@ def _taken(cell: Sql, take: str | None) -> Sql:
     return sql(f"nullif({either}, '')", cell=cell)
 
 
-def _mapped(cell: Sql, leaf: Leaf, column: str) -> tuple[Sql, tuple[Fault, ...]]:
-    """A cell through the leaf's ``map``, and the fault of a value that is not in it."""
+def _apply_map(cell: Sql, leaf: Leaf, column: str) -> tuple[Sql, tuple[Fault, ...]]:
+    """A cell with the leaf's ``map`` applied, and the fault of a value that is not in it."""
     if leaf.map is None:
         return cell, ()
-    known = join(", ", map(quote, leaf.map))
-    cases = join(
-        " ",
-        (
-            sql("when $old then $new", old=quote(old), new=quote(new))
-            for old, new in leaf.map.items()
-        ),
-    )
+    arms = [
+        (sql("$cell = $old", cell=cell, old=quote(old)), quote(new))
+        for old, new in leaf.map.items()
+    ]
+    faults: tuple[Fault, ...] = ()
     if leaf.otherwise is None:
+        known = join(", ", map(quote, leaf.map))
         unknown = sql("($cell not in ($known))", cell=cell, known=known)
-        mapped = sql("nullif(case $cell $cases end, '')", cell=cell, cases=cases)
-        return mapped, (Fault(unknown, "not_in_map", column),)
-    mapped = sql(
-        "nullif(case when $cell in ($known) then case $cell $cases end "
-        "when $cell is not null then $other end, '')",
-        cell=cell,
-        known=known,
-        cases=cases,
-        other=quote(leaf.otherwise),
-    )
-    return mapped, ()
+        faults = (Fault(unknown, "not_in_map", column),)
+    else:
+        arms.append((sql("$cell is not null", cell=cell), quote(leaf.otherwise)))
+    return sql("nullif($mapped, '')", mapped=case(arms)), faults

@@ -9,12 +9,12 @@ from backfill.limits import DISCARDED_DOMAINS
 from backfill.mapping.computed import LeafSql
 from backfill.mapping.faults import Fault
 from backfill.mapping.leaves import LeafCompiler, json_object
-from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
+from backfill.mapping.query import NULL, Query, Sql, Stage, case, coalesce, join, quote, sql
 from backfill.schema.model import Schema
 from backfill.schema.uses import documented_field, leaf_columns
 
 _NAMES: Final = ("$first_name", "$last_name")
-"""They tell people apart who have one e-mail address."""
+"""They tell people with one e-mail address apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,10 @@ class Person:
     """The customer of each order, as columns of ``Stage.JUDGED``."""
 
     columns: Mapping[str, Sql]
-    """Of an event's columns, those that the schema fills: identifiers, fields, own properties."""
-    who: Sql
+    """The event's columns that the schema fills: identifiers, profile fields, own properties."""
+    identifier: Sql
     """The identifier that events carry."""
-    whose: Sql
+    identifier_name: Sql
     """Its name: email, phone_number or id."""
     key: Sql
     """The person's hash."""
@@ -33,7 +33,7 @@ class Person:
 
     @property
     def all(self) -> tuple[Sql, ...]:
-        return (*self.columns.values(), self.who, self.whose, self.key)
+        return (*self.columns.values(), self.identifier, self.identifier_name, self.key)
 
 
 def compile_person(
@@ -42,60 +42,60 @@ def compile_person(
     """The customer of a schema's orders.
 
     Args:
-        schema: whose ``customer_properties`` say it.
+        schema: has the ``customer_properties``.
         leaves: compiles them.
         query: gets the columns.
-        attributes: can events carry a person's attributes? Without, only identifiers and, where
-            the schema limits how many people share one, names are compiled.
+        attributes: can events carry a person's attributes? If not, only identifiers are compiled,
+            and names where the schema limits how many people share an identifier.
     """
-    made = dict(_compiled(schema, leaves, attributes=attributes))
+
+    def column(name: str, expression: Sql) -> Sql:
+        return query.named(expression, Stage.JUDGED, name)
+
+    compiled = dict(_compiled(schema, leaves, attributes=attributes))
     texts: dict[str, Sql] = {}
     own: dict[str, Sql] = {}
-    for key, leaf in made.items():
+    for key, leaf in compiled.items():
         if key.startswith("$"):
             texts[key.removeprefix("$")] = leaf.json if key == "$consent" else leaf.text
         else:
             own[key] = leaf.json
     if own:
         texts["profile"] = json_object(own)
-    columns = {name: query.named(text, Stage.JUDGED, name) for name, text in texts.items()}
-    there = {name: columns[name] for name in IDENTIFIERS if name in columns}
-    who = query.named(
-        sql("coalesce($them)", them=join(", ", [*there.values(), NULL])), Stage.JUDGED, "who"
-    )
-    arms = [
-        sql("when $it is not null then $name", it=it, name=quote(name))
-        for name, it in there.items()
-    ]
-    whose = query.named(
-        sql("case $arms end", arms=join(" ", arms or [Sql("when false then null")])),
-        Stage.JUDGED,
-        "whose",
-    )
-    person = query.named(
-        Sql(hash_sql(whose.text, who.text), (*whose.uses, *who.uses)), Stage.JUDGED, "person"
-    )
-    faults = [fault for leaf in made.values() for fault in leaf.faults]
+    columns = {name: column(name, text) for name, text in texts.items()}
+    found = {name: columns[name] for name in IDENTIFIERS if name in columns}
+    identifier = column("identifier", coalesce(*found.values(), NULL))
+    arms = [(sql("$it is not null", it=it), quote(name)) for name, it in found.items()]
+    identifier_name = column("identifier_name", case(arms))
+    hashed = hash_sql(identifier_name.text, identifier.text)
+    key_of_person = column("person", Sql(hashed, (*identifier_name.uses, *identifier.uses)))
+    faults = [fault for leaf in compiled.values() for fault in leaf.faults]
     if "email" in columns and not schema.source.allow_test_domains:
-        faults.append(_test_domain(schema, columns["email"]))
-    faults.append(Fault(sql("$who is null", who=who), "no_identity", ""))
-    return Person(columns=columns, who=who, whose=whose, key=person, faults=tuple(faults))
+        faults.append(_test_domain_fault(schema, columns["email"]))
+    faults.append(Fault(sql("$it is null", it=identifier), "no_identity", ""))
+    return Person(
+        columns=columns,
+        identifier=identifier,
+        identifier_name=identifier_name,
+        key=key_of_person,
+        faults=tuple(faults),
+    )
 
 
 def _compiled(schema: Schema, leaves: LeafCompiler, *, attributes: bool) -> dict[str, LeafSql]:
-    """The customer's properties that are wanted: identifiers, then fields, then own ones."""
+    """The properties that are needed: identifiers, then profile fields, then the shop's own."""
     found: dict[str, LeafSql] = {}
     for key, leaf in schema.customer_properties.items():
         is_identifier = key.startswith("$") and key.removeprefix("$") in IDENTIFIERS
         tells_apart = key in _NAMES and schema.source.shared_identity_limit is not None
         if not (attributes or is_identifier or tells_apart):
             continue
-        made = leaves.compile(leaf, documented_field(key))
-        if made is None:
+        compiled = leaves.compile(leaf, documented_field(key))
+        if compiled is None:
             continue
         if not attributes and not is_identifier:
-            made = replace(made, faults=())  # no event carries the name
-        found[key] = made
+            compiled = replace(compiled, faults=())  # no event carries the name
+        found[key] = compiled
     return dict(sorted(found.items(), key=lambda pair: _rank(pair[0])))
 
 
@@ -105,10 +105,8 @@ def _rank(key: str) -> int:
     return 0 if key.removeprefix("$") in IDENTIFIERS else 1
 
 
-def _test_domain(schema: Schema, email: Sql) -> Fault:
+def _test_domain_fault(schema: Schema, email: Sql) -> Fault:
     domains = join(", ", map(quote, sorted(DISCARDED_DOMAINS)))
-    condition = sql(
-        "coalesce(split_part($email, '@', 2) in ($domains), false)", email=email, domains=domains
-    )
+    found = "coalesce(split_part($email, '@', 2) in ($domains), false)"
     column = ", ".join(leaf_columns(schema.customer_properties["$email"]))
-    return Fault(condition, "test_domain", column)
+    return Fault(sql(found, email=email, domains=domains), "test_domain", column)

@@ -3,14 +3,15 @@
 A schema is compiled into a chain of tables over one slice of the export. Each table knows what the
 tables before it know, and nothing of those behind:
 
-    rows ──▶ firsts ──▶ orders ──▶ lines ──▶ gathered ──▶ judged ──▶ events
-    a cell   an order's  read by   a row's   sums and     identity,
-    a name   first value type      cells     lists of     reasons,
-                                   read      the lines    event columns
+    slice ──▶ firsts ──▶ orders ──▶ lines ──▶ aggregated ──▶ judged ──▶ events
+    cells     first      cells      cells     sums and       identity,
+    by name   values     of an      of a      lists of an    reasons,
+              of an      order,     line,     order's        event columns
+              order      read       read      lines
 
 **Stages.** An expression belongs to the first table in which all that it uses is there. A column of
-the order is there at ``Stage.ORDER``, a line's own column at ``Stage.LINE``; what is gathered from
-an order's lines (a sum, a list, "does any line …") is there at ``Stage.GATHERED``; what needs both
+the order is there at ``Stage.ORDER``, a line's own column at ``Stage.LINE``; an aggregate of an
+order's lines (a sum, a list, "does any line …") is there at ``Stage.AGGREGATED``; what needs both
 the order and its lines, at ``Stage.JUDGED``. Nobody says where an expression is computed: it
 follows from what stands in it, so an expression that uses just the order's columns is computed
 once an order, also inside an event per line.
@@ -39,13 +40,13 @@ class Stage(IntEnum):
 
     ORDER = 0
     LINE = 1
-    GATHERED = 2
+    AGGREGATED = 2
     JUDGED = 3
 
 
-How = Literal["any", "sum", "list", "first"]
-"""What is gathered from an order's lines: does a condition hold on any of them, the sum, the texts
-with commas between, the first that is not NULL."""
+Aggregation = Literal["any", "sum", "list", "first"]
+"""How an order's lines become one value: a condition that any line meets, the sum, the texts with
+commas between, the first that is not NULL."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +57,8 @@ class Value:
     stage: Stage
     computed: "Sql | None" = None
     """The expression that it names; None for a column that is there from the start."""
-    gathered: How | None = None
-    """How it is gathered from the lines' value that ``computed`` names."""
+    aggregation: Aggregation | None = None
+    """How ``computed``, a line's value, is aggregated; None for a value that is no aggregate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Sql:
     def stage(self) -> Stage:
         """The first table in which it can be computed."""
         stage = max((value.stage for value in self.uses), default=Stage.ORDER)
-        return Stage.JUDGED if stage is Stage.GATHERED else stage
+        return Stage.JUDGED if stage is Stage.AGGREGATED else stage
 
 
 NULL: Final = Sql("null::varchar")
@@ -84,15 +85,35 @@ def sql(template: str, **parts: Sql) -> Sql:
         template: SQL of ours. What comes from a schema or an export is a part, made by ``quote``.
         parts: the expressions that stand in it.
     """
-    used = {value: None for part in parts.values() for value in part.uses}
-    return Sql(_WORD.sub(lambda word: parts[word[1]].text, template), tuple(used))
+    text = _WORD.sub(lambda word: parts[word[1]].text, template)
+    return Sql(text, values_of(parts.values()))
 
 
 def join(separator: str, parts: Iterable[Sql]) -> Sql:
     """Expressions one after the other, ``separator`` between them."""
     listed = list(parts)
-    used = {value: None for part in listed for value in part.uses}
-    return Sql(separator.join(part.text for part in listed), tuple(used))
+    return Sql(separator.join(part.text for part in listed), values_of(listed))
+
+
+def coalesce(*parts: Sql) -> Sql:
+    """The first of the parts that is not NULL."""
+    return sql("coalesce($parts)", parts=join(", ", parts))
+
+
+def case(arms: Iterable[tuple[Sql, Sql]], default: Sql | None = None) -> Sql:
+    """The value of the first arm, a condition and a value, whose condition holds.
+
+    Args:
+        arms: conditions and their values; there may be none.
+        default: the value where none holds; None is NULL.
+    """
+    written = [
+        sql("when $condition then $value", condition=one, value=value) for one, value in arms
+    ]
+    if not written:
+        return default or NULL
+    end = [] if default is None else [sql("else $default", default=default)]
+    return sql("(case $arms end)", arms=join(" ", [*written, *end]))
 
 
 def quote(text: str) -> Sql:
@@ -100,17 +121,26 @@ def quote(text: str) -> Sql:
     return Sql("'" + text.replace("'", "''") + "'")
 
 
+def values_of(expressions: Iterable[Sql]) -> tuple[Value, ...]:
+    """The values that expressions use, each once."""
+    return tuple(dict.fromkeys(value for one in expressions for value in one.uses))
+
+
 @dataclass(slots=True)
 class Query:
     """The values of one schema's tables."""
 
     flat: bool
-    """Is each row an order, so that there is nothing to gather?"""
-    _named: dict[tuple[Stage, str, How | None], Sql] = field(default_factory=dict)
+    """Is each row an order, so that it has no lines to aggregate?"""
+    _named: dict[tuple[Stage, str, Aggregation | None], Sql] = field(default_factory=dict)
 
     def column(self, name: str, stage: Stage) -> Sql:
         """A column that is there from the start."""
         return self._known((stage, name, None), Value(name, stage))
+
+    def sql(self, template: str, **parts: Sql) -> Sql:
+        """An expression from a template, under a name; see ``sql`` and ``named``."""
+        return self.named(sql(template, **parts))
 
     def named(self, expression: Sql, stage: Stage | None = None, name: str | None = None) -> Sql:
         """A name for an expression, which is then computed once.
@@ -126,13 +156,13 @@ class Query:
         own = name or f"{at.name.lower()}_{len(self._named)}"
         return self._known((at, expression.text, None), Value(own, at, expression))
 
-    def gathered(self, how: How, expression: Sql) -> Sql:
-        """What ``how`` makes of a value of an order's lines."""
+    def aggregated(self, aggregation: Aggregation, expression: Sql) -> Sql:
+        """The aggregate of a value of an order's lines."""
         line = self.named(expression, Stage.LINE)
-        own = f"gathered_{len(self._named)}"
-        return self._known((Stage.GATHERED, line.text, how), Value(own, Stage.GATHERED, line, how))
+        value = Value(f"aggregated_{len(self._named)}", Stage.AGGREGATED, line, aggregation)
+        return self._known((Stage.AGGREGATED, line.text, aggregation), value)
 
-    def _known(self, key: tuple[Stage, str, How | None], value: Value) -> Sql:
+    def _known(self, key: tuple[Stage, str, Aggregation | None], value: Value) -> Sql:
         return self._named.setdefault(key, Sql(value.name, (value,)))
 
     def select(self, source: str, wanted: Iterable[Sql], stage: Stage) -> str:
@@ -142,9 +172,8 @@ class Query:
         the other's.
         """
         depths: dict[Value, int] = {}
-        for expression in wanted:
-            for value in expression.uses:
-                _depth_of(value, stage, depths)
+        for value in values_of(wanted):
+            _depth_of(value, stage, depths)
         layers: list[list[str]] = [[] for _ in range(max(depths.values(), default=0))]
         for value, depth in depths.items():
             if depth and value.computed is not None:
@@ -153,26 +182,26 @@ class Query:
             source = f"(select *, {', '.join(layer)} from {source})"
         return source
 
-    def gather(self, wanted: Iterable[Sql]) -> Mapping[str, Sql]:
-        """By the name of each gathered value that ``wanted`` needs: what computes it over lines."""
+    def aggregates(self, wanted: Iterable[Sql]) -> Mapping[str, Sql]:
+        """The aggregates that ``wanted`` needs: by name, what computes each over the lines."""
         return {
-            value.name: self._aggregate(value.gathered, value.computed)
-            for value in needed(wanted, Stage.GATHERED)
-            if value.gathered is not None and value.computed is not None
+            value.name: self._aggregate(value.aggregation, value.computed)
+            for value in needed(wanted, Stage.AGGREGATED)
+            if value.aggregation is not None and value.computed is not None
         }
 
-    def _aggregate(self, how: How, line: Sql) -> Sql:
+    def _aggregate(self, aggregation: Aggregation, line: Sql) -> Sql:
         if self.flat:
-            return sql("coalesce($line, false)", line=line) if how == "any" else line
-        match how:
+            return sql("coalesce($line, false)", line=line) if aggregation == "any" else line
+        match aggregation:
             case "any":
                 return sql("bool_or(coalesce($line, false))", line=line)
             case "sum":
                 return sql("sum($line)", line=line)
             case "list":
-                return sql("string_agg($line, ',' order by lpos)", line=line)
+                return sql("string_agg($line, ',' order by line_place)", line=line)
             case "first":
-                return sql("arg_min($line, lpos)", line=line)
+                return sql("arg_min($line, line_place)", line=line)
 
 
 def _depth_of(value: Value, stage: Stage, depths: dict[Value, int]) -> int:
@@ -180,7 +209,7 @@ def _depth_of(value: Value, stage: Stage, depths: dict[Value, int]) -> int:
     if value not in depths:
         inner = [] if value.stage < stage or value.computed is None else value.computed.uses
         below = [_depth_of(used, stage, depths) for used in inner]
-        own = value.stage is stage and value.computed is not None and value.gathered is None
+        own = value.stage is stage and value.computed is not None and value.aggregation is None
         depths[value] = max(below, default=0) + own
     return depths[value]
 
@@ -189,7 +218,7 @@ def needed(wanted: Iterable[Sql], stage: Stage) -> list[Value]:
     """All values of one stage that expressions need, by way of values of later stages too."""
     found: dict[Value, None] = {}
     seen: set[Value] = set()
-    waiting = [value for expression in wanted for value in expression.uses]
+    waiting = list(values_of(wanted))
     while waiting:
         value = waiting.pop(0)
         if value in seen:

@@ -2,32 +2,32 @@
 
 from backfill.mapping.money import amount_text
 from backfill.mapping.query import Sql, sql
-from backfill.mapping.times import moment
+from backfill.mapping.times import timestamp
 from backfill.schema.types import Type
 
 
-def as_json(value: Sql, kind: Type) -> Sql:
+def as_json(value: Sql, value_type: Type) -> Sql:
     """The JSON text, NULL where there is no value."""
-    match kind.kind:
+    match value_type.kind:
         case "integer" | "boolean" | "money":
-            return as_text(value, kind)
+            return as_text(value, value_type)
         case "number" | "json" | "pairs":
             return value
         case "time" | "date":
-            return sql("""('"' || $text || '"')""", text=as_text(value, kind))
+            return sql("""('"' || $text || '"')""", text=as_text(value, value_type))
         case _:
             return sql("to_json($value)::varchar", value=value)
 
 
-def as_text(value: Sql, kind: Type) -> Sql:
+def as_text(value: Sql, value_type: Type) -> Sql:
     """The same value inside a template or an id."""
-    match kind.kind:
+    match value_type.kind:
         case "integer" | "boolean":
             return sql("($value)::varchar", value=value)
         case "money":
-            return amount_text(value, kind.currency)
+            return amount_text(value, value_type.currency)
         case "time":
-            return sql("strftime($moment, '%Y-%m-%dT%H:%M:%SZ')", moment=moment(value))
+            return sql("strftime($time, '%Y-%m-%dT%H:%M:%SZ')", time=timestamp(value))
         case "date":
             return sql("strftime($value, '%Y-%m-%d')", value=value)
         case "list":
@@ -36,13 +36,13 @@ def as_text(value: Sql, kind: Type) -> Sql:
             return value
 
 
-def as_sql(value: Sql, kind: Type) -> Sql:
-    """The same value inside ``sql``, ``sum`` and ``where``: what ``SQL_TYPES`` says of its type."""
-    match kind.kind:
+def as_sql(value: Sql, value_type: Type) -> Sql:
+    """The same value inside ``sql``, ``sum`` and ``where``, of the SQL type in ``SQL_TYPES``."""
+    match value_type.kind:
         case "number":
             return sql("try_cast($value as decimal(38,6))", value=value)
         case "time":
-            return moment(value)
+            return timestamp(value)
         case "json" | "pairs":
             return sql("($value)::json", value=value)
         case _:

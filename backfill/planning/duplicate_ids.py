@@ -1,8 +1,8 @@
-"""Duplicate ids: events under one key, of which one is sent, and orders that clash.
+"""Duplicate ids: events with the same key, of which Klaviyo records one.
 
-Klaviyo records one event under a key. Equal events of two orders are one event, as exports overlap;
-the second is a repeat. Where the contents differ, the order that stands first in the export keeps
-the id, and the other order is a reject.
+Equal events of two orders are one event, since exports overlap: the second one is a repeat. If
+their contents differ, the orders clash: the order that is first in the export keeps the id, and the
+other order is a reject.
 """
 
 import itertools
@@ -22,14 +22,14 @@ _PLAIN_REPEATS: Final = f"""
     (select key from twice anti join contested using (key)) using (key)
     qualify row_number() over (partition by key order by file, row, part, n) > 1
 """
-"""Repeats that no clash can touch: all events of the key are equal."""
+"""The repeats of keys that no clash can affect: all events of such a key are equal."""
 
 
 def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
     """Mark repeats and the events of orders that clash.
 
     Returns:
-        The orders that clash, and how many events are repeats.
+        The orders that lose a clash, and the number of repeats.
     """
     tables.run(
         "create temp table twice as select key, count(distinct content) > 1 "
@@ -45,7 +45,7 @@ def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
         "using (file, row) semi join twice using (key)"
     )
     tables.run(f"insert into out {_PLAIN_REPEATS}")
-    rejected, repeats = _first_come(
+    rejected, repeats = _resolve_clashes(
         tables.stream(
             f"select {ORDER_CODE} as order_code, key, content, part, n from e "
             "semi join contested using (key) order by file, row, part, n"
@@ -65,30 +65,36 @@ def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
     return Rejected("id_clash", "$event_id", rejected), counted
 
 
-def _first_come(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tuple[Orders, pa.Table]:
-    """Which orders lose a clash, and which events are repeats; rows in the order of the export.
+def _resolve_clashes(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tuple[Orders, pa.Table]:
+    """Find the orders that lose a clash, and the events that are repeats.
 
-    An order keeps its ids when no order before it that keeps its own has one of them with other
-    content, and no id stands twice in it. So an order that loses takes no id from those behind.
+    An order loses if it has an id twice, or if an earlier order that did not lose has one of its
+    ids with other content. So an order that loses takes no id from later ones.
+
+    Args:
+        rows: order code, key, content, part and n of each event, in the order of the export.
+
+    Returns:
+        The codes of the orders that lose, and a table of part and n of the repeats.
     """
-    held: dict[bytes, bytes] = {}
+    contents: dict[bytes, bytes] = {}
     rejected = array("q")
     parts, places = array("B"), array("q")
     for code, events in itertools.groupby(rows, key=operator.itemgetter(0)):
         own: dict[bytes, bytes] = {}
-        again: list[tuple[int, int]] = []
+        repeated: list[tuple[int, int]] = []
         clash = False
         for _, key, content, part, n in events:
-            # two lines of one order under one id: Klaviyo would keep one of them
-            clash |= key in own or held.get(key, content) != content
+            # Of two lines of one order with one id, Klaviyo would keep one.
+            clash |= key in own or contents.get(key, content) != content
             own[key] = content
-            if key in held:
-                again.append((part, n))
+            if key in contents:
+                repeated.append((part, n))
         if clash:
             rejected.append(code)
         else:
-            held |= own
-            parts.extend(part for part, _ in again)
-            places.extend(n for _, n in again)
+            contents |= own
+            parts.extend(part for part, _ in repeated)
+            places.extend(n for _, n in repeated)
     repeats = {"part": np.array(parts, np.uint8), "n": np.array(places, np.int64)}
     return np.array(rejected, np.int64), pa.table(repeats)

@@ -1,8 +1,8 @@
-"""Judges a whole plan, for what no slice can see.
+"""Judges a whole plan, for all that no single slice shows.
 
-What the plan alone decides: orders of shared identities, duplicate ids, each person's newest event,
-sums and digest. What the ledger decides: which events were delivered, and whose newer attributes
-Klaviyo has. Works on the plan's own Parquet files; no SQL of a schema runs here.
+The plan alone decides about orders of shared identities, duplicate ids, each person's newest event,
+sums and the digest. The ledger decides which events were delivered, and whose newer attributes
+Klaviyo has. All this is computed from the plan's Parquet files; no SQL of a schema runs here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,16 +40,17 @@ def judge(
     *,
     shared_limit: int | None = None,
 ) -> Judgement:
-    """A verdict for each event of a plan, and the plan's sums.
+    """Give each event of a plan a verdict, and add the plan up.
 
     Args:
         files: Parquet files of ``event.EVENTS``.
-        counts: how many events each holds.
-        spill: a folder for what does not fit into memory.
-        profiles: which events carry their person's attributes.
+        counts: the number of events in each file.
+        spill: a folder for data that does not fit into memory.
+        profiles: which events carry their person's attributes: each person's newest one, none, or
+            every one.
         known: what the ledger knows.
-        shared_limit: an identity of more people is nobody's, and its orders are rejects; None sets
-            no limit.
+        shared_limit: the number of people who may share an identity; the orders of an identity with
+            more people are rejected. None sets no limit.
     """
     with PlanTables.of(files, counts, spill) as tables:
         rejected = reject_shared_identities(tables, shared_limit)
@@ -59,7 +60,7 @@ def judge(
         metrics = tuple(_metrics(tables))
         return Judgement(
             verdicts=tables.verdicts,
-            rejected=tuple(found for found in (*rejected, clashes) if len(found.orders)),
+            rejected=tuple(one for one in (*rejected, clashes) if len(one.orders)),
             events=sum(metric.events for metric in metrics),
             already=sum(int((part == Verdict.KNOWN).sum()) for part in tables.verdicts),
             repeats=repeats,
@@ -73,7 +74,11 @@ def judge(
 
 
 def _mark_delivered(tables: PlanTables, delivered: Iterable[pa.RecordBatch]) -> int:
-    """Mark what the ledger knows; returns how many orders changed since they were delivered."""
+    """Mark the events that the ledger knows.
+
+    Returns:
+        The number of orders that changed since they were delivered.
+    """
     with streamed(tables.connection, "ledger", _DELIVERED, delivered):
         tables.run(
             "create temp table delivered as select key, list(distinct content) as contents "
@@ -116,7 +121,7 @@ def _months(tables: PlanTables) -> Iterator[MonthCount]:
 
 
 def _size(tables: PlanTables) -> int:
-    """Bytes of the bodies that are still to be sent."""
+    """The bytes of the bodies that are to be sent."""
     size = 0
     for batch in tables.batches("select part, n, size, attributes_size from e"):
         part, n = batch["part"].to_numpy(), batch["n"].to_numpy()
@@ -130,7 +135,7 @@ def _size(tables: PlanTables) -> int:
 
 
 def _digest(tables: PlanTables, profiles: Profiles) -> str:
-    """Independent of the order of events: each one's hash, all combined by exclusive or."""
+    """The hashes of all events, combined by exclusive or, so that their order does not matter."""
     attributes = "''"
     if profiles != "none":
         fields = ", chr(31), ".join((*IDENTIFIERS, *PROFILE_FIELDS, "profile"))

@@ -9,7 +9,7 @@ from backfill.mapping.mapper import Counts
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import judge
 from backfill.planning.judgement import Known, Profiles
-from backfill.planning.map_export import ExportMapper, Look
+from backfill.planning.map_export import CellsListener, ExportMapper
 from backfill.planning.oversized import reject_accepted
 from backfill.planning.plan import Plan, files_of_events, rows_of_orders
 from backfill.schema.bind import BoundSchema
@@ -27,36 +27,42 @@ def make_plan(
     limits: Limits,
     known: Known,
     on_rows: Callable[[int], None] = lambda _: None,
-    look: Look | None = None,
+    on_cells: CellsListener | None = None,
 ) -> Plan:
-    """Read all of an export, map it, judge it.
+    """Read all of an export, map it, and judge it.
 
     Args:
         bound: the schema, bound to the export's columns.
-        export: is read to its end.
-        folder: is made, and left with the plan's files.
-        profiles: which events carry their person's attributes.
-        bounds: which event times are right, in Unix seconds.
+        export: it is read to its end.
+        folder: a new folder for the plan's files; it stays.
+        profiles: which events carry their person's attributes: each person's newest one, none, or
+            every one.
+        bounds: the times that events may have.
         limits: what a request of the API may hold.
         known: what the ledger knows.
-        on_rows: is told how many rows were read, 0 between slices; what it raises stops the plan.
-        look: sees all cells of each batch, also those that the schema does not use; None for none.
+        on_rows: called with the number of rows after each batch is read, and with 0 between slices.
+            An error that it raises stops the plan.
+        on_cells: called with all cells of each batch, also of columns that the schema does not use.
+
+    Returns:
+        The plan in ``folder``.
 
     Raises:
         ExportError: the export cannot be read to its end.
-        SchemaError: the schema's SQL takes too much memory or time.
+        SchemaError: a constant of the schema does not fit its type, or the schema's SQL takes too
+            much memory or time.
     """
     folder.mkdir(mode=0o700, parents=True)
-    carries = profiles != "none"
+    attributes = profiles != "none"
     outcomes = ExportMapper(
-        program=compile_schema(bound, export.temporal, bounds, attributes=carries),
+        program=compile_schema(bound, export.temporal, bounds, attributes=attributes),
         export=export,
         folder=folder,
         limits=limits,
         across_files=bound.schema.source.across_files,
-        carries=carries,
+        attributes=attributes,
         on_rows=on_rows,
-        look=look,
+        on_cells=on_cells,
     ).map_all()
     counts = sum((outcome.counts for outcome in outcomes), Counts())
     reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
@@ -69,10 +75,10 @@ def make_plan(
         known,
         shared_limit=bound.schema.source.shared_identity_limit,
     )
-    for lost in judgement.rejected:
-        rows = len(rows_of_orders(folder, lost.orders))
-        counts = reject_accepted(counts, len(lost.orders), rows)
-        reasons[lost.reason] += len(lost.orders)
+    for rejected in judgement.rejected:
+        orders, rows = len(rejected.orders), len(rows_of_orders(folder, rejected.orders))
+        counts = reject_accepted(counts, orders, rows)
+        reasons[rejected.reason] += orders
     _assert_adds_up(counts, reasons)
     return Plan(
         folder=folder, counts=counts, judgement=judgement, profiles=profiles, reasons=reasons
@@ -82,5 +88,5 @@ def make_plan(
 def _assert_adds_up(counts: Counts, reasons: Counter[str]) -> None:
     """Nothing may vanish between the export and the plan."""
     parts = counts.rows_accepted + counts.rows_rejected + counts.rows_left_out
-    if counts.rows != parts or sum(reasons.values()) != counts.orders_rejected:
+    if counts.rows != parts or reasons.total() != counts.orders_rejected:
         raise AssertionError(f"rows do not add up: {counts}, {dict(reasons)}")

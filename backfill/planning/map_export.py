@@ -1,4 +1,4 @@
-"""An export's rows mapped into the files of a plan, by two workers."""
+"""Maps an export's rows into the files of a plan, with two workers."""
 
 import threading
 from collections import Counter
@@ -18,21 +18,21 @@ from backfill.mapping.duplicates import AcrossFiles
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.mapping.program import Program
-from backfill.planning.oversized import within_limits
+from backfill.planning.oversized import reject_oversized
 from backfill.sources.export import Export
 from backfill.sources.spill import buckets_for, spill
 from backfill.wire.interface import Limits
 
 WORKERS: Final = 2
-"""DuckDB and Arrow work outside Python's lock; two threads keep two cores busy."""
+"""DuckDB and Arrow release Python's lock while they work, so two threads keep two cores busy."""
 
 ROW_GROUP: Final = 131_072
 
-_REPEATED: Final = ("metric", "currency", *PROFILE_FIELDS, "file")
-"""Columns of few values. A dictionary of values that never repeat would be built for nothing."""
+_FEW_VALUES: Final = ("metric", "currency", *PROFILE_FIELDS, "file")
+"""The columns that get a dictionary in Parquet: their values repeat."""
 
-Look: TypeAlias = Callable[[Sequence[pa.ChunkedArray]], None]
-"""Sees the cells of consecutive rows, all columns of the export in their order."""
+CellsListener: TypeAlias = Callable[[Sequence[pa.ChunkedArray]], None]
+"""Called with the cells of consecutive rows: all columns of the export, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +52,30 @@ class Outcome:
 
 @dataclass(slots=True, kw_only=True)
 class ExportMapper:
-    """Maps all of an export into a plan's folder."""
+    """Maps all of an export into a plan's folder; ``make_plan`` says what the arguments mean."""
 
     program: Program
     export: Export
     folder: Path
     limits: Limits
     across_files: AcrossFiles | None
-    carries: bool
-    """May an event carry its person's attributes?"""
+    attributes: bool
+    """Can an event carry its person's attributes?"""
     on_rows: Callable[[int], None]
-    """Told how many rows were read; what it raises stops the mapping."""
-    look: Look | None
-    """Sees all cells, also those that the schema does not use."""
+    on_cells: CellsListener | None
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
     def map_all(self) -> list[Outcome]:
-        """What each worker mapped, in the order of the plan's files. Raises ExportError."""
+        """What each worker mapped, in the order of the plan's files.
+
+        Raises:
+            ExportError: the export cannot be read to its end.
+            SchemaError: the schema's SQL takes too much memory or time.
+        """
         slices = self._slices()
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="backfill-map") as threads:
-            tasks = [threads.submit(self._work, at, slices) for at in range(WORKERS)]
+            tasks = [threads.submit(self._map_slices, at, slices) for at in range(WORKERS)]
             try:
                 return [task.result() for task in tasks]
             finally:
@@ -82,8 +85,8 @@ class ExportMapper:
                 slices.close()
 
     def _slices(self) -> Generator[pa.Table]:
-        used = self.export.batches(self.program.columns)
-        batches = self._counted(used if self.look is None else self._looked_at(self.look))
+        """Tables of whole orders."""
+        batches = self._batches()
         if not self.program.order:
             yield from batches
             return
@@ -91,36 +94,39 @@ class ExportMapper:
         cell = self.program.cell
         yield from spill(batches, self.program.order, self.folder / "spill", buckets, cell=cell)
 
-    def _looked_at(self, look: Look) -> Iterator[pa.Table]:
-        """What the schema uses of batches that were shown whole."""
+    def _batches(self) -> Iterator[pa.Table]:
         used = self.program.columns
-        others = [place for place in range(len(self.export.columns)) if place not in used]
-        ats = {place: at for at, place in enumerate([*used, *others])}
-        unseen = [f"c{len(used) + at}" for at in range(len(others))]
-        for batch in self.export.batches(used, others):
-            look([batch.column(ats[place]) for place in range(len(ats))])
-            yield batch.drop_columns(unseen)
-
-    def _counted(self, batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        listener = self.on_cells
+        batches = self.export.batches(used) if listener is None else self._with_listener(listener)
         for batch in batches:
             if self._stopped:
                 return
             self.on_rows(batch.num_rows)
             yield with_file_names(batch, self.program, self.export.files)
 
+    def _with_listener(self, listener: CellsListener) -> Iterator[pa.Table]:
+        """Batches of the columns that the schema uses, after the listener has all columns."""
+        used = self.program.columns
+        others = [place for place in range(len(self.export.columns)) if place not in used]
+        ats = {place: at for at, place in enumerate([*used, *others])}
+        unused = [f"c{len(used) + at}" for at in range(len(others))]
+        for batch in self.export.batches(used, others):
+            listener([batch.column(ats[place]) for place in range(len(ats))])
+            yield batch.drop_columns(unused)
+
     def _next(self, slices: Iterator[pa.Table]) -> pa.Table | None:
         with self._reading:
             return None if self._stopped else next(slices, None)
 
-    def _work(self, at: int, slices: Iterator[pa.Table]) -> Outcome:
+    def _map_slices(self, worker: int, slices: Iterator[pa.Table]) -> Outcome:
         outcome = Outcome(Counts(), Counter(), 0)
         mapper = Mapper(self.program, self.across_files)
         try:
-            with _Writer(self.folder, at) as writer:
+            with _Writer(self.folder, worker) as writer:
                 while (rows := self._next(slices)) is not None:
-                    self.on_rows(0)  # whoever listens may stop it
-                    outcome += self._written(map_slice(mapper, rows), writer)
-                    del rows  # else it stays while the next slice is read
+                    self.on_rows(0)  # it may stop the plan
+                    outcome += self._write(map_slice(mapper, rows), writer)
+                    del rows  # the table would stay while the next slice is read
         except BaseException:
             self._stopped = True
             raise
@@ -128,42 +134,42 @@ class ExportMapper:
             mapper.close()
         return outcome
 
-    def _written(self, mapped: Mapped, writer: "_Writer") -> Outcome:
-        """Write one slice into the plan; its events are freed before the next is mapped."""
-        mapped = within_limits(mapped, self.limits, carries=self.carries)
+    def _write(self, mapped: Mapped, writer: "_Writer") -> Outcome:
+        """Write one slice into the plan; its events are freed before the next one is mapped."""
+        mapped = reject_oversized(mapped, self.limits, attributes=self.attributes)
         writer.write(mapped)
         return Outcome(mapped.counts, _orders_by_reason(mapped.rejects), mapped.events.num_rows)
 
 
 def map_slice(mapper: Mapper, rows: pa.Table) -> Mapped:
-    """One slice mapped, in bounded memory and time. Raises SchemaError where it takes too much."""
+    """Map one slice in bounded memory and time. Raises SchemaError where it takes too much."""
     with bounded(mapper.connection, mapper.program.place):
         return mapper.map(rows)
 
 
 def _orders_by_reason(rejects: pa.Table) -> Counter[str]:
-    same_row = np.logical_and(
+    is_first_row = np.logical_and(
         rejects["file"].to_numpy() == rejects["order_file"].to_numpy(),
         rejects["row"].to_numpy() == rejects["order_row"].to_numpy(),
     )
-    return Counter(rejects["reason"].filter(pa.array(same_row)).to_pylist())
+    return Counter(rejects["reason"].filter(pa.array(is_first_row)).to_pylist())
 
 
 class _Writer:
-    """One worker's files of the plan."""
+    """Writes one worker's files of the plan."""
 
-    def __init__(self, folder: Path, at: int) -> None:
-        for what in ("events", "rejects", "members"):
-            (folder / f"{what}-{at}.parquet").touch(mode=0o600)  # before a byte is in it
+    def __init__(self, folder: Path, worker: int) -> None:
+        for name in ("events", "rejects", "members"):
+            (folder / f"{name}-{worker}.parquet").touch(mode=0o600)  # before a byte is in it
         self._events = pq.ParquetWriter(
-            folder / f"events-{at}.parquet",
+            folder / f"events-{worker}.parquet",
             EVENTS,
             compression="lz4",
-            use_dictionary=list(_REPEATED),
+            use_dictionary=list(_FEW_VALUES),
             write_statistics=False,
         )
-        self._rejects = pq.ParquetWriter(folder / f"rejects-{at}.parquet", REJECTS)
-        self._members = pq.ParquetWriter(folder / f"members-{at}.parquet", MEMBERS)
+        self._rejects = pq.ParquetWriter(folder / f"rejects-{worker}.parquet", REJECTS)
+        self._members = pq.ParquetWriter(folder / f"members-{worker}.parquet", MEMBERS)
 
     def __enter__(self) -> Self:
         return self

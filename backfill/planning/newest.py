@@ -24,7 +24,7 @@ def mark_carriers(
     Args:
         tables: the plan.
         profiles: ``newest``, ``every`` or ``none``.
-        carried: person, time and key of the newest attributes that the ledger knows.
+        carried: person, time and key of events that wrote attributes, as the ledger knows them.
     """
     if profiles == "none":
         return
@@ -57,11 +57,10 @@ def mark_carriers(
 
 
 def _link_people(tables: PlanTables) -> None:
-    """A table of the people who are known under another identifier too.
+    """Make a table of people who have another identifier too, their alias.
 
-    An order that has just a phone number may be an old one of a person whose e-mail address a
-    newer order has. Klaviyo finds one profile for both, so events under the other identifier
-    carry nothing.
+    An order with just a phone number may be an old order of a person whose e-mail address is on a
+    newer one. Klaviyo finds one profile for both, so events under the alias carry no attributes.
     """
     found = []
     for at, weaker in enumerate(IDENTIFIERS[1:], start=1):

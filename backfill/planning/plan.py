@@ -1,4 +1,4 @@
-"""A plan on disk: an export's events in Parquet, judged, and its rejects."""
+"""A plan on disk: an export's events and rejects in Parquet, and the judgement of them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,10 +38,12 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRows:
-    """Rows of one file, ascending, and for each the place of its reason in ``reasons``."""
+    """The rejected rows of one file."""
 
     rows: npt.NDArray[np.int64]
+    """The rows' numbers, ascending."""
     codes: npt.NDArray[np.int32]
+    """The place of each row's reason in ``reasons``."""
     reasons: tuple[Reject, ...]
 
     def __iter__(self) -> Iterator[tuple[int, Reject]]:
@@ -51,22 +53,26 @@ class RejectedRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one run would do, on disk; ``judgement`` says what is sent."""
+    """All events that a run would send, on disk, and all rejects."""
 
     folder: Path
+    """The Parquet files: events, rejects and members, numbered by worker."""
     counts: Counts
+    """What became of the export's rows and orders, judged ones among them."""
     judgement: Judgement
+    """The verdict on each event, and the sums."""
     profiles: Profiles
     reasons: Mapping[str, int]
     """Rejected orders by reason."""
 
     @property
     def to_send(self) -> int:
+        """The number of events that are to be sent."""
         return self.judgement.events - self.judgement.already
 
     @property
     def parts(self) -> list[Path]:
-        """The files of events, in the order of the verdicts."""
+        """The files of events, in the order of the judgement's verdicts."""
         return files_of_events(self.folder)
 
     def events(
@@ -79,13 +85,13 @@ class Plan:
         """The plan's events that have one of these verdicts.
 
         Args:
-            verdicts: which events; by default those that are sent.
-            columns: of ``event.EVENTS``, which are read.
-            batch_rows: how many rows are read at once.
+            verdicts: the verdicts; by default those of events that are sent.
+            columns: the columns of ``event.EVENTS`` to read.
+            batch_rows: the number of rows that are read at once.
 
         Returns:
             Batches of the columns, then ``part`` (int32, the number of the file), ``n`` (int64, the
-            event's place in it) and ``carries`` (bool: does it carry its person's attributes?).
+            event's place in it) and ``carries`` (bool, does it carry its person's attributes?).
         """
         wanted = list(verdicts)
         for part, (path, judged) in enumerate(
@@ -107,10 +113,15 @@ class Plan:
                     yield found
 
     def pending(self, limit: int | None = None) -> Iterator[pa.RecordBatch]:
-        """The events to send, at most ``limit``, as ``event.EVENTS`` with two bools.
+        """The events that are to be sent.
 
-        ``carries``: with the person's attributes. ``noted``: the ledger keeps the person's time;
-        where nobody's attributes may be written, all, so that no later run thinks them new.
+        Args:
+            limit: at most so many; None gives all.
+
+        Returns:
+            Batches of ``event.EVENTS`` with two bools. ``carries``: does the event carry its
+            person's attributes? ``noted``: does the ledger keep the event's time for the person?
+            With ``profiles: none`` it keeps all of them, so that no later run takes them for new.
         """
         left = self.to_send if limit is None else min(limit, self.to_send)
         for batch in self.events():
@@ -124,26 +135,26 @@ class Plan:
             yield sent.append_column("noted", noted)
 
     def rejected_orders(self) -> Iterator[tuple[tuple[int, int], Reject]]:
-        """Each rejected order by file and row of its beginning."""
-        for path in sorted(self.folder.glob("rejects-*.parquet")):
+        """The rejected orders, each with the file and the row where it begins."""
+        for path in self.reject_files:
             for row in pq.read_table(path).to_pylist():
                 at = (row["file"], row["row"])
                 if at == (row["order_file"], row["order_row"]):
                     yield at, Reject(row["reason"], row["column"])
-        for lost in self.judgement.rejected:
-            for code in lost.orders.tolist():
-                yield order_of(code), Reject(lost.reason, lost.column)
+        for rejected in self.judgement.rejected:
+            for code in rejected.orders.tolist():
+                yield order_of(code), Reject(rejected.reason, rejected.column)
 
     def rejected_rows(self) -> dict[int, RejectedRows]:
-        """For each file, the rows of rejected orders."""
+        """The rows of rejected orders, by the number of their file."""
         tables = [
             pq.read_table(path, columns=["file", "row", "reason", "column"])
-            for path in sorted(self.folder.glob("rejects-*.parquet"))
+            for path in self.reject_files
         ]
-        judged = [_judged_rows(self.folder, lost) for lost in self.judgement.rejected]
-        rows = pa.concat_tables([*tables, *judged])
-        why = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
-        coded = why.combine_chunks().dictionary_encode()
+        tables += [_judged_rows(self.folder, rejected) for rejected in self.judgement.rejected]
+        rows = pa.concat_tables(tables)
+        texts = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
+        coded = texts.combine_chunks().dictionary_encode()
         reasons = tuple(Reject(*text.split(SEPARATOR, 1)) for text in coded.dictionary.to_pylist())
         files, places = rows["file"].to_numpy(), rows["row"].to_numpy()
         codes = coded.indices.to_numpy()
@@ -154,6 +165,11 @@ class Plan:
             found[file] = RejectedRows(places[here], codes[here], reasons)
         return found
 
+    @property
+    def reject_files(self) -> list[Path]:
+        """The files of orders that were rejected when they were mapped, ``mapper.REJECTS``."""
+        return sorted(self.folder.glob("rejects-*.parquet"))
+
 
 def files_of_events(folder: Path) -> list[Path]:
     """The Parquet files of a plan's events, in their order."""
@@ -161,8 +177,8 @@ def files_of_events(folder: Path) -> list[Path]:
 
 
 def rows_of_orders(folder: Path, orders: Orders) -> npt.NDArray[np.int64]:
-    """File and row, a pair each, of all rows of orders that were accepted when they were mapped."""
-    pairs = [np.array([order_of(code) for code in orders.tolist()], np.int64).reshape(-1, 2)]
+    """All rows of orders that were accepted when they were mapped, as pairs of file and row."""
+    pairs = [np.stack(order_of(orders), axis=1)]
     for path in sorted(folder.glob("members-*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches():
             file, row, order_file, order_row = (column.to_numpy() for column in batch.columns)
@@ -171,14 +187,14 @@ def rows_of_orders(folder: Path, orders: Orders) -> npt.NDArray[np.int64]:
     return np.concatenate(pairs)
 
 
-def _judged_rows(folder: Path, lost: Rejected) -> pa.Table:
-    """All rows of orders that were judged to be rejects."""
-    rows = rows_of_orders(folder, lost.orders)
+def _judged_rows(folder: Path, rejected: Rejected) -> pa.Table:
+    """All rows of orders that the judgement rejects."""
+    rows = rows_of_orders(folder, rejected.orders)
     return pa.table(
         {
             "file": pa.array(rows[:, 0].astype(np.int32)),
             "row": pa.array(rows[:, 1]),
-            "reason": pa.repeat(lost.reason, len(rows)),
-            "column": pa.repeat(lost.column, len(rows)),
+            "reason": pa.repeat(rejected.reason, len(rows)),
+            "column": pa.repeat(rejected.column, len(rows)),
         }
     )

@@ -1,4 +1,4 @@
-"""Identities that several people share: a till's own e-mail address, a guest's id."""
+"""Identities that many people share, such as the e-mail address of a till, or the id of guests."""
 
 from typing import Final
 
@@ -12,13 +12,13 @@ _OTHERS: Final = (
     "case when email is not null then phone_number end",
     "case when coalesce(email, phone_number) is not null then id end",
 )
-"""What tells people apart who have one identity. The one that tells most of them apart counts."""
+"""What tells apart people who share an identity; the one with the most values counts."""
 
 _WHOSE: Final = " ".join(f"when {name} is not null then '${name}'" for name in IDENTIFIERS)
 
 
 def shared_identities(events: str, most: int) -> str:
-    """A query of the identities in ``events`` that have more than ``most`` people."""
+    """A query of the identities that have more than ``most`` people; ``events`` is a relation."""
     frequent = f"select person from {events} group by person having count(*) > {most}"
     counts = ", ".join(f"count(distinct {other})" for other in _OTHERS)
     return (
@@ -30,7 +30,7 @@ def shared_identities(events: str, most: int) -> str:
 def reject_shared_identities(tables: PlanTables, most: int | None) -> list[Rejected]:
     """Reject the orders of identities with more than ``most`` people; None rejects none.
 
-    The view ``e`` of all events is without those orders from then on.
+    Afterwards the view ``e`` of all events is without those orders.
     """
     if most is None:
         return []

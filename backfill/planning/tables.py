@@ -14,10 +14,11 @@ from backfill.planning.judgement import Verdict, Verdicts
 
 
 class PlanTables:
-    """``e`` has the events, each with its file's number, ``part``, and its place in it, ``n``.
+    """A plan's events in DuckDB.
 
-    ``out`` has part, n and verdict of the events that do not count: repeats, and events of rejected
-    orders.
+    The view ``e`` has the events, each with ``part``, the number of its file, and ``n``, its place
+    in the file. The table ``out`` has part, n and verdict of the events that do not count: repeats,
+    and events of rejected orders.
     """
 
     def __init__(
@@ -31,13 +32,13 @@ class PlanTables:
     @classmethod
     @contextmanager
     def of(cls, files: Sequence[Path], counts: Sequence[int], spill: Path) -> Iterator[Self]:
-        """Tables of Parquet ``files`` with ``counts`` events; DuckDB spills to ``spill``."""
+        """The tables of Parquet ``files`` with ``counts`` events; DuckDB spills to ``spill``."""
         with connect_spilling(spill) as connection:
             yield cls(connection, files, counts)
 
     @property
     def counted(self) -> str:
-        """A relation of the events that count: neither repeats nor of rejected orders."""
+        """A relation of the events that count."""
         return "(select * from e anti join out using (part, n))" if self.count("out") else "e"
 
     def run(self, statement: str) -> None:
@@ -51,7 +52,7 @@ class PlanTables:
         return int(rows)
 
     def batches(self, query: str) -> Iterator[pa.Table]:
-        """The result, a piece at a time; no other query may begin before the last one."""
+        """The result in batches; no other query may begin before the last of them."""
         for batch in self.connection.sql(query).to_arrow_reader():
             yield pa.Table.from_batches([batch])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backfill.account.account import Account, min_time_s, wire_of
 from backfill.errors import StoppedByUserError
-from backfill.planning.difference import Compared, difference
+from backfill.planning.difference import Comparison, difference
 from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.running.folder import State, disk_of
@@ -26,7 +26,7 @@ def compare(
     account: Account,
     options: Options,
     hooks: Hooks,
-) -> Compared:
+) -> Comparison:
     """Plan by both, side by side; nothing is sent, and nothing stays in the state folder."""
     now = datetime.now(UTC)
     ready, rules = {}, []
@@ -61,7 +61,7 @@ def compare(
         answer = difference(plans["old"], plans["new"], folder / "spill")
     before, after = rules
     edited = tuple(name for name in after if name in before and before[name] != after[name])
-    return Compared(answer, ready["new"][0].files, edited)
+    return Comparison(answer, ready["new"][0].files, edited)
 
 
 @contextmanager

@@ -194,22 +194,22 @@ def _check_type(schema: Schema, use: Use) -> Problems:
     if field == "$event_id" and leaf.kind in ("each", "object", "sum"):
         yield use.path, "$event_id is one text"
         return
-    of_type = leaf_type(schema, leaf, field)
+    cell_type = leaf_type(schema, leaf, field)
     textual = leaf.kind in ("column", "value", "template")
-    if field in KINDS_OF_FIELDS and textual and of_type.kind not in KINDS_OF_FIELDS[field]:
+    if field in KINDS_OF_FIELDS and textual and cell_type.kind not in KINDS_OF_FIELDS[field]:
         wanted = " or ".join(KINDS_OF_FIELDS[field])
-        yield use.path, f"{field} is {wanted}; the schema reads this as {of_type.kind}"
-    yield from _check_options(use, of_type)
+        yield use.path, f"{field} is {wanted}; the schema reads this as {cell_type.kind}"
+    yield from _check_options(use, cell_type)
 
 
-def _check_options(use: Use, of_type: Type) -> Problems:
+def _check_options(use: Use, cell_type: Type) -> Problems:
     """The options of a leaf that have no meaning for its type."""
     leaf = use.leaf
-    if leaf.zone is not None and of_type.kind != "time":
-        yield (*use.path, "zone"), f"zone belongs to a time; this is read as {of_type.kind}"
-    elif leaf.zone is not None and of_type.has_offset:
+    if leaf.zone is not None and cell_type.kind != "time":
+        yield (*use.path, "zone"), f"zone belongs to a time; this is read as {cell_type.kind}"
+    elif leaf.zone is not None and cell_type.has_offset:
         yield (*use.path, "zone"), "the cell says its zone itself: leave zone out"
-    if leaf.unfit is not None and of_type.kind == "text":
+    if leaf.unfit is not None and cell_type.kind == "text":
         yield (*use.path, "unfit"), "a text always fits: leave unfit out, or say as: TYPE"
     elif leaf.unfit is not None and use.field in ("time", "$event_id"):
         name = use.field.removeprefix("$")

@@ -26,8 +26,8 @@ from backfill.engine.duck import (
     ParseError,
     Tree,
     describe,
+    error_text,
     read_tree,
-    reason_of,
     write_tree,
 )
 from backfill.engine.memory import MEMORY
@@ -241,7 +241,7 @@ def result_type(expression: Expression, types: dict[str, str]) -> str:
                 f"select {expression.sql(names.__getitem__)} from (select {nulls or '1'})"
             )
     except duckdb.Error as error:
-        reason = reason_of(error)
+        reason = error_text(error)
         for name, alias in names.items():
             reason = reason.replace(alias, name)
         raise ExpressionError(

@@ -46,7 +46,7 @@ def _rule_text(schema: Schema, leaves: dict[str, Leaf]) -> str:
     return json.dumps(rule, sort_keys=True, default=str)
 
 
-def _options(of_type: Type) -> dict[str, object]:
+def _options(cell_type: Type) -> dict[str, object]:
     """A type's options without defaults: an option that is added later changes no rule."""
-    options = ((option, getattr(of_type, option.name)) for option in fields(of_type))
+    options = ((option, getattr(cell_type, option.name)) for option in fields(cell_type))
     return {option.name: value for option, value in options if value != option.default}

@@ -47,8 +47,8 @@ def _needs_zone(schema: Schema, use: Use) -> bool:
     return any(map(_is_local, types)) or (leaf.as_ is not None and _is_local(leaf.as_))
 
 
-def _is_local(of_type: Type) -> bool:
-    return of_type.kind == "time" and of_type.format is not None and not of_type.has_offset
+def _is_local(cell_type: Type) -> bool:
+    return cell_type.kind == "time" and cell_type.format is not None and not cell_type.has_offset
 
 
 def _name(use: Use) -> str:

@@ -110,7 +110,7 @@ def needed_columns(schema: Schema, leaf: Leaf) -> tuple[str, ...]:
     types = [schema.columns[name] for name in own if name in schema.columns]
     if leaf.as_ is not None:
         types.append(leaf.as_)
-    context = [leaf.zone, *(of_type.country for of_type in types)]
+    context = [leaf.zone, *(cell_type.country for cell_type in types)]
     return tuple(dict.fromkeys([*own, *(name for name in context if name is not None)]))
 
 

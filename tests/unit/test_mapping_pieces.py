@@ -296,7 +296,7 @@ def test_the_file_s_name_is_a_column():
     schema["columns"]["shop"] = told_by
     events, _ = told(mapped(schema, *parts, names=("one.csv", "two.csv")))
     assert [name for name, _ in events] == ["EU-1", "US-1"]
-    with pytest.raises(UsageError, match=r'^three\.csv: its name does not say the column "shop"'):
+    with pytest.raises(UsageError, match=r'^three\.csv: its name does not give the column "shop"'):
         mapped(schema, *parts, names=("one.csv", "three.csv"))
 
 
