@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from backfill.account.aggregates import DAY, Found
 from backfill.engine.duck import connect_spilling, streamed
 from backfill.event import EVENTS
-from backfill.planning.judge import Verdict
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Verdict
+from backfill.planning.plan import Plan
 
 PLACES: Final = 10
 """Orders of a day's missing events that are named, by their rows: no person."""

@@ -11,7 +11,7 @@ from backfill.account import delivered_ids
 from backfill.account.aggregates import DAY, Span, Tally, events_of, tallies
 from backfill.account.delivered_ids import Fate, Ids, Sum
 from backfill.account.metrics import MetricStatus, Reader, metrics_of, standing
-from backfill.planning.make import Plan
+from backfill.planning.plan import Plan
 
 DELAY_S: Final = 600
 """For so long an event that was acknowledged may not be visible yet.

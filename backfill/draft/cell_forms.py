@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from backfill.schema.document import Plain
+from backfill.schema.document import YamlValue
 
 _MOST: Final = 0.9
 _MEMBERS: Final = 60
@@ -36,13 +36,13 @@ class CellForm:
         return {"list": "a JSON list", "object": "a JSON object"}.get(self.kind, pairs)
 
     @property
-    def spec(self) -> Plain:
+    def spec(self) -> YamlValue:
         """The type in YAML; None for JSON, which a schema takes a cell for by itself."""
         if self.kind != "pairs":
             return None
         if not self.lines and self.sign == ":":
             return {"pairs": self.between}
-        lines: dict[str, Plain] = {"lines": self.lines} if self.lines else {}
+        lines: dict[str, YamlValue] = {"lines": self.lines} if self.lines else {}
         return {"pairs": {**lines, "between": self.between, "sign": self.sign}}
 
 

@@ -18,13 +18,13 @@ from backfill.draft.roles import Roles, roles_of
 from backfill.draft.sample import OrderSample
 from backfill.draft.tables import Table, group_by_table, joining_query
 from backfill.draft.times import PlaceInWords
-from backfill.draft.write import draft_text, open_questions
+from backfill.draft.write import draft_text, question_lines
 from backfill.draft.yaml import QUESTION, dump, fits_template
 from backfill.errors import SchemaError, UsageError
 from backfill.mapping.connection import connect
 from backfill.schema.bind import bind
-from backfill.schema.columns import unfolds
-from backfill.schema.document import Plain, read_document
+from backfill.schema.columns import makes_lines
+from backfill.schema.document import YamlValue, read_document
 from backfill.schema.load import load_schema
 from backfill.schema.types import parse_zone
 from backfill.sources.export import Export, open_export
@@ -109,7 +109,7 @@ class _Drafter:
             export, columns, nested, roles, timezone=self._timezone, about=about, query=query
         )
         _assert_fits(text, export, roles)
-        return Draft(text, open_questions(text), _notes(export, roles, self._timezone))
+        return Draft(text, question_lines(text), _notes(export, roles, self._timezone))
 
     def draft_tables(self, groups: Sequence[Sequence[str]]) -> Draft:
         """Several tables: the one that holds the orders, and how the others join it.
@@ -174,7 +174,7 @@ def _schema_names(header: Sequence[str]) -> dict[int, str]:
     return {
         place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
         for place, name in enumerate(header)
-        if name.strip() and name not in rejects and not unfolds(name)
+        if name.strip() and name not in rejects and not makes_lines(name)
     }
 
 
@@ -226,7 +226,7 @@ def _assert_templates_fit(export: Export, roles: Roles) -> None:
 
 def _assert_fits(text: str, export: Export, roles: Roles) -> None:
     """Raises UsageError where a draft has another problem than open questions."""
-    answers: dict[str, Plain] = {
+    answers: dict[str, YamlValue] = {
         "decimal": ".",
         "region": "US",
         "time": "%d/%m/%Y",
@@ -243,7 +243,7 @@ def _assert_fits(text: str, export: Export, roles: Roles) -> None:
         ) from error
 
 
-def _answered(values: Plain, answers: Mapping[str, Plain], key: str = "") -> Plain:
+def _answered(values: YamlValue, answers: Mapping[str, YamlValue], key: str = "") -> YamlValue:
     """The values with an answer to each question, by the key that asks it."""
     if values == QUESTION:
         return answers.get(key, values)

@@ -25,8 +25,8 @@ from backfill.draft.yaml import (
     sql_name,
     template,
 )
-from backfill.mapping.cells import quote
-from backfill.schema.document import Plain
+from backfill.mapping.query import quote
+from backfill.schema.document import YamlValue
 
 _CANCELLED: Final = r"[a-z_-]*(cancel|storn|annul|anulad|void)[a-z_-]*"
 """A status of cancelled orders."""
@@ -144,7 +144,7 @@ def _key_is(like: Literal["like", "not like"], roles: Roles) -> _Condition | Non
     """Picks the orders whose key says that they are cancellations, or the others."""
     if roles.cancellation is None or roles.key is None:
         return None
-    name, prefix = sql_name(roles.key.names[-1]), quote(roles.cancellation.prefix + "%")
+    name, prefix = sql_name(roles.key.names[-1]), quote(roles.cancellation.prefix + "%").text
     return _Condition(f"{name} {like} {prefix}", roles.cancellation.evidence)
 
 
@@ -164,7 +164,7 @@ def _cancelled(roles: Roles) -> _Condition | None:
     words = [value for value in status.values if re.fullmatch(_CANCELLED, value.casefold())]
     if not words:
         return None
-    listed = ", ".join(quote(word) for word in sorted(words))
+    listed = ", ".join(quote(word).text for word in sorted(words))
     why = "the export does not say when, so this is the time of the order"
     return _Condition(f"{sql_name(status.name)} in ({listed})", why)
 
@@ -194,18 +194,20 @@ def _add_order_time(event: Block, roles: Roles, types: Block, *, explained: bool
     form = QUESTION if time.is_open else f"{time.form or '%Y-%m-%d'} {clock.form}"
     both = f"{{{time.column.name}}} {{{clock.column.name}}}"
     why = _time_evidence(time, clock.form) + f"; the time of day is in {clock.column.name}"
-    value: dict[str, Plain] = {"template": both, "as": {"time": form}, **_zone(time, roles)}
+    value: dict[str, YamlValue] = {"template": both, "as": {"time": form}, **_zone(time, roles)}
     event.add("time", value, why if explained else "")
 
 
-def _zone(time: Time, roles: Roles) -> dict[str, Plain]:
+def _zone(time: Time, roles: Roles) -> dict[str, YamlValue]:
     return {"zone": roles.zone.name} if roles.zone is not None and time.naive else {}
 
 
 def _time_evidence(time: Time, clock: str = "") -> str:
     if not time.is_open:
         return time.evidence
-    answers: list[Plain] = [f"{form} {clock}" if clock else {"time": form} for form in time.rivals]
+    answers: list[YamlValue] = [
+        f"{form} {clock}" if clock else {"time": form} for form in time.rivals
+    ]
     forms = " or ".join(map(flow_text, answers))
     return f"OPEN: {time.evidence}; nothing proves one of these: write {forms}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backfill.mapping.cells import read_cell
+from backfill.mapping.cells import read_inline
 from backfill.schema.types import Type
 
 MAX_VALUES: Final = 40
@@ -109,7 +109,7 @@ def kind_conditions(latest: str) -> dict[str, str]:
     cell, last = CELL, f"epoch(timestamp '{latest}')"
     types = {kind: Type(kind) for kind in ("integer", "number", "money", "boolean", "email")}
     types["money_comma"] = Type("money", decimal=",")
-    read = {kind: read_cell(cell, spec, typed=False).value for kind, spec in types.items()}
+    read = {kind: read_inline(cell, spec) for kind, spec in types.items()}
     whole = f"({read['integer']})"
     iso = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     offset = "( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"

@@ -9,8 +9,8 @@ from backfill.draft.facts import Column
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.vocabulary import Role, mentions
 from backfill.draft.yaml import QUESTION, leaf, sql_name
-from backfill.mapping.cells import read_cell
-from backfill.schema.document import Plain
+from backfill.mapping.cells import read_inline
+from backfill.schema.document import YamlValue
 from backfill.schema.types import Type
 
 _MOST: Final = 0.9
@@ -27,7 +27,7 @@ class Amount:
     evidence: str
 
     @property
-    def spec(self) -> Plain:
+    def spec(self) -> YamlValue:
         """The type in YAML."""
         return "money" if self.decimal == "." else {"money": {"decimal": self.decimal}}
 
@@ -58,7 +58,7 @@ def amount_sql(column: Column) -> str:
     amount = amount_of(column)
     comma = amount is not None and amount.decimal == ","
     kind = Type("money", decimal="," if comma else ".")
-    return f"({read_cell(OrderSample.cell(column), kind, typed=False).value})"
+    return f"({read_inline(OrderSample.cell(column), kind)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +75,16 @@ class Value:
     """How ``sql`` gives an order's value."""
 
     @property
-    def of_order(self) -> Plain:
+    def of_order(self) -> YamlValue:
         return leaf(self.columns[0].name) if self.kind == "column" else {self.kind: self.sql}
 
     @property
-    def negated(self) -> Plain:
+    def negated(self) -> YamlValue:
         """The order's value with its sign turned round."""
         return {"sum" if self.kind == "sum" else "sql": f"-{self.sql}"}
 
     @property
-    def of_line(self) -> Plain:
+    def of_line(self) -> YamlValue:
         return {"sql": self.line_sql} if self.line_sql else None
 
     @property

@@ -12,8 +12,8 @@ from backfill.draft.cell_forms import CellForm, form_of, members_of
 from backfill.draft.facts import NULL_WORDS, Column
 from backfill.draft.profile import profile_members
 from backfill.draft.vocabulary import LINE_ROLES, mentions, rank
-from backfill.schema.columns import LISTED, NUMBER
-from backfill.schema.document import Plain
+from backfill.schema.columns import LIST_MARK, NUMBER_MARK
+from backfill.schema.document import YamlValue
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
 
@@ -30,7 +30,7 @@ class Nested:
     """The columns whose cells are taken apart, and what they hold."""
 
     members: tuple[Column, ...] = ()
-    types: Mapping[str, Plain]
+    types: Mapping[str, YamlValue]
     """What the cells are, as under ``columns``; JSON needs no word."""
     evidence: Mapping[str, str]
     """What the cells hold, by the column's name."""
@@ -48,7 +48,7 @@ def numbered_columns(header: Sequence[str]) -> dict[str, list[int]]:
     groups: dict[str, dict[int, int]] = {}
     for place, name in enumerate(header):
         for number in re.finditer("[0-9]{1,3}", name):
-            pattern = f"{name[: number.start()]}{NUMBER}{name[number.end() :]}"
+            pattern = f"{name[: number.start()]}{NUMBER_MARK}{name[number.end() :]}"
             groups.setdefault(pattern, {})[int(number[0])] = place
     return {
         pattern: [places[number] for number in sorted(places)]
@@ -57,8 +57,8 @@ def numbered_columns(header: Sequence[str]) -> dict[str, list[int]]:
         and min(places) in (0, 1)
         and max(places) - min(places) == len(places) - 1
         and header.count(pattern) == 0
-        and mentions("items", pattern.replace(NUMBER, " "))
-        and pattern.count(NUMBER) == 1
+        and mentions("items", pattern.replace(NUMBER_MARK, " "))
+        and pattern.count(NUMBER_MARK) == 1
         and not mentions("taxes", pattern)
     }
 
@@ -117,7 +117,7 @@ def _unfolded(
 
     The tags of an order, its taxes and its shipments are lists as well, and nothing it sells.
     """
-    if numbered := [name for name in forms if NUMBER in name]:
+    if numbered := [name for name in forms if NUMBER_MARK in name]:
         return frozenset(numbered)
 
     def likelihood(name: str) -> tuple[bool, int]:
@@ -136,10 +136,10 @@ def _unfolded(
 
 def _label(name: str) -> str:
     """``items[].name`` is the name of an item, ``Item <n> Qty`` its quantity."""
-    if LISTED not in name and NUMBER not in name:
+    if LIST_MARK not in name and NUMBER_MARK not in name:
         return name
     if re.search(r"(\[\]|<n>)\.", name) and (member := _UNFOLDED.sub("", name)):
         known = any(rank(role, member) is not None for role in LINE_ROLES)
         return member if known else f"item {member}"
-    bare = name.replace(NUMBER, " ").replace(LISTED, " ").strip()
+    bare = name.replace(NUMBER_MARK, " ").replace(LIST_MARK, " ").strip()
     return bare if rank("line_id", bare) is None else "item name"

@@ -7,7 +7,7 @@ from typing import Final
 from backfill.draft.facts import WHOLE_FLOATS, Column
 from backfill.draft.vocabulary import KLAVIYO_NAMES, Role, address_of, mentions, rank
 from backfill.draft.yaml import QUESTION, leaf, sql_name
-from backfill.schema.document import Plain
+from backfill.schema.document import YamlValue
 
 _MOST: Final = 0.5
 _FEW: Final = 10
@@ -21,11 +21,11 @@ _BARE: Final = 2
 class Attribute:
     """An identifier or another property of a person, as the schema maps it."""
 
-    leaf: Plain
+    leaf: YamlValue
     column: Column | None
     """None where a person has to say which column it is."""
     evidence: str
-    spec: Plain = None
+    spec: YamlValue = None
     """The type that its column needs under ``columns``."""
 
 
@@ -155,7 +155,7 @@ def _missing(column: Column) -> str:
 def _phone(column: Column, country: Column | None, *, alone: bool) -> Attribute:
     """``alone``: the person has no e-mail."""
     prefixed = column.count("country_prefix")
-    here: Plain = leaf(column.name)
+    here: YamlValue = leaf(column.name)
     told = f"{column.cells_of('phone')} look like phone numbers, {prefixed:,} with a country prefix"
     if not alone:
         here = {"column": column.name, "unfit": "leave_out"}
@@ -178,7 +178,7 @@ def _phone(column: Column, country: Column | None, *, alone: bool) -> Attribute:
 def _id(column: Column, email: Column | None) -> Attribute:
     told = f"by name; {column.rows_filled}, about {column.distinct:,} different values"
     told += _missing(column) + column.ruined
-    spec: Plain = None
+    spec: YamlValue = None
     if column.all("whole_float"):
         spec = "integer"
         told += f"; {WHOLE_FLOATS}"

@@ -26,7 +26,7 @@ from backfill.draft.formats import (
     read_sql,
 )
 from backfill.engine.duck import streamed
-from backfill.mapping.cells import quote
+from backfill.mapping.query import quote
 from backfill.schema.types import swap_day_and_month
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
@@ -43,7 +43,7 @@ _AT_ONCE: Final = 32
 _ROW: Final = 1 << 40
 """Rows of one file, when file and row are made one number."""
 
-_WORDS: Final = ", ".join(map(quote, NULL_WORDS))
+_WORDS: Final = ", ".join(quote(word).text for word in NULL_WORDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from backfill.draft.money import amount_of
 from backfill.draft.roles import Roles
 from backfill.draft.vocabulary import AMOUNT_ROLES, KLAVIYO_NAMES, address_of, mentions, rank
 from backfill.draft.yaml import QUESTION, Block, leaf
-from backfill.schema.document import Plain
+from backfill.schema.document import YamlValue
 
 
 def add_amounts(amounts: Iterable[Column], types: Block) -> None:
@@ -94,7 +94,7 @@ def _add_type(column: Column, roles: Roles, types: Block) -> None:
         types.add_once(column.name, spec, why)
 
 
-def _number_type(column: Column) -> Plain:
+def _number_type(column: Column) -> YamlValue:
     """None where a cell is no number, or where it is not clear how one is written."""
     is_amount = any(rank(role, column.label) is not None for role in AMOUNT_ROLES)
     words = {value.casefold() for value in column.values}

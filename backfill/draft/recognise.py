@@ -16,12 +16,12 @@ from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
 from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind
-from backfill.schema.columns import Piece
+from backfill.schema.columns import CellPart
 from backfill.schema.document import read_document
 from backfill.schema.load import LoadedSchema, load_schema
 from backfill.schema.shipped import paths
+from backfill.schema.shop_timezone import column_without_timezone, with_timezone
 from backfill.schema.uses import needed_columns
-from backfill.schema.zone import in_zone, without_zone
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
@@ -29,7 +29,7 @@ EXAMPLES: Final = ("adventureworks_sales", "online_retail")
 """Shipped for the tests' sake; nobody's shop writes such files."""
 
 PLAIN: Final = ("orders", "order_lines")
-"""Plain tables, of whose columns hardly one is asked for: many an export has those."""
+"""YamlValue tables, of whose columns hardly one is asked for: many an export has those."""
 
 _PLAIN_SHARE: Final = 0.6
 _ORDERS: Final = 100
@@ -102,9 +102,9 @@ def _loaded(path: Path) -> LoadedSchema:
 
 def _places(bound: BoundSchema) -> Iterator[int]:
     yield from bound.columns.values()
-    for made in bound.made.values():
-        if isinstance(made, Piece):
-            yield from made.cells.values()
+    for column in bound.derived.values():
+        if isinstance(column, CellPart):
+            yield from column.positions.values()
 
 
 def _says_when_and_who(bound: BoundSchema) -> bool:
@@ -114,7 +114,7 @@ def _says_when_and_who(bound: BoundSchema) -> bool:
     people = [schema.customer_properties[f"${name}"] for name in schema.identifiers]
 
     def there(name: str) -> bool:
-        return name in bound.columns or isinstance(bound.made.get(name), Piece)
+        return name in bound.columns or isinstance(bound.derived.get(name), CellPart)
 
     when = any(there(name) for leaf in leaves for name in needed_columns(schema, leaf))
     return when and any(there(name) for leaf in people for name in needed_columns(schema, leaf))
@@ -125,7 +125,7 @@ def _read(match: _Match, export: Export, today: date, timezone: str | None) -> l
     zone = timezone or match.bound.schema.source.timezone or "UTC"
     now = datetime.combine(today, time(12), UTC)
     bounds = Bounds(TRACK_MIN_TIME_S, int(now.timestamp()) + MAX_FUTURE_S, None)
-    bound = bind(in_zone(match.bound.loaded, zone), export.columns, export.lacking)
+    bound = bind(with_timezone(match.bound.loaded, zone), export.columns, export.lacking)
     return preview_orders(bound, export, profiles="none", bounds=bounds, limit=_ORDERS)
 
 
@@ -148,7 +148,7 @@ def _recognised(
         head.append(f"Columns of {file} that it does not use: {', '.join(unused)}.")
     text = "".join(f"# {line}\n" for sentence in head for line in wrapped(sentence))
     body = paths()[match.name].read_text(encoding="utf-8")
-    zone_open = without_zone(match.bound.schema) is not None
+    zone_open = column_without_timezone(match.bound.schema) is not None
     text += _completed(body, zone_open=zone_open, timezone=timezone)
     return text, f"recognised as {match.name}: {used}; {read} it says"
 

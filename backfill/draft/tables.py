@@ -10,7 +10,7 @@ from backfill.draft.facts import Column
 from backfill.draft.money import amount_of
 from backfill.draft.vocabulary import Role, normal, rank
 from backfill.draft.yaml import sql_name
-from backfill.mapping.cells import quote
+from backfill.mapping.query import quote
 from backfill.sources.export import Export
 
 _ALIKE: Final = 0.5
@@ -37,7 +37,7 @@ class Table:
 
     @property
     def source(self) -> str:
-        named = [quote(Path(file).name) for file in self.files]
+        named = [quote(Path(file).name).text for file in self.files]
         return named[0] if len(named) == 1 else f"read_csv([{', '.join(named)}])"
 
 

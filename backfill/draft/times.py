@@ -8,7 +8,7 @@ from backfill.draft.facts import CellPlace, Column, FormatCount
 from backfill.draft.formats import has_clock, in_words, swap_day_and_year
 from backfill.draft.vocabulary import TIME_ROLES, mentions, rank
 from backfill.draft.yaml import QUESTION
-from backfill.schema.document import Plain
+from backfill.schema.document import YamlValue
 from backfill.schema.types import swap_day_and_month
 
 _MOST: Final = 0.9
@@ -21,7 +21,7 @@ class Time:
     """A column of times."""
 
     column: Column
-    spec: Plain
+    spec: YamlValue
     """The type in YAML."""
     evidence: str
     form: str | None = None
@@ -89,7 +89,7 @@ def _formatted_time(column: Column, place_in_words: PlaceInWords, utc: str) -> T
     best = likely[0]
     rivals, told = _rivals(likely, column, place_in_words)
     if rivals:
-        spec: Plain = {"time": QUESTION}
+        spec: YamlValue = {"time": QUESTION}
         return Time(column=column, spec=spec, evidence=told, rivals=rivals, utc=utc)
     form = best.form
     return Time(

@@ -12,9 +12,9 @@ from backfill.draft.nested import Nested
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
 from backfill.draft.yaml import QUESTION, Block, dump, flow_text
-from backfill.schema.columns import unfolds
-from backfill.schema.document import Plain, read_document
-from backfill.schema.load import questions
+from backfill.schema.columns import makes_lines
+from backfill.schema.document import YamlValue, read_document
+from backfill.schema.load import open_questions
 from backfill.sources.export import Export
 
 PROFILES_EVIDENCE: Final = (
@@ -73,10 +73,10 @@ def draft_text(
     return dump(schema.node)
 
 
-def open_questions(drafted: str) -> tuple[tuple[int, str], ...]:
+def question_lines(drafted: str) -> tuple[tuple[int, str], ...]:
     """The lines on which a person has to put an answer, with their numbers."""
     document, lines = read_document(drafted, "draft"), drafted.splitlines()
-    numbers = sorted({document.lines[path] for path in questions(document.values)})
+    numbers = sorted({document.lines[path] for path in open_questions(document.values)})
     return tuple((number, lines[number - 1].strip()) for number in numbers)
 
 
@@ -98,7 +98,7 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
         schema.comment(f"Left out because they have no name: {_counted(nameless, 'column')}.")
     for name, evidence in nested.evidence.items():
         schema.comment(f'"{name}": {evidence}.')
-    if unreadable := [name for name in export.columns if unfolds(name)]:
+    if unreadable := [name for name in export.columns if makes_lines(name)]:
         schema.comment(
             f"Left out because [] and <n> mean lists in a schema: {', '.join(unreadable)}."
         )
@@ -138,7 +138,9 @@ def _add_source(
 ) -> None:
     source, key = schema.nested(), roles.key
     passed = "".join(f"; {why}" for why in roles.choice.passed[:2])
-    optional: list[Plain] = [column.name for column in columns if column.place in export.lacking]
+    optional: list[YamlValue] = [
+        column.name for column in columns if column.place in export.lacking
+    ]
     null_values = _null_values(columns, roles)
     timezone, why_timezone = _timezone(roles, given_zone)
     bare = key is None and not (timezone or optional or null_values)
@@ -170,7 +172,7 @@ def _add_source(
 
 
 def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -> None:
-    names: list[Plain] = [column.name for column in key.columns]
+    names: list[YamlValue] = [column.name for column in key.columns]
     if roles.choice.doubt:
         name = flow_text(names[0])
         why = (
@@ -186,7 +188,7 @@ def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -
     for column in key.columns:
         if column.all("whole_float"):
             types.add_once(column.name, "integer", WHOLE_FLOATS)
-    own: list[Plain] = [
+    own: list[YamlValue] = [
         column.name for column in roles.lines if not column.is_member and "<n>" not in column.name
     ]
     if own:

@@ -11,8 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
 
-from backfill.mapping.events import quote_name
-from backfill.schema.document import Plain
+from backfill.schema.document import YamlValue
 from backfill.schema.expression import parse_expression
 
 WIDTH: Final = 100
@@ -62,7 +61,7 @@ class Block:
     def blank_line(self) -> None:
         self.above.append((self._indent, "\n"))
 
-    def add(self, key: str, value: "Plain | Block", why: str = "") -> None:
+    def add(self, key: str, value: "YamlValue | Block", why: str = "") -> None:
         """A key with its evidence: behind it where the line takes it, else above it.
 
         Comments at the end of a nested block stand above the next key of this one.
@@ -79,7 +78,7 @@ class Block:
         if isinstance(value, Block):
             self.above = value.above
 
-    def add_once(self, key: str, value: Plain, why: str) -> None:
+    def add_once(self, key: str, value: YamlValue, why: str) -> None:
         """``add``, but the first value of a key stays."""
         if key not in self:
             self.add(key, value, why)
@@ -108,7 +107,7 @@ def dump(node: object) -> str:
     return text.getvalue()
 
 
-def flow_text(value: Plain) -> str:
+def flow_text(value: YamlValue) -> str:
     """A value as it stands behind its key, to be quoted in a sentence."""
     return dump({"": _flow(value)}).removeprefix("'': ").rstrip("\n")
 
@@ -119,7 +118,7 @@ def wrapped(sentence: str, indent: int = 0) -> list[str]:
     return textwrap.wrap(_one_line(sentence), width, break_long_words=False)
 
 
-def _flow(value: Plain) -> object:
+def _flow(value: YamlValue) -> object:
     match value:
         case dict():
             mapping = CommentedMap((_scalar(key), _flow(inner)) for key, inner in value.items())
@@ -146,12 +145,12 @@ def _one_line(sentence: str) -> str:
     return " ".join(_CONTROLS.sub(" ", sentence).split())
 
 
-def leaf(name: str) -> Plain:
+def leaf(name: str) -> YamlValue:
     """A leaf that is a column; a name with braces would be taken for a template."""
     return {"column": name} if "{" in name or "}" in name else name
 
 
-def template(names: Sequence[str], more: str = "") -> Plain:
+def template(names: Sequence[str], more: str = "") -> YamlValue:
     """``"{shop}-{number}"``; one column that cannot stand in braces stands as itself."""
     fitting = all(fits_template(name) and name == name.strip() for name in names)
     if not fitting and len(names) == 1 and not more:
@@ -172,4 +171,5 @@ def sql_name(name: str) -> str:
                 return name
         except ValueError:
             pass
-    return quote_name(name)
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
