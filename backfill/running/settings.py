@@ -28,7 +28,7 @@ from backfill.schema.model import Schema
 from backfill.schema.zone import in_zone as zoned
 from backfill.schema.zone import without_zone
 from backfill.sources.export import Export, open_export
-from backfill.sources.part import Reading
+from backfill.sources.source import ReadOptions
 from backfill.transport.pace import Quota, Window
 from backfill.wire.interface import Api, Method
 
@@ -122,10 +122,10 @@ def prepare(
     if problems := api_problems(loaded, api):
         raise SchemaError(problems)
     source = loaded.schema.source
-    reading = Reading(
+    reading = ReadOptions(
         delimiter=source.delimiter,
         encoding=source.encoding,
-        skip=source.skip_lines,
+        skip_lines=source.skip_lines,
         pad_ragged=source.ragged == "pad",
     )
     export = open_export(exports, reading)

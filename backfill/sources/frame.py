@@ -10,54 +10,63 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from backfill.sources.part import BATCH_BYTES, Rows, whole_rows
-from backfill.sources.typed import SAMPLE_ROWS, is_temporal, rows_at_once, text_bytes, texts_of
+from backfill.sources.source import BATCH_BYTES, Rows, rows_from
+from backfill.sources.text import (
+    SAMPLE_ROWS,
+    columns_as_text,
+    estimated_bytes,
+    is_temporal,
+    rows_at_once,
+)
 
 _DATES = frozenset({"date", "datetime", "datetime64"})
 
 
 class Frame:
-    """A ``Part`` that is in memory already; its first row is number 1, an index is ignored."""
+    """A ``Source`` in memory. Its first row is number 1; an index is ignored."""
 
     name = "frame"
     dialect = "in memory"
 
-    def __init__(self, frame: pd.DataFrame | pa.Table, *, block_bytes: int = BATCH_BYTES) -> None:
+    def __init__(self, frame: pd.DataFrame | pa.Table, *, batch_bytes: int = BATCH_BYTES) -> None:
         self._count = len(frame)
         if isinstance(frame, pd.DataFrame):
             names = [str(name) for name in frame.columns]
-            series = [frame.iloc[:, place] for place in range(len(names))]
+            series = [frame.iloc[:, at] for at in range(len(names))]
             temporal = [_series_is_temporal(column) for column in series]
-            self._slices = [_of_series(column) for column in series]
+            self._slices = [_series_slice(column) for column in series]
         else:
             names = frame.column_names
             temporal = [is_temporal(kind) for kind in frame.schema.types]
-            self._slices = [_of_column(column) for column in frame.columns]
+            self._slices = [_column_slice(column) for column in frame.columns]
         self.columns = tuple(name.strip() for name in names)
-        self.temporal = frozenset(place for place, is_one in enumerate(temporal) if is_one)
-        sample = self._texts(range(len(names)), 0, SAMPLE_ROWS, lenient=True)
-        self.text_bytes = text_bytes(sample, self._count)
-        self._rows_at_once = rows_at_once(self.text_bytes, self._count, block_bytes)
+        self.temporal = frozenset(at for at, is_temporal in enumerate(temporal) if is_temporal)
+        sample = self._texts(range(len(names)), 0, SAMPLE_ROWS, binary_as_hex=True)
+        self.text_bytes = estimated_bytes(sample, self._count)
+        self._rows_at_once = rows_at_once(self.text_bytes, self._count, batch_bytes)
 
-    def rows(self, columns: Sequence[int], *, lenient: bool = False) -> Iterator[Rows]:
+    def rows(self, columns: Sequence[int], *, binary_as_hex: bool = False) -> Iterator[Rows]:
         for start in range(0, self._count, self._rows_at_once):
-            texts = self._texts(columns, start, self._rows_at_once, lenient=lenient)
-            yield whole_rows(texts, start + 1)
+            texts = self._texts(columns, start, self._rows_at_once, binary_as_hex=binary_as_hex)
+            yield rows_from(start + 1, texts)
 
     def assert_unchanged(self) -> None:
-        """A frame is ours for the length of a run."""
+        """Nobody else changes a frame during a run."""
 
-    def _texts(self, columns: Sequence[int], start: int, rows: int, *, lenient: bool) -> pa.Table:
+    def _texts(
+        self, columns: Sequence[int], start: int, rows: int, *, binary_as_hex: bool
+    ) -> pa.Table:
         stop = min(start + rows, self._count)
-        labels = [self.columns[place] for place in columns]
-        asked = [self._slices[place](start, stop) for place in columns]
-        return texts_of(self.name, labels, asked, stop - start, lenient=lenient)
+        labels = [self.columns[at] for at in columns]
+        slices = [self._slices[at](start, stop) for at in columns]
+        return columns_as_text(self.name, labels, slices, stop - start, binary_as_hex=binary_as_hex)
 
 
 _Slice = Callable[[int, int], pa.Array]
+"""Takes the first row and the row behind the last one."""
 
 
-def _of_column(column: pa.ChunkedArray) -> _Slice:
+def _column_slice(column: pa.ChunkedArray) -> _Slice:
     def cut(start: int, stop: int) -> pa.Array:
         whole = column.slice(start, stop - start).combine_chunks()
         # One chunk or, in some versions and for some types, still a chunked array.
@@ -66,16 +75,16 @@ def _of_column(column: pa.ChunkedArray) -> _Slice:
     return cut
 
 
-def _of_series(series: "pd.Series[Any]") -> _Slice:
+def _series_slice(series: "pd.Series[Any]") -> _Slice:
     def cut(start: int, stop: int) -> pa.Array:
         piece = series.iloc[start:stop]
         if piece.dtype == object or isinstance(piece.dtype, pd.PeriodDtype | pd.IntervalDtype):
-            return _of_objects(piece)
+            return _objects(piece)
         try:
             found = pa.array(piece, from_pandas=True)
         except (pa.ArrowException, TypeError):  # complex numbers
-            return _of_objects(piece.astype(object))
-        return found if isinstance(found, pa.Array) else _of_column(found)(0, len(found))
+            return _objects(piece.astype(object))
+        return found if isinstance(found, pa.Array) else _column_slice(found)(0, len(found))
 
     return cut
 
@@ -83,10 +92,10 @@ def _of_series(series: "pd.Series[Any]") -> _Slice:
 def _series_is_temporal(series: "pd.Series[Any]") -> bool:
     if series.dtype == object:
         return pd.api.types.infer_dtype(series, skipna=True) in _DATES
-    return is_temporal(_of_series(series)(0, 0).type)
+    return is_temporal(_series_slice(series)(0, 0).type)
 
 
-def _of_objects(values: "pd.Series[Any]") -> pa.Array:
+def _objects(values: "pd.Series[Any]") -> pa.Array:
     cells = [_cell(value) for value in values]
     if any(isinstance(cell, bytes) for cell in cells):
         raw = [cell.encode() if isinstance(cell, str) else cell for cell in cells]
@@ -95,7 +104,7 @@ def _of_objects(values: "pd.Series[Any]") -> pa.Array:
 
 
 def _cell(value: object) -> str | bytes | None:
-    """One cell of a column whose values have no common type, in the words of typed columns."""
+    """One cell of a column whose values have no common type, written as ``as_text`` writes it."""
     match value:
         case str() | bytes():
             return value
@@ -106,7 +115,7 @@ def _cell(value: object) -> str | bytes | None:
         case Decimal():
             return None if value.is_nan() else format(value, "f")
         case list() | tuple() | dict() | np.ndarray():
-            return json.dumps(_in_json(value), ensure_ascii=False, separators=(",", ":"))
+            return json.dumps(_json_value(value), ensure_ascii=False, separators=(",", ":"))
     if pd.isna(value):  # type: ignore[call-overload]
         return None
     match value:
@@ -129,15 +138,15 @@ def _time(time: pd.Timestamp) -> str:
     return f"{whole}.{fraction}{zone}" if fraction else f"{whole}{zone}"
 
 
-def _in_json(value: object) -> object:
-    """What ``json`` can write; a NaN would make text that is no JSON."""
+def _json_value(value: object) -> object:
+    """A value that ``json`` can write: a NaN would make text that is no JSON."""
     match value:
         case dict():
-            return {str(name): _in_json(member) for name, member in value.items()}
+            return {str(name): _json_value(member) for name, member in value.items()}
         case list() | tuple() | np.ndarray():
-            return [_in_json(member) for member in value]
+            return [_json_value(member) for member in value]
         case np.generic():
-            return _in_json(value.item())
+            return _json_value(value.item())
         case float() if not np.isfinite(value):
             return _number(value)
         case str() | bool() | int() | float() | None:

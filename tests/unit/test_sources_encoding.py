@@ -3,14 +3,14 @@
 import pytest
 
 from backfill.errors import ExportError
-from backfill.sources.encoding import Place, encoding_of, utf8
+from backfill.sources.encoding import Position, encoding_of, utf8
 
 
 def through(content: bytes, given=None, *, chunk_bytes=1 << 18):
-    place = Place("orders.csv", encoding_of(content, given, "orders.csv"))
+    position = Position("orders.csv", encoding_of(content, given, "orders.csv"))
     starts = range(0, len(content), chunk_bytes)
-    text = b"".join(utf8((content[at : at + chunk_bytes] for at in starts), place))
-    return text.decode(), place.encoding
+    text = b"".join(utf8((content[at : at + chunk_bytes] for at in starts), position))
+    return text.decode(), position.encoding
 
 
 SIZES = pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 1 << 18])

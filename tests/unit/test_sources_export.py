@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backfill.errors import ExportError
-from backfill.sources import Reading, open_export
-from backfill.sources.export import opened
+from backfill.sources import ReadOptions, open_export
 
 
 def columns_of(export, places):
@@ -38,7 +37,7 @@ def test_columns_are_matched_by_name_and_differences_are_told(tmp_path):
     notes = [note.replace(f"{tmp_path}/", "") for note in export.notes]
     assert notes == [
         "1.csv: comma between cells, ascii",
-        "2.csv: semicolon between cells, utf-8, packed with gzip",
+        "2.csv: semicolon between cells, utf-8, compressed with gzip",
         "3.parquet: Parquet",
         '1.csv: has no column "zip", which another file has',
         '2.csv: has no column "city", which another file has',
@@ -100,7 +99,7 @@ def test_utf8_late_in_a_file_that_began_in_cp1252_is_refused_in_every_pass(tmp_p
     for _ in range(2):
         with pytest.raises(ExportError, match=r"1\.csv:300003: UTF-8 in a file that was cp1252"):
             list(export.batches([0]))
-    given = open_export([path], Reading(encoding="cp1252"))
+    given = open_export([path], ReadOptions(encoding="cp1252"))
     assert columns_of(given, [0])["c0"][-1] == "ZÃ¼rich"
 
 
@@ -124,7 +123,7 @@ def test_an_export_tells_whether_its_files_are_as_they_were(tmp_path, kind, touc
 def test_a_parquet_file_that_is_replaced_while_it_is_read_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": range(20)}), path, row_group_size=5)
-    batches = opened([path], Reading(), block_bytes=10).batches([0])
+    batches = open_export([path], ReadOptions(), batch_bytes=10).batches([0])
     next(batches)
     pq.write_table(pa.table({"a": range(30)}), tmp_path / "new")
     (tmp_path / "new").rename(path)
@@ -224,7 +223,7 @@ def test_batches_are_small_whatever_the_file(tmp_path):
 
 def test_an_export_can_be_read_again(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
-    export = open_export([tmp_path / "a.csv"], Reading())
+    export = open_export([tmp_path / "a.csv"], ReadOptions())
     assert columns_of(export, [1, 1]) == columns_of(export, [1, 1])
     assert columns_of(export, [1, 1])["c1"] == ["2"]
     assert columns_of(export, [])["_row"] == [2]

@@ -80,7 +80,7 @@ def test_it_goes_where_the_export_fails(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "spill").mkdir()
-    with pytest.raises(UsageError, match=r"spill: rows cannot be set aside there \(File exists\)"):
+    with pytest.raises(UsageError, match=r"spill: rows cannot be written there \(File exists\)"):
         list(spill(iter([]), ["c0"], tmp_path / "spill", 4))
 
 

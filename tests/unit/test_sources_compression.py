@@ -1,4 +1,4 @@
-"""Packed files are unpacked whole, strangers are named."""
+"""Compressed files are read to their end; other formats are refused by name."""
 
 import errno
 import gzip
@@ -9,7 +9,7 @@ import zstandard
 
 from backfill.errors import ExportError
 from backfill.sources import open_export
-from backfill.sources.packing import faults_of
+from backfill.sources.files import read_errors
 
 CONTENT = b"a,b\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000))
 
@@ -32,11 +32,11 @@ def zstd(content):
         pytest.param(zstd(CONTENT[:9]) + zstd(CONTENT[9:]), "zstd", id="frames"),
     ],
 )
-def test_packing_is_known_by_its_first_bytes(tmp_path, packed, name):
+def test_compression_is_recognised_by_the_first_bytes(tmp_path, packed, name):
     path = tmp_path / "orders.csv"
     path.write_bytes(packed)
     assert count(path) == 50_000
-    assert f"packed with {name}" in open_export([path]).notes[0]
+    assert f"compressed with {name}" in open_export([path]).notes[0]
 
 
 def flipped(packed, at):
@@ -72,12 +72,12 @@ def test_damage_is_found(tmp_path, packed, message):
         pytest.param(b"%PDF-1.7", "a PDF", id="PDF"),
         pytest.param(b"<!DOCTYPE html><p>", "a web page", id="a log-in page"),
         pytest.param(b'{"orders": []}', "JSON", id="JSON"),
-        pytest.param(gzip.compress(gzip.compress(b"a\n1\n")), "packed twice", id="twice"),
+        pytest.param(gzip.compress(gzip.compress(b"a\n1\n")), "compressed twice", id="twice"),
         pytest.param(gzip.compress(b"PAR1...."), "a Parquet file inside", id="Parquet in gzip"),
         pytest.param(b"\x7fELF\0\0\0", "a NUL byte", id="any binary"),
     ],
 )
-def test_strangers_are_named(tmp_path, content, message):
+def test_other_formats_are_named(tmp_path, content, message):
     path = tmp_path / "orders.csv"
     path.write_bytes(content)
     with pytest.raises(ExportError, match=rf"orders\.csv.*{message}"):
@@ -93,12 +93,12 @@ def test_strangers_are_named(tmp_path, content, message):
         pytest.param(zlib.error("x"), "f: the gzip data is damaged", id="deflate"),
     ],
 )
-def test_the_system_s_words_become_ours(error, message):
-    with pytest.raises(ExportError, match=message), faults_of("f"):
+def test_a_system_error_becomes_one_sentence(error, message):
+    with pytest.raises(ExportError, match=message), read_errors("f"):
         raise error
 
 
-def test_the_text_in_a_packed_file_is_estimated(tmp_path):
+def test_the_text_in_a_compressed_file_is_estimated(tmp_path):
     path = tmp_path / "orders.csv.gz"
     path.write_bytes(gzip.compress(CONTENT))
     assert open_export([path]).text_bytes == pytest.approx(len(CONTENT), rel=0.3)
