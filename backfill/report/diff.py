@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from backfill.display import cells, cut, plain, plain_json
+from rich.cells import cell_len, set_cell_size
+
+from backfill.display import plain, plain_json, truncate
 from backfill.mapping.reasons import REASONS
 from backfill.planning.difference import Compared, Sample
 from backfill.report.summary import iso
@@ -45,13 +47,14 @@ def _orders(reasons: Mapping[str, int], whose: str) -> Iterator[str]:
 
 
 def _sample(sample: Sample, files: tuple[str, ...], width: int) -> Iterator[str]:
-    yield cut(plain(f"{files[sample.file]} row {sample.row}: {sample.metric}"), width)
+    yield truncate(plain(f"{files[sample.file]} row {sample.row}: {sample.metric}"), width)
     names = [plain(name) for name in sample.old]
-    first = min(max(map(cells, names)), width // 3)
+    first = min(max(map(cell_len, names)), width // 3)
     side = max((width - first - len("    | ") - 2) // 2, _NARROWEST)
     for name, old, new in zip(names, sample.old.values(), sample.new.values(), strict=True):
         left, right = _apart(_shown(name, old), _shown(name, new), side)
-        yield cut(f"  {_padded(cut(name, first), first)}  {_padded(left, side)} | {right}", width)
+        label = set_cell_size(truncate(name, first), first)
+        yield truncate(f"  {label}  {set_cell_size(left, side)} | {right}", width)
 
 
 def _shown(name: str, value: str | None) -> str:
@@ -63,14 +66,10 @@ def _shown(name: str, value: str | None) -> str:
 def _apart(old: str, new: str, width: int) -> tuple[str, str]:
     """Both cut to ``width``, begun where they differ if that were cut away."""
     same = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
-    if max(cells(old), cells(new)) > width and same > width // 2:
+    if max(cell_len(old), cell_len(new)) > width and same > width // 2:
         start = same - width // 4
         old, new = f"…{old[start:]}", f"…{new[start:]}"
-    return cut(old, width), cut(new, width)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
+    return truncate(old, width), truncate(new, width)
 
 
 def _ids(compared: Compared) -> Iterator[str]:

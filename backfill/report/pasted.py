@@ -26,7 +26,7 @@ def curl(payload: str, url: str, method: Method) -> str:
     """
     if not payload.startswith(_OPENING):
         raise ValueError("the payload does not begin with the token that is shown")
-    rest = plain_json(payload.removeprefix(_OPENING), spoiling="'")
+    rest = plain_json(payload.removeprefix(_OPENING), escape="'")
     text = f"""'{{"token":"'"${{{KEY_VARIABLE}:?}}"'",{rest}'"""
     coded, as_query = (" base64 | tr -d '\\n' |", " -G") if method == "get" else ("", "")
     target = plain(url).replace("'", "%27")
@@ -45,7 +45,7 @@ def curl_json_api(payload: str, url: str) -> str:
     shown = " ".join(f'-H "{header}"' for header in headers)
     target = plain(url).replace("'", "%27")
     return (
-        f"printf %s '{plain_json(payload, spoiling=_QUOTE)}' | curl -sS -w '%{{http_code}}\\n' "
+        f"printf %s '{plain_json(payload, escape=_QUOTE)}' | curl -sS -w '%{{http_code}}\\n' "
         f"{shown} --data-binary @- '{target}'"
     )
 
@@ -63,8 +63,8 @@ def learnq(payload: str) -> str:
     event = json.loads(payload, parse_int=_as_javascript)
     # Without U+2028 and U+2029, which end a line of JavaScript, and without < > &: HTML ends a
     # script at </script> wherever it stands.
-    name = plain(_json(event["event"])[1:-1], spoiling=f"'{HTML}")
-    properties = plain(_json(event["properties"]), spoiling=HTML)
+    name = plain(_json(event["event"])[1:-1], escape=f"'{HTML}")
+    properties = plain(_json(event["properties"]), escape=HTML)
     # As a plain name in an object literal it would set what the object inherits from.
     properties = properties.replace('"__proto__": ', '["__proto__"]: ')
     return f"_learnq.push(['track', '{name}', {properties}]);"

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from textwrap import wrap
 from typing import Any, Final
 
-from backfill.display import cells, cut, plain, plain_json
+from rich.cells import cell_len, set_cell_size
+
+from backfill.display import plain, plain_json, truncate
 from backfill.mapping.reasons import REASONS
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
@@ -31,7 +33,7 @@ def curl_lines(orders: Iterable[PreviewedOrder], pasted: Callable[[str], str]) -
     """A command for each event that sends it; places and rejects as comments."""
     for order in orders:
         # In quotes, because zsh at a prompt takes a comment for a command.
-        yield f"# '{plain(_place(order) + _fate(order), spoiling=_QUOTE)}'"
+        yield f"# '{plain(_place(order) + _fate(order), escape=_QUOTE)}'"
         for payload in order.payloads:
             yield pasted(payload)
 
@@ -39,7 +41,7 @@ def curl_lines(orders: Iterable[PreviewedOrder], pasted: Callable[[str], str]) -
 def js_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
     """A call of klaviyo.js for each event; places and rejects as comments."""
     for order in orders:
-        yield f"// {plain(_place(order) + _fate(order), spoiling=HTML)}"
+        yield f"// {plain(_place(order) + _fate(order), escape=HTML)}"
         yield from map(learnq, order.payloads)
 
 
@@ -52,7 +54,7 @@ def table_lines(orders: Iterable[PreviewedOrder], width: int) -> Iterator[str]:
         for nth, payload in enumerate(order.payloads):
             if nth:
                 yield ""
-            yield from (cut(line, width) for line in _event(payload))
+            yield from (truncate(line, width) for line in _event(payload))
 
 
 def _place(order: PreviewedOrder) -> str:
@@ -87,7 +89,7 @@ def _event(payload: str) -> Iterator[str]:
     if value is not None:
         yield f"  value       {value}"
     people = event["customer_properties"]
-    names = max(map(cells, [*people, *properties]), default=0)
+    names = max(map(cell_len, [*people, *properties]), default=0)
     for section, members in (("person", people), ("properties", properties)):
         yield from _members(section, members, min(names, _LONGEST_NAME))
 
@@ -97,8 +99,8 @@ _LONGEST_NAME: Final = 24
 
 def _members(section: str, members: Mapping[str, Any], names: int) -> Iterator[str]:
     for name, value in members.items():
-        shown = cut(_shown(name), names)
-        yield f"  {section:<12}{shown}{' ' * (names - cells(shown))}  {_shown(value)}"
+        shown = set_cell_size(truncate(_shown(name), names), names)
+        yield f"  {section:<12}{shown}  {_shown(value)}"
         section = ""  # it stands once, before the first
 
 

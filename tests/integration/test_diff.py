@@ -4,9 +4,9 @@ import json
 import stat
 
 import pytest
+from rich.cells import cell_len
 
 from backfill.account.account import Account
-from backfill.display import cells
 from backfill.errors import BusyError, StoppedByUserError, UsageError
 from backfill.limits import TRACK_URL
 from backfill.report.diff import lines
@@ -250,7 +250,7 @@ def test_no_more_than_ten_samples_and_each_kind_of_change_first(between):
     assert len(samples) == 10
     assert {sample.metric for sample in samples} == {"Placed Order", "Ordered Product"}
     narrow = list(lines(found, 60))
-    assert max(map(cells, narrow)) <= 60
+    assert max(map(cell_len, narrow)) <= 60
     assert any(line.endswith("| (none)") for line in narrow)
 
 

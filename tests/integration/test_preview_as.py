@@ -322,8 +322,9 @@ EVENT = [
 @pytest.mark.parametrize("width", [20, 40, 79, 80, 200])
 def test_no_line_is_wider_than_the_terminal(shop: Tool, width: int):
     said = shop("preview", "s.yaml", "a.csv", "--limit", "99", COLUMNS=str(width))
+    joined = "\u0301\U0001f3fd"  # an accent and a skin tone take no room of their own
     widths = [
-        sum(2 if east_asian_width(sign) in "WF" else 1 for sign in line if sign != "\u0301")
+        sum(2 if east_asian_width(sign) in "WF" else 1 for sign in line if sign not in joined)
         for line in said.out.splitlines()
     ]
     assert max(widths) <= width

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.display import plain, plain_json
 from backfill.report.pasted import curl, learnq
 
 texts = st.text(max_size=20) | st.sampled_from(["'", "</script>", "__proto__", "\u2028", "😀\x9b"])
@@ -26,15 +25,6 @@ payloads = st.builds(
     texts,
     st.dictionaries(texts, values, max_size=4),
 )
-
-
-@given(values, st.sampled_from([None, 1, "\t"]))
-def test_plain_json_is_one_printable_line_and_the_same_json(value, indent):
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    shown = plain_json(text, spoiling="'")
-    assert shown.isprintable()
-    assert "'" not in shown
-    assert json.loads(shown) == value
 
 
 @given(payloads)
@@ -63,17 +53,3 @@ def test_the_front_ends_call_is_printable_and_holds_no_mark_of_html(payload):
     assert call.isprintable()
     assert not re.search("[<>&]", call)
     assert not re.search(r'(?<!\[)"__proto__": ', call)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        pytest.param("Åsa 日本 😀", "Åsa 日本 😀", id="letters of all people"),
-        pytest.param("a\nb\x1b[2J", "a\\u000ab\\u001b[2J", id="what moves the cursor"),
-        pytest.param("\U000e0041", "\\udb40\\udc41", id="beyond 16 bits, as JSON says it"),
-        pytest.param("\udcff", "\\udcff", id="a name of bytes that are no text"),
-        pytest.param("it's", "it\\u0027s", id="what would spoil it here"),
-    ],
-)
-def test_what_is_not_printable_is_escaped(text, shown):
-    assert plain(text, spoiling="'") == shown
