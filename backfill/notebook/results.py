@@ -17,7 +17,7 @@ from backfill.errors import BackfillError, UsageError
 from backfill.event import IDENTIFIERS
 from backfill.planning.judge import Verdict
 from backfill.planning.preview import PreviewedOrder
-from backfill.report.html import ShownOrder, order_page, rejected_rows, summary_page
+from backfill.report.html import preview_fragment, summary_fragment
 from backfill.running.folder import RunFolder
 from backfill.running.settings import Ended
 from backfill.sources.export import Export, open_export
@@ -54,8 +54,7 @@ class Preview:
         return f"<preview of {len(self._orders)} orders: {events} events, {rejects} rejects>"
 
     def _repr_html_(self) -> str:
-        shown = (self._shown(order) for order in self._orders)
-        return order_page(shown, self._columns, self._used)
+        return preview_fragment(self._orders, self._cells, self._columns, self._used)
 
     @property
     def orders(self) -> pd.DataFrame:
@@ -100,15 +99,6 @@ class Preview:
                 rows.append((order.reason, order.column or None, self._files[file], row, *cells))
         return pd.DataFrame(rows, columns=["_reason", "_column", "_file", "_row", *self._columns])
 
-    def _shown(self, order: PreviewedOrder) -> ShownOrder:
-        return ShownOrder(
-            f"{order.file} row {order.row}",
-            [(row, self._cells[file, row]) for file, row in order.rows],
-            order.payloads,
-            order.reason,
-            order.column,
-        )
-
 
 def _cells_of(
     export: Export, orders: Sequence[PreviewedOrder]
@@ -150,8 +140,13 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        trouble = str(self.error) if self.error else ""
-        return summary_page(self.summary, self._first_rejects(), trouble=trouble)
+        rows = islice(self._reject_rows(), _SHOWN_REJECTS)
+        return summary_fragment(
+            self.summary,
+            trouble=str(self.error or ""),
+            reject_columns=self._reject_columns(),
+            reject_rows=[[cell or "" for cell in row] for row in rows],
+        )
 
     @property
     def events(self) -> pd.DataFrame:
@@ -269,9 +264,3 @@ class Report:
             for table in export.batches(range(len(export.columns))):
                 cells = [table.column(at).to_pylist() for at in range(len(export.columns))]
                 yield from zip(*cells, strict=True)
-
-    def _first_rejects(self) -> str:
-        if not self.summary.rejected:
-            return ""
-        rows = [[cell or "" for cell in row] for row in islice(self._reject_rows(), _SHOWN_REJECTS)]
-        return rejected_rows(self._reject_columns(), rows, self.summary.rejected)

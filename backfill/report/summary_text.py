@@ -10,7 +10,7 @@ def lines(summary: Summary) -> Iterator[str]:
     yield f"{_count(summary.rows, 'row')}{_left_out(summary)}"
     rejects = f", {summary.rejected:,} of them rejects" if summary.rejected else ""
     yield f"{_count(summary.orders, 'order')}{rejects}"
-    for reason, orders in sorted(summary.reasons.items(), key=lambda pair: (-pair[1], pair[0])):
+    for reason, orders in sorted_reasons(summary):
         yield f"{orders:>14,} {reason}: {REASONS[reason]}"
     people = f"of {summary.people:,} {_plural('person', 'people', summary.people)}"
     yield f"{_count(summary.events, 'event')} {people}"
@@ -18,15 +18,21 @@ def lines(summary: Summary) -> Iterator[str]:
     for metric in summary.metrics:
         span = f"{metric.first} … {metric.last}"
         yield f"{metric.events:>14,} {metric.metric:<{width}}  {span}  value {metric.value}"
-    yield from _fate(summary)
-    yield from _remarks(summary)
+    yield from _progress(summary)
+    for note in notes(summary):
+        yield f"note: {note}"
+
+
+def sorted_reasons(summary: Summary) -> list[tuple[str, int]]:
+    """The reasons of rejects with their orders, the most frequent first."""
+    return sorted(summary.reasons.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _left_out(summary: Summary) -> str:
     return f", {summary.rows_left_out:,} left out" if summary.rows_left_out else ""
 
 
-def _fate(summary: Summary) -> Iterator[str]:
+def _progress(summary: Summary) -> Iterator[str]:
     if summary.already:
         yield f"{summary.already:>12,} already delivered by an earlier run"
     if summary.state == "planned":
@@ -43,31 +49,31 @@ def _fate(summary: Summary) -> Iterator[str]:
         yield f"{summary.left:>12,} left"
 
 
-def _remarks(summary: Summary) -> Iterator[str]:
+def notes(summary: Summary) -> Iterator[str]:
+    """Sentences about what a person should know, beside the counts."""
     if summary.repeats:
-        yield f"note: {_few(summary.repeats, 'event')} that stood in the plan already: sent once"
+        yield f"{_few(summary.repeats, 'event')} that repeat others of the plan: sent once"
     if summary.changed_orders:
         yield (
-            f"note: {_few(summary.changed_orders, 'order')} changed since delivered; events "
+            f"{_few(summary.changed_orders, 'order')} changed since delivered; events "
             "that Klaviyo has of them stay as they are (if these are another shop's orders, their "
             "numbers clash: put the shop into $event_id)"
         )
     if summary.clock_skipped:
         orders = _few(summary.clock_skipped, "order")
-        yield f"note: {orders} with a local time that the clock skipped (moved forward)"
+        yield f"{orders} with a local time that the clock skipped (moved forward)"
     if summary.clock_doubled:
         orders = _few(summary.clock_doubled, "order")
-        yield f"note: {orders} with a local time that the clock showed twice (taken for the first)"
+        yield f"{orders} with a local time that the clock showed twice (taken for the first)"
     for column, count in summary.disagreements.items():
         orders = _few(count, "order")
-        yield f'note: {orders} with rows that disagree in "{column}": the first counts'
+        yield f'{orders} with rows that disagree in "{column}": the first counts'
     for column, reasons in summary.left_out_cells.items():
         for reason, count in reasons.items():
             have = "has" if count == 1 else "have"
             what = f'{_few(count, "order")} {have} a "{column}" that is {reason}'
-            yield f"note: {what}: left out (unfit: leave_out)"
-    for note in summary.notes:
-        yield f"note: {note}"
+            yield f"{what}: left out (unfit: leave_out)"
+    yield from summary.notes
 
 
 def _count(count: int, one: str) -> str:

@@ -23,7 +23,7 @@ from backfill.lint.lint import Lint
 from backfill.mapping.cells import DAY_FOR_MONTH
 from backfill.planning.judge import Known
 from backfill.planning.make import Plan, make_plan
-from backfill.report.html import whole_page
+from backfill.report.html import report_page
 from backfill.report.summary import Metric, Month, Summary, iso
 from backfill.report.summary import State as SummaryState
 from backfill.running.folder import RunFolder, State, disk_of
@@ -110,7 +110,7 @@ class Backfill:
                 raise
             with disk_of(folder.path):
                 folder.write_summary(ended.summary.as_dict())
-                folder.write_report(whole_page(ended.summary))
+                folder.write_report(report_page(ended.summary))
                 self._note_end(folder, ledger, ended.summary.state, ended.summary.as_dict())
                 if self.options.hold_plan:
                     ended = replace(ended, let_go=folder.hold_plan())
