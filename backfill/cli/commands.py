@@ -98,13 +98,13 @@ def check(
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
     from backfill.mapping.constants import check_constants
-    from backfill.running.settings import in_zone, open_choices, prepare
+    from backfill.running.prepare import bind_export, in_zone, open_choices
     from backfill.schema.load import load_schema
 
     loaded = in_zone(load_schema(schema), timezone)
     check_constants(loaded)
     if exports:
-        export, bound = prepare(loaded, exports)
+        export, bound = bind_export(loaded, exports)
         for note in (*export.notes, *bound.notes):
             echo(f"note: {note}")
     if choices := open_choices(loaded.schema):
@@ -133,22 +133,17 @@ def preview(
     until: UntilOption = None,
 ) -> None:
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
-    from datetime import UTC, datetime
-
-    from backfill.account.account import Account, api_of, min_time_s, wire_of
+    from backfill.account.account import Account, api_of, wire_of
     from backfill.planning.preview import preview_orders
     from backfill.report.preview import curl_lines, js_lines, json_lines, table_lines
-    from backfill.running.settings import bounds_of, chosen, prepare
+    from backfill.running.prepare import prepare
+    from backfill.running.settings import Options
     from backfill.schema.load import load_schema
     from backfill.wire.track import Track
 
-    loaded, writes = chosen(
-        load_schema(schema), timezone=timezone, profiles=profiles.value if profiles else None
-    )
+    options = Options(profiles=profiles.value if profiles else None, timezone=timezone, until=until)
     account = Account(url, "", api_of(_keys(), api.value if api else None))
-    export, bound = prepare(loaded, exports, account.api)
-    earliest_s = min_time_s(account.api)
-    bounds = bounds_of(loaded.schema, until, datetime.now(UTC), min_time_s=earliest_s)
+    prepared = prepare(load_schema(schema), exports, options, account.api)
     wire = wire_of(account, _method(account.api, method))
     echo("note: clashing ids and each person's newest event show over the whole export: see plan")
     if form is As.js:
@@ -157,10 +152,10 @@ def preview(
             "Klaviyo's cookie names, and for now"
         )
     orders = preview_orders(
-        bound,
-        export,
-        profiles=writes,
-        bounds=bounds,
+        prepared.bound,
+        prepared.export,
+        profiles=prepared.profiles,
+        bounds=prepared.bounds,
         limit=limit,
         wire=wire,
         shown=Track() if form in (As.table, As.js) else wire,
@@ -200,13 +195,13 @@ def plan(
 ) -> None:
     """Read all, send nothing: what a run would do, in counts, with its digest."""
     from backfill.cli.terminal import at_work, losses, report
-    from backfill.running.settings import Options, Share
+    from backfill.running.settings import Options, RejectLimit
 
     options = Options(
         profiles=profiles.value if profiles else None,
         timezone=timezone,
         until=until,
-        max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
+        max_rejects=RejectLimit.parse(max_rejects) if max_rejects is not None else None,
         method=_method(_api(api), method),
         lint=True,
         keep_plan=keep_plan,
@@ -273,7 +268,7 @@ def run(
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
     from backfill.cli.terminal import at_work, losses, report, say_next
-    from backfill.running.settings import Options, Share
+    from backfill.running.settings import Options, RejectLimit
     from backfill.transport.pace import Quota, parse_rate
 
     options = Options(
@@ -281,7 +276,7 @@ def run(
         timezone=timezone,
         limit=limit,
         until=until,
-        max_rejects=Share.parse(max_rejects) if max_rejects is not None else None,
+        max_rejects=RejectLimit.parse(max_rejects) if max_rejects is not None else None,
         expect=expect,
         new_ids=new_ids,
         method=_method(_api(api), method),
@@ -413,10 +408,11 @@ def diff(
 @app.command()
 def status(state: StateOption = STATE, json_: JsonOption = False) -> None:
     """List the runs of a state folder, how they ended, and the command that goes on."""
-    from backfill.running.history import known_runs, run_lines
+    from backfill.report.status import lines
+    from backfill.running.history import known_runs
 
     runs = known_runs(state)
-    for line in run_lines(runs):
+    for line in lines(runs):
         echo(line)
     if json_:
         typer.echo(json.dumps({"runs": runs}, ensure_ascii=False))

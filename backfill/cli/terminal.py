@@ -20,8 +20,8 @@ from backfill.report.summary_text import lines
 from backfill.running.diff import compare
 from backfill.running.progress import Bars
 from backfill.running.run import Backfill
-from backfill.running.settings import Ended, Options
-from backfill.running.signals import asking_to_stop
+from backfill.running.settings import Options, RunResult
+from backfill.running.signals import stop_on_signals
 from backfill.schema.load import load_schema
 
 FINISHED_WITH_LOSSES: Final = 1
@@ -40,7 +40,7 @@ def at_work(
     """A run with bars on stderr; Ctrl-C, SIGTERM and a closed terminal stop it cleanly."""
     stop = threading.Event()
     command = ["backfill", *sys.argv[1:]]
-    with asking_to_stop(stop, echo), Bars() as bars:
+    with stop_on_signals(stop, echo), Bars() as bars:
         hooks = bars.hooks(
             stop, lambda summary, remarks: _confirmed(summary, remarks, account, yes=yes)
         )
@@ -53,7 +53,7 @@ def compare_at_work(
 ) -> Compared:
     """Two schemas over one export, with a bar on stderr."""
     stop = threading.Event()
-    with asking_to_stop(stop, echo), Bars() as bars:
+    with stop_on_signals(stop, echo), Bars() as bars:
         hooks = bars.hooks(stop, lambda *_: False)
         loaded = (load_schema(old), load_schema(new))
         return compare(*loaded, exports, state, account, options, hooks)
@@ -94,21 +94,21 @@ def _says_yes(question: str) -> bool:
         signal.signal(signal.SIGINT, before)
 
 
-def say_next(ended: Ended) -> None:
+def say_next(ended: RunResult) -> None:
     echo(f"backfill: {ended.error}")
     if ended.summary.next and not isinstance(ended.error, DeniedError):
         echo(f"go on with: {ended.summary.next}")
 
 
-def losses(ended: Ended, options: Options) -> int:
+def losses(ended: RunResult, options: Options) -> int:
     summary = ended.summary
     rejects = summary.rejected > 0
     if options.max_rejects is not None:
-        rejects = options.max_rejects.exceeded(summary.rejected, summary.orders)
+        rejects = options.max_rejects.is_exceeded(summary.rejected, summary.orders)
     return FINISHED_WITH_LOSSES if rejects or summary.refused else 0
 
 
-def report(ended: Ended, state: Path, *, json_: bool, silent: bool = False) -> None:
+def report(ended: RunResult, state: Path, *, json_: bool, silent: bool = False) -> None:
 
     for line in () if silent else lines(ended.summary):
         echo(line)

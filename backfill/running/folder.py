@@ -17,7 +17,7 @@ from backfill.errors import StoppedError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """What one run leaves: summary, rejects, refusals, log; while it works, its plan."""
+    """What one run leaves: summary, report, rejects, refusals, log; while it works, its plan."""
 
     path: Path
 
@@ -42,7 +42,7 @@ class RunFolder:
         return self.path / "summary.json"
 
     def log(self, what: str, **facts: object) -> None:
-        """One line more in log.jsonl; facts name rows, columns and counts, never a person."""
+        """Append a line to log.jsonl; facts name rows, columns and counts, never a person."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "what": what, **facts}
         with private_file(self.path / "log.jsonl", append=True) as log:
             log.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -60,18 +60,18 @@ class RunFolder:
         shutil.rmtree(self.plan, ignore_errors=True)
 
     def hold_plan(self) -> Callable[[], None]:
-        """Keep the plan of a run that has ended until what is given back is called.
+        """Keep the plan after the run has ended; returns the function that releases it.
 
-        The system lets go of it when the process dies; the next run then takes it away.
+        If the process dies before that, the system releases the plan, and the next run removes it.
         """
         handle = os.open(self.plan / "held", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)
 
-        def let_go() -> None:
+        def release() -> None:
             os.close(handle)
-            self.drop_dead_plan()
+            self.drop_abandoned_plan()
 
-        return let_go
+        return release
 
     def _plan_is_held(self) -> bool:
         try:
@@ -86,14 +86,16 @@ class RunFolder:
             os.close(handle)
         return False
 
-    def drop_dead_plan(self) -> None:
-        """Take the plan away, unless somebody said --keep-plan or holds it."""
+    def drop_abandoned_plan(self) -> None:
+        """Remove the plan, unless --keep-plan was said or a process holds it."""
         if not (self.plan / "keep").exists() and not self._plan_is_held():
             self.drop_plan()
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class StateFolder:
+    """Where the ledger and all runs are."""
+
     path: Path
 
     @property
@@ -105,12 +107,12 @@ class State:
         return self.path / "runs"
 
     @property
-    def scratch(self) -> Path:
-        """Of whoever holds the lock, while it works."""
+    def temporary(self) -> Path:
+        """For the process that holds the lock; it removes the folder at its end."""
         return self.path / "scratch"
 
     def begin(self, now: datetime) -> RunFolder:
-        """A new run's folder. Whoever calls this holds the lock."""
+        """Make a new run's folder. The caller holds the lock."""
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = self.runs / run
         try:
@@ -123,29 +125,29 @@ class State:
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.runs / run_id)
 
-    def drop_dead_plans(self) -> None:
-        """Take away the plans that killed runs left. Whoever calls this holds the lock."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+    def drop_abandoned_plans(self) -> None:
+        """Remove the plans that killed runs left. The caller holds the lock."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
         if self.runs.is_dir():
             for run in self.runs.iterdir():
-                RunFolder(run).drop_dead_plan()
+                RunFolder(run).drop_abandoned_plan()
 
 
 @contextmanager
-def disk_of(path: Path) -> Iterator[None]:
-    """A disk that is full or fails, as one sentence; what Klaviyo took is in the ledger."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate errors of the disk into StoppedError; what Klaviyo took is in the ledger."""
     try:
         yield
     except OSError as error:
         raise StoppedError(
-            f"{path}: {error.strerror or error}; make room or mend the folder, then run the same "
-            "command to go on"
+            f"{path}: {error.strerror or error}; make room or fix the folder, then run the "
+            "same command to go on"
         ) from error
 
 
 @contextmanager
 def private_file(path: Path, *, append: bool = False) -> Iterator[TextIO]:
-    """A text file that only its owner reads, from its first byte on."""
+    """A text file that only its owner can read, from its first byte on."""
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
     handle = os.open(path, flags, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -12,10 +12,10 @@ from backfill.running.settings import Confirm, Hooks
 
 
 class Bars:
-    """One bar while the export is read, one while events are sent; none where nobody looks."""
+    """A bar while the export is read, and one while events are sent; none without a terminal."""
 
     def __init__(self, bar: type["tqdm[Any]"] = tqdm, **options: Any) -> None:
-        """``bar``: tqdm's kind of bar, as for a notebook."""
+        """``bar`` is a class of tqdm, and ``options`` are its arguments."""
         self._kind = bar
         self._options = {"disable": None, "dynamic_ncols": True, "leave": False, **options}
         self._lock = threading.Lock()
@@ -37,7 +37,13 @@ class Bars:
         self._bar.close()
 
     def hooks(self, stop: threading.Event, confirm: Confirm) -> Hooks:
-        return Hooks(self._rows, self._planned, self._sent, confirm, stop)
+        return Hooks(
+            on_rows=self._rows,
+            on_plan=self._planned,
+            on_progress=self._sent,
+            confirm=confirm,
+            stop=stop,
+        )
 
     def _rows(self, rows: int) -> None:
         with self._lock:

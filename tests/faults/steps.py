@@ -49,11 +49,11 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
     "kill opening": (
         "backfill.ledger.ledger:begin",
         "backfill.ledger.ledger:Ledger.begin_run",
-        "backfill.running.folder:State.begin",
+        "backfill.running.folder:StateFolder.begin",
     ),
     "kill spilling": (
-        "backfill.sources.spill:_Spilled._append",
-        "backfill.sources.spill:_Spilled._piece",
+        "backfill.sources.spill:_append",
+        "backfill.sources.spill:_read",
     ),
     "kill mapping": (
         "backfill.mapping.mapper:Mapper.map",

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backfill.planning.preview import PreviewedOrder, preview_orders
-from backfill.running.settings import bounds_of, prepare
+from backfill.running.prepare import prepare
 from backfill.schema.load import load_schema
 
 FIELDS = {"Email": "$email", "Phone": "$phone_number", "Customer": "$id", "Zip": "$zip"}
@@ -66,9 +66,10 @@ def first(
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
     header = more.get("header") or _header(next(iter(files.values())))
     loaded = load_schema(schema_of(header, more))
-    opened, bound = prepare(loaded, paths)
-    bounds = bounds_of(loaded.schema, None, NOW)
-    return preview_orders(bound, opened, profiles="every", bounds=bounds, limit=50)
+    ready = prepare(loaded, paths, now=NOW)
+    return preview_orders(
+        ready.bound, ready.export, profiles="every", bounds=ready.bounds, limit=50
+    )
 
 
 def _header(content: str | bytes | pa.Table) -> list[str]:

@@ -8,7 +8,7 @@ import backfill as bf
 from backfill.lint.cells import Cells
 from backfill.lint.columns import Role, roles
 from backfill.lint.finding import MOST, Finding, lines
-from backfill.running.settings import prepare
+from backfill.running.prepare import bind_export
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 
@@ -132,7 +132,7 @@ def test_the_columns_of_rejects_that_are_fed_in_again_are_ours():
 
 def test_what_a_column_is_to_the_schema():
     export = open_export([pa.table({name: ["1"] for name in HEADER})][0])
-    _, bound = prepare(load_schema(SCHEMA), pa.table({name: ["1"] for name in HEADER}))
+    _, bound = bind_export(load_schema(SCHEMA), pa.table({name: ["1"] for name in HEADER}))
     by_name = {one.name: one for one in roles(bound, export.columns)}
     assert {n for n, one in by_name.items() if not one.used} == {"more"}
     assert {n for n, one in by_name.items() if one.time} == {"at"}
@@ -149,7 +149,7 @@ def test_what_a_column_is_to_the_schema():
 def test_digits_under_such_names_are_no_amounts(name):
     text = SCHEMA.replace("Note: note", f"Note: '{name}'")
     header = {one: ["1"] for one in (*HEADER, name)}
-    _, bound = prepare(load_schema(text), pa.table(header))
+    _, bound = bind_export(load_schema(text), pa.table(header))
     [here] = [one for one in roles(bound, list(header)) if one.name == name]
     assert here.text
     assert not here.amount
