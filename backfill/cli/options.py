@@ -1,43 +1,14 @@
-"""What the commands take: the arguments and options that several of them share.
+"""The arguments and options that several commands share, with the choices that they offer.
 
-Typer reads them while it puts ``--help`` together, so nothing heavy is imported here.
+Typer reads them to write ``--help``, so this imports nothing heavy.
 """
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
-
-class ApiChoice(StrEnum):
-    track = "track"
-    events = "events"
-    bulk = "bulk"
-
-
-class MethodChoice(StrEnum):
-    post = "post"
-    get = "get"
-
-
-class As(StrEnum):
-    table = "table"
-    json = "json"
-    curl = "curl"
-    js = "js"
-
-
-class RepeatsChoice(StrEnum):
-    discard = "discard"
-    refuse = "refuse"
-
-
-class ProfilesChoice(StrEnum):
-    newest = "newest"
-    none = "none"
-    every = "every"
-
+STATE: Final = Path(".backfill")
 
 SchemaFile = Annotated[
     str,
@@ -50,7 +21,7 @@ ExportFiles = Annotated[
     typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
 ApiOption = Annotated[
-    ApiChoice | None,
+    Literal["track", "events", "bulk"] | None,
     typer.Option(
         "--api",
         help="bulk (Bulk Create Events, for a private key), events (one event a request) or track "
@@ -66,14 +37,14 @@ AccountOption = Annotated[
     ),
 ]
 MethodOption = Annotated[
-    MethodChoice,
+    Literal["post", "get"],
     typer.Option(
         "--method", help="Of Track's requests; get is Klaviyo's form for backwards compatibility."
     ),
 ]
 UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
 ProfilesOption = Annotated[
-    ProfilesChoice | None,
+    Literal["newest", "none", "every"] | None,
     typer.Option(
         "--profiles",
         help="Whose attributes old orders may write: newest (a new account), none (an account in "
@@ -99,7 +70,11 @@ UntilOption = Annotated[
     str | None,
     typer.Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
 ]
+MaxRejectsOption = Annotated[
+    str | None,
+    typer.Option("--max-rejects", metavar="N|N%", help="The most orders that may be rejects."),
+]
+KeepPlanOption = Annotated[bool, typer.Option("--keep-plan", help="Keep the plan's Parquet files.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="The last line of stdout is one JSON object.")
 ]
-STATE: Final = Path(".backfill")

@@ -1,0 +1,291 @@
+"""The commands about an export and an account: look, plan, deliver, compare, look back.
+
+A command imports what it needs when it is called: ``backfill --help`` loads nothing heavy.
+"""
+# ruff: noqa: PLC0415
+
+import json
+import shutil
+from typing import Annotated, Any, Literal
+
+import typer
+
+from backfill import limits
+from backfill.cli.console import echo
+from backfill.cli.options import (
+    STATE,
+    AccountOption,
+    ApiOption,
+    ExportFiles,
+    JsonOption,
+    KeepPlanOption,
+    MaxRejectsOption,
+    MethodOption,
+    ProfilesOption,
+    SchemaFile,
+    StateOption,
+    TimezoneOption,
+    UntilOption,
+    UrlOption,
+)
+
+
+def preview(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    form: Annotated[
+        Literal["table", "json", "curl", "js"],
+        typer.Option(
+            "--as",
+            help="table to read, json for programs, curl to paste into a shell, js for the front "
+            "end.",
+        ),
+    ] = "table",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
+    api: ApiOption = None,
+    method: MethodOption = "post",
+    url: UrlOption = limits.TRACK_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    until: UntilOption = None,
+) -> None:
+    """Show the first orders, whole, as they would go over the wire, rejects beside them."""
+    from backfill.account.account import Account, wire_of
+    from backfill.cli.environment import chosen_api, method_for
+    from backfill.planning.preview import preview_orders
+    from backfill.report.pasted import curl_writer
+    from backfill.report.preview import curl_lines, js_lines, json_lines, table_lines
+    from backfill.running.prepare import prepare
+    from backfill.running.settings import Options
+    from backfill.schema.load import load_schema
+    from backfill.wire.track import Track
+
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    account = Account(url, "", chosen_api(api))
+    prepared = prepare(load_schema(schema), exports, options, account.api)
+    wire = wire_of(account, method_for(account.api, method))
+    echo("note: clashing ids and each person's newest event show over the whole export: see plan")
+    if form == "js":
+        echo(
+            "note: the front-end form says neither who nor when: it is for the visitor whom "
+            "Klaviyo's cookie names, and for now"
+        )
+    orders = preview_orders(
+        prepared.bound,
+        prepared.export,
+        profiles=prepared.profiles,
+        bounds=prepared.bounds,
+        limit=limit,
+        wire=wire,
+        shown=Track() if form in ("table", "js") else wire,
+    )
+    match form:
+        case "table":
+            lines = table_lines(orders, shutil.get_terminal_size().columns)
+        case "json":
+            lines = json_lines(orders)
+        case "curl":
+            lines = curl_lines(orders, curl_writer(account.api, method, url))
+        case "js":
+            lines = js_lines(orders)
+    for line in lines:
+        typer.echo(line)
+
+
+def plan(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    method: MethodOption = "post",
+    url: UrlOption = limits.TRACK_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    max_rejects: MaxRejectsOption = None,
+    keep_plan: KeepPlanOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Read all, send nothing: what a run would do, in counts, with its digest."""
+    from backfill.cli.environment import chosen_account, chosen_api, method_for
+    from backfill.cli.terminal import exit_code, open_run, report
+    from backfill.running.settings import Options, RejectLimit
+
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        until=until,
+        max_rejects=RejectLimit.parse(max_rejects) if max_rejects is not None else None,
+        method=method_for(chosen_api(api), method),
+        lint=True,
+        keep_plan=keep_plan,
+    )
+    found = chosen_account(url, api, account, needed=False)
+    with open_run(schema, exports, state, found, options) as opened:
+        result = opened.plan()
+    report(result, state, json_=json_)
+    raise typer.Exit(exit_code(result, options))
+
+
+def run(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    method: MethodOption = "post",
+    url: UrlOption = limits.TRACK_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=0, help="Send at most N events now.")
+    ] = None,
+    until: UntilOption = None,
+    max_rejects: MaxRejectsOption = None,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", min=1, max=256, help="Requests at the same time.")
+    ] = 16,
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute."),
+    ] = None,
+    quota: Annotated[
+        str,
+        typer.Option(
+            "--quota",
+            metavar="N%",
+            help="The share of the allowed requests to use; the rest is left to live integrations.",
+        ),
+    ] = "100%",
+    trigger_flows: Annotated[
+        bool,
+        typer.Option(
+            "--trigger-flows",
+            help="Let old orders start the account's live flows: customers get mails of them.",
+        ),
+    ] = False,
+    expect: Annotated[
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
+    ] = None,
+    new_ids: Annotated[
+        bool, typer.Option("--new-ids", help="The edited $event_id rule is meant.")
+    ] = False,
+    keep_plan: KeepPlanOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a live account.")] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Plan, then deliver what is not delivered yet. Run it again to go on."""
+    from backfill.cli.environment import chosen_account, chosen_api, method_for
+    from backfill.cli.terminal import exit_code, open_run, report
+    from backfill.running.settings import Options, RejectLimit
+    from backfill.transport.pace import Quota, parse_rate
+
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        limit=limit,
+        until=until,
+        max_rejects=RejectLimit.parse(max_rejects) if max_rejects is not None else None,
+        expect=expect,
+        new_ids=new_ids,
+        method=method_for(chosen_api(api), method),
+        backfill=not trigger_flows,
+        quota=Quota.parse(quota),
+        keep_plan=keep_plan,
+        concurrency=concurrency,
+        windows=parse_rate(rate) if rate is not None else None,
+    )
+    found = chosen_account(url, api, account, needed=True)
+    with open_run(schema, exports, state, found, options, yes=yes) as opened:
+        result = opened.run()
+    asked = result.summary.state == "gated" and not found.is_local  # it showed the plan
+    report(result, state, json_=json_, silent=asked)
+    raise typer.Exit(exit_code(result, options))
+
+
+def verify(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    url: UrlOption = limits.TRACK_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    resend: Annotated[
+        bool,
+        typer.Option(
+            "--resend", help="Strike what is missing from the ledger: the next run sends it."
+        ),
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
+    from dataclasses import replace
+
+    from backfill.account.account import account_of
+    from backfill.cli.environment import chosen_api, read_keys
+    from backfill.cli.terminal import FINISHED_WITH_LOSSES, open_run
+    from backfill.report.verify import as_dict, lines
+    from backfill.running.settings import Options
+
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    reading = account_of(url, read_keys(account), "bulk", needed=True)  # by the private key
+    found = replace(reading, api=chosen_api(api))
+    with open_run(schema, exports, state, found, options) as opened:
+        _, verified = opened.verify(resend=resend)
+    for line in lines(verified):
+        echo(line)
+    if json_:
+        _print_json(as_dict(verified))
+    raise typer.Exit(FINISHED_WITH_LOSSES if verified.missing else 0)
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The schema as it was.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The schema as it is to be.")],
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show what an edit of a schema changes; exit code 1 where ids change: a second copy."""
+    from backfill.account.account import Account
+    from backfill.cli.environment import chosen_api
+    from backfill.cli.terminal import compare_schemas
+    from backfill.report.diff import as_dict, lines
+    from backfill.running.settings import Options
+
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    account = Account(limits.TRACK_URL, "", chosen_api(api))
+    compared = compare_schemas(old, new, exports, state, account, options)
+    for line in lines(compared, shutil.get_terminal_size().columns):
+        echo(line) if json_ else typer.echo(line)
+    if json_:
+        _print_json(as_dict(compared))
+    raise typer.Exit(int(compared.makes_copies))
+
+
+def status(state: StateOption = STATE, *, json_: JsonOption = False) -> None:
+    """List the runs of a state folder, how they ended, and the command that goes on."""
+    from backfill.report.status import lines
+    from backfill.running.history import known_runs
+
+    runs = known_runs(state)
+    for line in lines(runs):
+        echo(line)
+    if json_:
+        _print_json({"runs": runs})
+
+
+def _print_json(result: dict[str, Any]) -> None:
+    typer.echo(json.dumps(result, ensure_ascii=False))
