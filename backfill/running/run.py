@@ -178,7 +178,7 @@ class Backfill:
             limits=wire_of(self.account, self.options.method),
             known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             hooks=self.hooks,
-            look=None if lint is None else lint.look,
+            look=None if lint is None else lint.add,
         )
         if lint is not None:
             self._findings = tuple(finding_lines(lint.findings(plan, _now())))

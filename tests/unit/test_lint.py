@@ -1,13 +1,13 @@
-"""What ``plan`` says of an export that looks wrong: a line each, with the column and a count."""
+"""What ``plan`` reports of an export that looks wrong: a line each, with column and count."""
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 import backfill as bf
-from backfill.lint.cells import Cells
+from backfill.lint.cells import CellScan
 from backfill.lint.columns import Role, roles
-from backfill.lint.finding import MOST, Finding, lines
+from backfill.lint.finding import MAX_LINES, Finding, lines
 from backfill.running.prepare import bind_export
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
@@ -37,11 +37,11 @@ def role(name="column", **said):
 
 def found(cells, of=role(), orders=0):  # noqa: B008
     """What is said of one column; it comes in two batches."""
-    looking = Cells([of])
+    scan = CellScan([of])
     half = len(cells) // 2
     for batch in (cells[:half], cells[half:]):
-        looking.look([pa.chunked_array([pa.array(batch, pa.string())])])
-    return [(one.kind, one.count) for one in looking.findings(orders)]
+        scan.add([pa.chunked_array([pa.array(batch, pa.string())])])
+    return [(one.kind, one.count) for one in scan.findings(orders)]
 
 
 @pytest.mark.parametrize(
@@ -155,20 +155,39 @@ def test_digits_under_such_names_are_no_amounts(name):
     assert not here.amount
 
 
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        (Finding("midnight", "at", 40), '"at": 40 times and all at midnight: the export may know'),
+        (
+            Finding("empty", "a", 1, {"unit": "order", "total": 1_500, "percent": 66}),
+            '"a": 1 order without a value, of 1,500: 66 %',
+        ),
+        (Finding("numbers_as_text", "a", 2), '"a": 2 cells that hold numbers throughout'),
+        (Finding("spreadsheet_date", "a", 2), '"a": 2 cells like 1-Mar: a spreadsheet makes'),
+        (Finding("rounded_id", "a", 2), '"a": 2 long numbers with zeros behind the 15th digit'),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Finding) else "",
+)
+def test_a_finding_is_a_line_for_people(finding, line):
+    assert str(finding).startswith(line)
+
+
 def test_the_worst_stands_first_and_the_rest_is_counted():
-    many = [Finding("empty", f"c{at}", at, "filled cell", "here") for at in range(MOST + 4)]
-    said = list(lines([*many, Finding("rounded_id", "Id", 1, "number", "there")]))
-    assert said[:2] == ['"Id": 1 number there', '"c23": 23 filled cells here']
-    assert said[MOST:] == ["and 5 more that weigh less"]
+    many = [Finding("doubles", f"c{at}", at) for at in range(MAX_LINES + 4)]
+    said = list(lines([*many, Finding("spreadsheet_error", "Id", 1)]))
+    assert said[0] == '"Id": 1 cell with a spreadsheet\'s error, such as #N/A'
+    assert said[1].startswith('"c23": 23 cells written like 1.0 throughout')
+    assert said[MAX_LINES:] == ["and 5 more that weigh less"]
 
 
 def test_what_no_event_uses_is_one_line_where_it_is_much():
     """A platform's export has dozens of columns that its schema leaves out on purpose."""
-    three = [Finding("unused", f"c{at}", at, "filled cell", "here") for at in (1, 2, 3)]
+    three = [Finding("unused", f"c{at}", at) for at in (1, 2, 3)]
     assert len(list(lines(three))) == 3
-    many = [Finding("unused", f"c{at:02}", 7, "filled cell", "here") for at in range(14)]
-    [id_, rest] = lines([*many, Finding("rounded_id", "Id", 1, "number", "there")])
-    assert id_ == '"Id": 1 number there'
+    many = [Finding("unused", f"c{at:02}", 7) for at in range(14)]
+    [id_, rest] = lines([*many, Finding("rounded_id", "Id", 1)])
+    assert id_.startswith('"Id": 1 long number with zeros')
     assert rest.startswith('14 columns used by no event, with their filled cells: "c00" 7, "c01" 7')
     assert rest.endswith('"c11" 7 and 2 more')
 
