@@ -87,12 +87,11 @@ class DelimitedFile:
         how = "" if self._compression == "none" else f", compressed with {self._compression}"
         return f"{delimiter} between cells, {encoding}{how}"
 
-    def rows(self, columns: Sequence[int], *, binary_as_hex: bool = False) -> Iterator[Rows]:
-        del binary_as_hex  # all bytes of a CSV are text, or the file is refused
+    def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
         first = self._options.skip_lines + 2
         with self._version.checked():
             for block in self._blocks():
-                rows = self._parsed(block, columns, first)
+                rows = self._parsed(block, [*columns, *inspected], first)
                 first += len(rows.numbers)
                 yield rows
 

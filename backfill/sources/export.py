@@ -1,7 +1,6 @@
 """The files or the frame that one run reads, with their columns matched by name."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ from backfill.sources.delimited import DelimitedFile
 from backfill.sources.files import expand_names, printable_name
 from backfill.sources.frame import Frame
 from backfill.sources.parquet import ParquetFile
-from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, Source, text_table
+from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, Source
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 _DETECT: Final = ReadOptions()
@@ -124,7 +123,7 @@ class Export:
             mapped, more = ([at for at in some if at in own] for some in (columns, inspected))
             places = [mapped.index(at) if at in own else None for at in columns]
             places += [len(mapped) + more.index(at) if at in own else None for at in inspected]
-            for rows in _rows_of(source, [own[at] for at in mapped], [own[at] for at in more]):
+            for rows in source.rows([own[at] for at in mapped], [own[at] for at in more]):
                 yield _batch(rows, places, file)
 
     def rows(
@@ -151,7 +150,7 @@ class Export:
     ) -> Iterator[tuple[int, list[str]]]:
         """The wanted rows of one file, with its own columns."""
         source = self._sources[file]
-        for rows in source.rows(range(len(source.columns)), binary_as_hex=True):
+        for rows in source.rows((), range(len(source.columns))):
             numbers = rows.numbers.to_numpy()
             if len(numbers) and numbers[0] > wanted[-1]:
                 return
@@ -200,16 +199,6 @@ def _first_of(files: Sequence[str]) -> str:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(f'"{name}"' for name in names[:_NAMES_SHOWN]) + more
-
-
-def _rows_of(source: Source, columns: Sequence[int], inspected: Sequence[int]) -> Iterator[Rows]:
-    if not inspected or isinstance(source, DelimitedFile):  # all bytes of a CSV are text
-        yield from source.rows([*columns, *inspected])
-        return
-    pairs = zip(source.rows(columns), source.rows(inspected, binary_as_hex=True), strict=True)
-    for rows, others in pairs:
-        cells = [*rows.cells.columns, *others.cells.columns]
-        yield replace(rows, cells=text_table(cells, len(rows.numbers)))
 
 
 def _batch(rows: Rows, places: Sequence[int | None], file: int) -> pa.Table:

@@ -41,25 +41,26 @@ class Frame:
             self._slices = [_column_slice(column) for column in frame.columns]
         self.columns = tuple(name.strip() for name in names)
         self.temporal = frozenset(at for at, is_temporal in enumerate(temporal) if is_temporal)
-        sample = self._texts(range(len(names)), 0, SAMPLE_ROWS, binary_as_hex=True)
+        sample = self._texts((), range(len(names)), 0, SAMPLE_ROWS)
         self.text_bytes = estimated_bytes(sample, self._count)
         self._rows_at_once = rows_at_once(self.text_bytes, self._count, batch_bytes)
 
-    def rows(self, columns: Sequence[int], *, binary_as_hex: bool = False) -> Iterator[Rows]:
+    def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
         for start in range(0, self._count, self._rows_at_once):
-            texts = self._texts(columns, start, self._rows_at_once, binary_as_hex=binary_as_hex)
+            texts = self._texts(columns, inspected, start, self._rows_at_once)
             yield rows_from(start + 1, texts)
 
     def assert_unchanged(self) -> None:
         """Nobody else changes a frame during a run."""
 
     def _texts(
-        self, columns: Sequence[int], start: int, rows: int, *, binary_as_hex: bool
+        self, columns: Sequence[int], inspected: Sequence[int], start: int, rows: int
     ) -> pa.Table:
         stop = min(start + rows, self._count)
-        labels = [self.columns[at] for at in columns]
-        slices = [self._slices[at](start, stop) for at in columns]
-        return columns_as_text(self.name, labels, slices, stop - start, binary_as_hex=binary_as_hex)
+        positions = [*columns, *inspected]
+        slices = [self._slices[at](start, stop) for at in positions]
+        labels = [self.columns[at] for at in positions]
+        return columns_as_text(self.name, labels, slices, stop - start, strict=len(columns))
 
 
 _Slice = Callable[[int, int], pa.Array]

@@ -51,18 +51,15 @@ class ParquetFile:
                 raise self._bomb(f"the file claims {count:,} rows in")
             self._raw_names: tuple[str, ...] = tuple(schema.names)
             self.columns = tuple(name.strip() for name in self._raw_names)
-            everything = range(len(self.columns))
-            sample = next(self._texts(file, everything, SAMPLE_ROWS, binary_as_hex=True), None)
+            sample = next(self._texts(file, (), range(len(self.columns)), SAMPLE_ROWS), None)
         self.temporal = frozenset(at for at, kind in enumerate(schema.types) if is_temporal(kind))
         self.text_bytes = estimated_bytes(sample, count) if sample else 0
         self._rows_at_once = rows_at_once(self.text_bytes, count, batch_bytes)
 
-    def rows(self, columns: Sequence[int], *, binary_as_hex: bool = False) -> Iterator[Rows]:
+    def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
         first, size = 1, 0
         with self._opened() as file:
-            for texts in self._texts(
-                file, columns, self._rows_at_once, binary_as_hex=binary_as_hex
-            ):
+            for texts in self._texts(file, columns, inspected, self._rows_at_once):
                 yield rows_from(first, texts)
                 first += texts.num_rows
                 size += texts.nbytes
@@ -70,9 +67,11 @@ class ParquetFile:
                     raise self._bomb(f"{size:,} bytes of text came out of")
 
     def _texts(
-        self, file: pq.ParquetFile, columns: Sequence[int], rows: int, *, binary_as_hex: bool
+        self, file: pq.ParquetFile, columns: Sequence[int], inspected: Sequence[int], rows: int
     ) -> Iterator[pa.Table]:
-        raw = [self._raw_names[at] for at in columns]
+        positions = [*columns, *inspected]
+        labels = [self.columns[at] for at in positions]
+        raw = [self._raw_names[at] for at in positions]
         repeated = len(set(self._raw_names)) < len(self._raw_names)
         batches = file.iter_batches(rows, columns=None if repeated else raw, use_threads=False)
         while True:
@@ -87,11 +86,8 @@ class ParquetFile:
                 raise self._damaged() from error
             if batch is None:
                 return
-            requested = [batch.column(self._position_in(batch, at)) for at in columns]
-            labels = [self.columns[at] for at in columns]
-            yield columns_as_text(
-                self.name, labels, requested, batch.num_rows, binary_as_hex=binary_as_hex
-            )
+            found = [batch.column(self._position_in(batch, at)) for at in positions]
+            yield columns_as_text(self.name, labels, found, batch.num_rows, strict=len(columns))
 
     def _position_in(self, batch: pa.RecordBatch, column: int) -> int:
         name = self._raw_names[column]

@@ -51,13 +51,13 @@ class Source(Protocol):
     def dialect(self) -> str:
         """How the source is written, in words for people."""
 
-    def rows(self, columns: Sequence[int], *, binary_as_hex: bool = False) -> Iterator[Rows]:
+    def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
         """All rows, in order, with the requested columns as text.
 
         Args:
             columns: positions in ``self.columns``.
-            binary_as_hex: return bytes that are no text as hexadecimal digits; otherwise they
-                are an error.
+            inspected: more of them, after the others. In these, bytes that are no text become
+                hexadecimal digits; in the others they are an error.
 
         Raises:
             ExportError: the source cannot be read to its end, or changed while it was read.

@@ -38,12 +38,7 @@ def estimated_bytes(sample: pa.Table, count: int) -> int:
 
 
 def columns_as_text(
-    name: str,
-    labels: Sequence[str],
-    columns: Sequence[pa.Array],
-    count: int,
-    *,
-    binary_as_hex: bool,
+    name: str, labels: Sequence[str], columns: Sequence[pa.Array], count: int, *, strict: int
 ) -> pa.Table:
     """``count`` rows as text, in columns ``c0``, ``c1`` and so on.
 
@@ -52,25 +47,25 @@ def columns_as_text(
         labels: the columns' names, for messages.
         columns: each of ``count`` rows.
         count: needed because ``columns`` may be empty.
-        binary_as_hex: return bytes that are no text as hexadecimal digits.
+        strict: in the first so many columns, bytes that are no text are an error; in the others
+            they become hexadecimal digits.
 
     Raises:
-        ExportError: a column with bytes that are no text, unless ``binary_as_hex``.
+        ExportError: a column that cannot be text.
     """
     texts = []
-    for label, column in zip(labels, columns, strict=True):
+    for at, (label, column) in enumerate(zip(labels, columns, strict=True)):
         try:
-            texts.append(as_text_or_hex(column) if binary_as_hex else as_text(column))
+            texts.append(as_text(column) if at < strict else as_text_or_hex(column))
         except pa.ArrowException as error:
             if "overflow" in str(error):
-                raise ExportError(
-                    f'{name}: column "{label}" has over 2 GB of text in {count:,} rows, and no '
-                    "export has such cells"
-                ) from None
-            raise ExportError(
-                f'{name}: column "{label}" holds bytes that are no UTF-8 text; '
-                "leave it out of the schema, or write it as text"
-            ) from None  # Arrow may quote a cell
+                why = f"has over 2 GB of text in {count:,} rows, and no export has such cells"
+            else:
+                why = (
+                    "holds bytes that are no UTF-8 text; leave it out of the schema, or write it "
+                    "as text"
+                )
+            raise ExportError(f'{name}: column "{label}" {why}') from None  # Arrow may quote a cell
     return text_table(texts, count)
 
 
