@@ -1,6 +1,11 @@
-"""Text from an export made safe to print: nothing in it moves a cursor, hides, or ends a line."""
+"""Text for a terminal: counts, and foreign text of which nothing moves a cursor or ends a line."""
 
 from rich.cells import cell_len, set_cell_size
+
+
+def counted(count: int, unit: str, units: str = "") -> str:
+    """``1 order`` or ``2,000 orders``; ``units`` is the plural, if it is not the unit with an s."""
+    return f"{count:,} {unit if count == 1 else units or unit + 's'}"
 
 
 def plain(text: str, *, escape: str = "") -> str:

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +64,7 @@ def compare_schemas(
 @contextmanager
 def _hooks(confirm: Confirm) -> Iterator[Hooks]:
     stop = threading.Event()
-    with stop_on_signals(stop, echo), Bars() as bars:
+    with stop_on_signals(stop, echo), closing(Bars()) as bars:
         yield bars.hooks(stop, confirm)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from backfill.display import counted
+
 _TEXTS: Final[Mapping[str, Mapping[str, str]]] = tomllib.loads(
     Path(__file__).with_name("findings.toml").read_text(encoding="utf-8")
 )
@@ -32,7 +34,7 @@ class Finding:
     def __str__(self) -> str:
         texts = _TEXTS[self.kind]
         of, text = (texts[name].format_map(self.facts) for name in ("of", "text"))
-        return f'"{self.column}": {self.count:,} {of}{"" if self.count == 1 else "s"} {text}'
+        return f'"{self.column}": {counted(self.count, of)} {text}'
 
 
 def lines(findings: Iterable[Finding]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -220,7 +221,7 @@ def _report(
     confirm: Confirm = lambda _, __: True,
 ) -> Report:
     stop = threading.Event()
-    with stop_on_signals(stop, _print), _bars() as bars:
+    with stop_on_signals(stop, _print), closing(_bars()) as bars:
         hooks = bars.hooks(stop, confirm)
         backfill = Backfill(_loaded(schema), _exports(export), Path(state), account, options, hooks)
         result = work(backfill)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rich.cells import cell_len, set_cell_size
 
-from backfill.display import plain, plain_json, truncate
+from backfill.display import counted, plain, plain_json, truncate
 from backfill.mapping.reasons import REASONS
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
@@ -63,8 +63,7 @@ def _place(order: PreviewedOrder) -> str:
 
 def _fate(order: PreviewedOrder) -> str:
     if order.reason is None:
-        count = len(order.payloads)
-        return f"{count} event{'' if count == 1 else 's'}"
+        return counted(len(order.payloads), "event")
     column = f' ("{order.column}")' if order.column else ""
     return f"reject {order.reason}{column}: {REASONS[order.reason]}"
 

@@ -7,7 +7,6 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,31 +14,15 @@ from typing import Any, TextIO
 from backfill.errors import StoppedError, UsageError
 
 
-@dataclass(frozen=True, slots=True)
 class RunFolder:
     """What one run leaves: summary, report, rejects, refusals, log; while it works, its plan."""
 
-    path: Path
-
-    @property
-    def id(self) -> str:
-        return self.path.name
-
-    @property
-    def plan(self) -> Path:
-        return self.path / "plan"
-
-    @property
-    def rejects(self) -> Path:
-        return self.path / "rejects.csv"
-
-    @property
-    def refusals(self) -> Path:
-        return self.path / "refusals.jsonl"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.plan = path / "plan"
+        self.rejects = path / "rejects.csv"
+        self.refusals = path / "refusals.jsonl"
 
     def log(self, what: str, **facts: object) -> None:
         """Append a line to log.jsonl; facts name rows, columns and counts, never a person."""
@@ -48,7 +31,7 @@ class RunFolder:
             log.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        with private_file(self.summary) as file:
+        with private_file(self.path / "summary.json") as file:
             json.dump(summary, file, indent=2, ensure_ascii=False)
             file.write("\n")
 
@@ -92,24 +75,15 @@ class RunFolder:
             self.drop_plan()
 
 
-@dataclass(frozen=True, slots=True)
 class StateFolder:
     """Where the ledger and all runs are."""
 
-    path: Path
-
-    @property
-    def ledger(self) -> Path:
-        return self.path / "ledger.sqlite"
-
-    @property
-    def runs(self) -> Path:
-        return self.path / "runs"
-
-    @property
-    def temporary(self) -> Path:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ledger = path / "ledger.sqlite"
+        self.runs = path / "runs"
+        self.temporary = path / "scratch"
         """For the process that holds the lock; it removes the folder at its end."""
-        return self.path / "scratch"
 
     def begin(self, now: datetime) -> RunFolder:
         """Make a new run's folder. The caller holds the lock."""

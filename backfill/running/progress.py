@@ -1,8 +1,7 @@
 """tqdm's bars for a run, on a terminal or in a notebook."""
 
 import threading
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,17 +20,6 @@ class Bars:
         self._lock = threading.Lock()
         self._bar = bar(desc="reading", unit=" rows", unit_scale=True, **self._options)
         self._done = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._bar.close()

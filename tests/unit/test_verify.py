@@ -424,7 +424,8 @@ def test_a_metric_that_the_account_lacks_is_missing_as_a_whole(tmp_path):
     assert list(words.lines(found))[:3] == [
         "Placed Order  2020-01-01 … 2020-01-03: 2 delivered, 0 found, 2 missing",
         "    the account has no metric of this name from the API",
-        'note: Shopify has a metric "Placed Order" too, which is another and was not looked at',
+        'note: Shopify has a metric "Placed Order" too; it is another metric, and verify does not '
+        "look at it",
     ]
     assert account.asked == ["/api/metrics"]
 
