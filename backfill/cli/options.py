@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share, with the choices that they offer.
+"""The arguments and options of the commands, with the choices that they offer.
 
 Typer reads them to write ``--help``, so this imports nothing heavy.
 """
@@ -78,3 +78,46 @@ KeepPlanOption = Annotated[bool, typer.Option("--keep-plan", help="Keep the plan
 JsonOption = Annotated[
     bool, typer.Option("--json", help="The last line of stdout is one JSON object.")
 ]
+
+# of preview alone
+FormOption = Annotated[
+    Literal["table", "json", "curl", "js"],
+    typer.Option(
+        "--as",
+        help="table to read, json for programs, curl to paste into a shell, js for the front end.",
+    ),
+]
+
+# of run alone
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=0, help="Send at most N events now.")
+]
+ConcurrencyOption = Annotated[
+    int, typer.Option("--concurrency", min=1, max=256, help="Requests at the same time.")
+]
+RateOption = Annotated[
+    str | None,
+    typer.Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute."),
+]
+QuotaOption = Annotated[
+    str,
+    typer.Option(
+        "--quota",
+        metavar="N%",
+        help="The share of the allowed requests to use; the rest is left to live integrations.",
+    ),
+]
+TriggerFlowsOption = Annotated[
+    bool,
+    typer.Option(
+        "--trigger-flows",
+        help="Let old orders start the account's live flows: customers get mails of them.",
+    ),
+]
+ExpectOption = Annotated[
+    str | None, typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
+]
+NewIdsOption = Annotated[
+    bool, typer.Option("--new-ids", help="The edited $event_id rule is meant.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before a live account.")]

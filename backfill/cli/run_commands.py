@@ -6,7 +6,7 @@ A command imports what it needs when it is called: ``backfill --help`` loads not
 
 import json
 import shutil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -16,31 +16,33 @@ from backfill.cli.options import (
     STATE,
     AccountOption,
     ApiOption,
+    ConcurrencyOption,
+    ExpectOption,
     ExportFiles,
+    FormOption,
     JsonOption,
     KeepPlanOption,
+    LimitOption,
     MaxRejectsOption,
     MethodOption,
+    NewIdsOption,
     ProfilesOption,
+    QuotaOption,
+    RateOption,
     SchemaFile,
     StateOption,
     TimezoneOption,
+    TriggerFlowsOption,
     UntilOption,
     UrlOption,
+    YesOption,
 )
 
 
 def preview(
     schema: SchemaFile,
     exports: ExportFiles,
-    form: Annotated[
-        Literal["table", "json", "curl", "js"],
-        typer.Option(
-            "--as",
-            help="table to read, json for programs, curl to paste into a shell, js for the front "
-            "end.",
-        ),
-    ] = "table",
+    form: FormOption = "table",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
     api: ApiOption = None,
     method: MethodOption = "post",
@@ -54,7 +56,7 @@ def preview(
     from backfill.cli.environment import chosen_api, method_for
     from backfill.planning.preview import preview_orders
     from backfill.report.pasted import curl_writer
-    from backfill.report.preview import curl_lines, js_lines, json_lines, table_lines
+    from backfill.report.preview import preview_lines
     from backfill.running.prepare import prepare
     from backfill.running.settings import Options
     from backfill.schema.load import load_schema
@@ -79,16 +81,8 @@ def preview(
         wire=wire,
         shown=Track() if form in ("table", "js") else wire,
     )
-    match form:
-        case "table":
-            lines = table_lines(orders, shutil.get_terminal_size().columns)
-        case "json":
-            lines = json_lines(orders)
-        case "curl":
-            lines = curl_lines(orders, curl_writer(account.api, method, url))
-        case "js":
-            lines = js_lines(orders)
-    for line in lines:
+    width = shutil.get_terminal_size().columns
+    for line in preview_lines(orders, form, width, curl_writer(account.api, method, url)):
         typer.echo(line)
 
 
@@ -140,41 +134,17 @@ def run(
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=0, help="Send at most N events now.")
-    ] = None,
+    limit: LimitOption = None,
     until: UntilOption = None,
     max_rejects: MaxRejectsOption = None,
-    concurrency: Annotated[
-        int, typer.Option("--concurrency", min=1, max=256, help="Requests at the same time.")
-    ] = 16,
-    rate: Annotated[
-        str | None,
-        typer.Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute."),
-    ] = None,
-    quota: Annotated[
-        str,
-        typer.Option(
-            "--quota",
-            metavar="N%",
-            help="The share of the allowed requests to use; the rest is left to live integrations.",
-        ),
-    ] = "100%",
-    trigger_flows: Annotated[
-        bool,
-        typer.Option(
-            "--trigger-flows",
-            help="Let old orders start the account's live flows: customers get mails of them.",
-        ),
-    ] = False,
-    expect: Annotated[
-        str | None, typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
-    ] = None,
-    new_ids: Annotated[
-        bool, typer.Option("--new-ids", help="The edited $event_id rule is meant.")
-    ] = False,
+    concurrency: ConcurrencyOption = 16,
+    rate: RateOption = None,
+    quota: QuotaOption = "100%",
+    trigger_flows: TriggerFlowsOption = False,
+    expect: ExpectOption = None,
+    new_ids: NewIdsOption = False,
     keep_plan: KeepPlanOption = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a live account.")] = False,
+    yes: YesOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from textwrap import wrap
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 
@@ -15,6 +15,31 @@ from backfill.report.pasted import HTML, learnq
 
 _QUOTE: Final = "'"
 _DEEPEST: Final = 3
+
+
+Form: TypeAlias = Literal["table", "json", "curl", "js"]
+
+
+def preview_lines(
+    orders: Iterable[PreviewedOrder], form: Form, width: int, curl: Callable[[str], str]
+) -> Iterator[str]:
+    """The orders in one of the forms that ``preview --as`` offers.
+
+    Args:
+        orders: the previewed ones.
+        form: what to show them as.
+        width: columns of the terminal, for ``table``.
+        curl: makes a payload a line for a shell, for ``curl``.
+    """
+    match form:
+        case "table":
+            return table_lines(orders, width)
+        case "json":
+            return json_lines(orders)
+        case "curl":
+            return curl_lines(orders, curl)
+        case "js":
+            return js_lines(orders)
 
 
 def json_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:

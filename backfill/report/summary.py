@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from backfill.delivery.run import Delivery
+from backfill.planning.judge import MetricCount
 from backfill.planning.make import Plan
 
 State = Literal["planned", "finished", "stopped", "failed", "gated"]
@@ -117,16 +118,7 @@ def summarise(
         left=plan.to_send - delivery.delivered - delivery.refused,
         changed_orders=judgement.changed_orders,
         people=judgement.people,
-        metrics=tuple(
-            Metric(
-                metric=found.metric,
-                events=found.events,
-                first=iso(found.first_s),
-                last=iso(found.last_s),
-                value=found.value,
-            )
-            for found in judgement.metrics
-        ),
+        metrics=tuple(map(_metric, judgement.metrics)),
         months=tuple(Month(found.metric, found.month, found.events) for found in judgement.months),
         requests=delivery.requests,
         bytes=delivery.body_bytes,
@@ -138,6 +130,16 @@ def summarise(
         left_out_cells=left_out_cells,
         notes=notes,
         next=next_command,
+    )
+
+
+def _metric(count: MetricCount) -> Metric:
+    return Metric(
+        metric=count.metric,
+        events=count.events,
+        first=iso(count.first_s),
+        last=iso(count.last_s),
+        value=count.value,
     )
 
 
