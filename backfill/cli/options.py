@@ -6,23 +6,20 @@ Typer reads them to write ``--help``, so this imports nothing heavy.
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-import typer
+from typer import Argument, Option
 
 STATE: Final = Path(".backfill")
 
 SchemaFile = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCHEMA", help="The YAML file, or the name of a schema that comes along."
-    ),
+    str, Argument(metavar="SCHEMA", help="The YAML file, or the name of a schema that comes along.")
 ]
 ExportFiles = Annotated[
     list[str],
-    typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
+    Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
 ApiOption = Annotated[
     Literal["track", "events", "bulk"] | None,
-    typer.Option(
+    Option(
         "--api",
         help="bulk (Bulk Create Events, for a private key), events (one event a request) or track "
         "(for a public key; retired for live accounts). The kind of key tells.",
@@ -30,7 +27,7 @@ ApiOption = Annotated[
 ]
 AccountOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--account",
         metavar="NAME",
         help="The account's public key, where the private key may not read it.",
@@ -38,14 +35,14 @@ AccountOption = Annotated[
 ]
 MethodOption = Annotated[
     Literal["post", "get"],
-    typer.Option(
+    Option(
         "--method", help="Of Track's requests; get is Klaviyo's form for backwards compatibility."
     ),
 ]
-UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
+UrlOption = Annotated[str, Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
 ProfilesOption = Annotated[
     Literal["newest", "none", "every"] | None,
-    typer.Option(
+    Option(
         "--profiles",
         help="Whose attributes old orders may write: newest (a new account), none (an account in "
         "use), every. Overrides the schema.",
@@ -53,7 +50,7 @@ ProfilesOption = Annotated[
 ]
 TimezoneOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--timezone",
         metavar="ZONE",
         help="Of the shop's clock, such as Europe/Berlin, for times without an offset. Overrides "
@@ -62,46 +59,38 @@ TimezoneOption = Annotated[
 ]
 StateOption = Annotated[
     Path,
-    typer.Option(
-        "--state", envvar="BACKFILL_STATE", help="The folder of the ledger and of all runs."
-    ),
+    Option("--state", envvar="BACKFILL_STATE", help="The folder of the ledger and of all runs."),
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
+    Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
 ]
 MaxRejectsOption = Annotated[
-    str | None,
-    typer.Option("--max-rejects", metavar="N|N%", help="The most orders that may be rejects."),
+    str | None, Option("--max-rejects", metavar="N|N%", help="The most orders that may be rejects.")
 ]
-KeepPlanOption = Annotated[bool, typer.Option("--keep-plan", help="Keep the plan's Parquet files.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="The last line of stdout is one JSON object.")
-]
+KeepPlanOption = Annotated[bool, Option("--keep-plan", help="Keep the plan's Parquet files.")]
+JsonOption = Annotated[bool, Option("--json", help="The last line of stdout is one JSON object.")]
 
 # of preview alone
 FormOption = Annotated[
     Literal["table", "json", "curl", "js"],
-    typer.Option(
+    Option(
         "--as",
         help="table to read, json for programs, curl to paste into a shell, js for the front end.",
     ),
 ]
 
 # of run alone
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=0, help="Send at most N events now.")
-]
+LimitOption = Annotated[int | None, Option("--limit", min=0, help="Send at most N events now.")]
 ConcurrencyOption = Annotated[
-    int, typer.Option("--concurrency", min=1, max=256, help="Requests at the same time.")
+    int, Option("--concurrency", min=1, max=256, help="Requests at the same time.")
 ]
 RateOption = Annotated[
-    str | None,
-    typer.Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute."),
+    str | None, Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute.")
 ]
 QuotaOption = Annotated[
     str,
-    typer.Option(
+    Option(
         "--quota",
         metavar="N%",
         help="The share of the allowed requests to use; the rest is left to live integrations.",
@@ -109,15 +98,13 @@ QuotaOption = Annotated[
 ]
 TriggerFlowsOption = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--trigger-flows",
         help="Let old orders start the account's live flows: customers get mails of them.",
     ),
 ]
 ExpectOption = Annotated[
-    str | None, typer.Option("--expect", metavar="DIGEST", help="Send only this plan.")
+    str | None, Option("--expect", metavar="DIGEST", help="Send only this plan.")
 ]
-NewIdsOption = Annotated[
-    bool, typer.Option("--new-ids", help="The edited $event_id rule is meant.")
-]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before a live account.")]
+NewIdsOption = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is meant.")]
+YesOption = Annotated[bool, Option("--yes", help="Do not ask before a live account.")]

@@ -33,9 +33,6 @@ from backfill.wire.interface import Api, Method
 
 STATE = ".backfill"
 
-Export = str | Path | Exports
-"""A path or a glob, several of them, or a frame."""
-
 
 def load_schema(source: str | Path) -> LoadedSchema:
     """A schema from a file, or from YAML text if ``source`` has a line break.
@@ -49,7 +46,7 @@ def load_schema(source: str | Path) -> LoadedSchema:
 
 def preview(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     *,
     limit: int = 3,
     profiles: Profiles | None = None,
@@ -64,7 +61,7 @@ def preview(
     scattered. Only ``plan`` shows ids that clash.
     """
     options = Options(profiles=profiles, timezone=timezone, until=until)
-    prepared = prepare(_loaded(schema), _exports(export), options)
+    prepared = prepare(_loaded(schema), export, options)
     orders = preview_orders(
         prepared.bound,
         prepared.export,
@@ -78,7 +75,7 @@ def preview(
 
 def plan(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     *,
     state: str | Path = STATE,
     url: str = limits.TRACK_URL,
@@ -110,7 +107,7 @@ def plan(
 
 def run(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     *,
     state: str | Path = STATE,
     url: str = limits.TRACK_URL,
@@ -196,10 +193,6 @@ def _loaded(schema: LoadedSchema | str | Path) -> LoadedSchema:
     return schema if isinstance(schema, LoadedSchema) else load_schema(schema)
 
 
-def _exports(export: Export) -> Exports:
-    return [export] if isinstance(export, str | Path) else export
-
-
 def _print(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
@@ -213,7 +206,7 @@ def _bars() -> Bars:
 
 def _report(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     state: str | Path,
     account: Account,
     options: Options,
@@ -223,7 +216,7 @@ def _report(
     stop = threading.Event()
     with stop_on_signals(stop, _print), closing(_bars()) as bars:
         hooks = bars.hooks(stop, confirm)
-        backfill = Backfill(_loaded(schema), _exports(export), Path(state), account, options, hooks)
+        backfill = Backfill(_loaded(schema), export, Path(state), account, options, hooks)
         result = work(backfill)
     if result.error is not None and not isinstance(result.error, StoppedByUserError):
         result.release_plan()

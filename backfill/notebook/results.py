@@ -140,12 +140,12 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        rows = islice(self._reject_rows(), _SHOWN_REJECTS)
+        columns, rows = self._reject_rows()
         return summary_fragment(
             self.summary,
             trouble=str(self.error or ""),
-            reject_columns=self._reject_columns(),
-            reject_rows=[[cell or "" for cell in row] for row in rows],
+            reject_columns=columns,
+            reject_rows=[[cell or "" for cell in row] for row in islice(rows, _SHOWN_REJECTS)],
         )
 
     @property
@@ -162,18 +162,16 @@ class Report:
             kept = pa.array(verdicts < Verdict.REPEAT)
             tables.append(table.drop_columns("key").append_column("state", states).filter(kept))
         whole = pa.concat_tables(tables).combine_chunks()
-        frame = pd.DataFrame(
-            {
-                "event": whole["metric"].to_pandas(),
-                "time": whole["time"].cast(pa.timestamp("s", "UTC")).to_pandas(),
-                "event_id": whole["event_id"].to_pandas(),
-                "value": whole["value"].cast(pa.float64()).to_pandas(),
-                **{name: whole[name].to_pandas() for name in ("currency", *IDENTIFIERS)},
-                "state": whole["state"].to_pandas(),
-                "_file": pa.array(self._files).take(whole["file"].combine_chunks()).to_pandas(),
-                "_row": whole["row"].to_pandas(),
-            }
-        )
+        columns = {
+            "event": whole["metric"],
+            "time": whole["time"].cast(pa.timestamp("s", "UTC")),
+            "event_id": whole["event_id"],
+            "value": whole["value"].cast(pa.float64()),
+            **{name: whole[name] for name in ("currency", *IDENTIFIERS, "state")},
+            "_file": pa.array(self._files).take(whole["file"].combine_chunks()),
+            "_row": whole["row"],
+        }
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
         return frame.sort_values(["_file", "_row", "event"], ignore_index=True, kind="stable")
 
     @property
@@ -195,7 +193,8 @@ class Report:
     @property
     def rejects(self) -> pd.DataFrame:
         """rejects.csv: the rows of rejected orders, every cell as text, after the reason."""
-        return pd.DataFrame(self._reject_rows(), columns=self._reject_columns(), dtype="str")
+        columns, rows = self._reject_rows()
+        return pd.DataFrame(rows, columns=list(columns), dtype="str")
 
     @property
     def refusals(self) -> pd.DataFrame:
@@ -250,15 +249,13 @@ class Report:
         states[verdicts == Verdict.KNOWN] = "already"
         return pa.array(states, pa.string())
 
-    def _reject_columns(self) -> list[str]:
-        found = (
-            open_export([self._folder.rejects]).columns if self.summary.rejected else REJECT_COLUMNS
+    def _reject_rows(self) -> tuple[Sequence[str], Iterator[tuple[str | None, ...]]]:
+        """The header of rejects.csv, and its rows."""
+        if not self.summary.rejected:
+            return REJECT_COLUMNS, iter(())
+        export = open_export([self._folder.rejects])
+        batches = export.batches(range(len(export.columns)))
+        cells = (
+            [table[f"c{at}"].to_pylist() for at in range(len(export.columns))] for table in batches
         )
-        return list(found)
-
-    def _reject_rows(self) -> Iterator[tuple[str | None, ...]]:
-        if self.summary.rejected:
-            export = open_export([self._folder.rejects])
-            for table in export.batches(range(len(export.columns))):
-                cells = [table.column(at).to_pylist() for at in range(len(export.columns))]
-                yield from zip(*cells, strict=True)
+        return export.columns, (row for columns in cells for row in zip(*columns, strict=True))

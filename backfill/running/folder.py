@@ -1,6 +1,5 @@
 """The state folder: the ledger and a folder for each run. It holds personal data: 0700 and 0600."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from backfill.errors import StoppedError, UsageError
+from backfill.running.lock import try_lock
 
 
 class RunFolder:
@@ -47,27 +47,23 @@ class RunFolder:
 
         If the process dies before that, the system releases the plan, and the next run removes it.
         """
-        handle = os.open(self.plan / "held", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = try_lock(self.plan / "held")
 
         def release() -> None:
-            os.close(handle)
+            if handle is not None:
+                os.close(handle)
             self.drop_abandoned_plan()
 
         return release
 
     def _plan_is_held(self) -> bool:
         try:
-            handle = os.open(self.plan / "held", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+            handle = try_lock(self.plan / "held")
+        except OSError:  # there is no plan
             return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
+        if handle is not None:
             os.close(handle)
-        return False
+        return handle is None
 
     def drop_abandoned_plan(self) -> None:
         """Remove the plan, unless --keep-plan was said or a process holds it."""

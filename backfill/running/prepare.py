@@ -29,7 +29,8 @@ from backfill.sources.export import Export, open_export
 from backfill.sources.source import ReadOptions
 from backfill.wire.interface import Api, Limits
 
-Exports: TypeAlias = Sequence[str | Path] | pd.DataFrame | pa.Table
+Exports: TypeAlias = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
+"""A path or a pattern, several of them, or a frame."""
 
 _NO_OPTIONS: Final = Options()
 

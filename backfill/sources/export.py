@@ -27,7 +27,7 @@ Column = tuple[str, int]
 
 
 def open_export(
-    exports: Sequence[str | Path] | pd.DataFrame | pa.Table,
+    exports: str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table,
     options: ReadOptions = _DETECT,
     *,
     chunk_bytes: int = CHUNK_BYTES,
@@ -36,7 +36,7 @@ def open_export(
     """Read the beginning of every file; ``Export.batches`` reads the rest.
 
     Args:
-        exports: names of files or patterns, in order; or one frame.
+        exports: a path or a pattern, several of them, or a frame.
         options: how CSV files are read.
         chunk_bytes: read from a CSV file at once.
         batch_bytes: text in one batch, about.
