@@ -116,7 +116,7 @@ def report(result: RunResult, state: Path, *, json_: bool, silent: bool = False)
         echo(line)
     folder = state / "runs" / summary.run
     if summary.rejected:
-        echo(f"rejects: {folder / 'rejects.csv'} (mend the cells, then feed just this file in)")
+        echo(f"rejects: {folder / 'rejects.csv'} (correct the cells, then run this file alone)")
     if summary.refused:
         echo(f"refusals: {folder / 'refusals.jsonl'}")
     if json_:

@@ -14,7 +14,7 @@ from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
 
 _QUOTE: Final = "'"
-_DEEPEST: Final = 3
+_LEVELS_SHOWN: Final = 3
 
 
 Form: TypeAlias = Literal["table", "json", "curl", "js"]
@@ -43,7 +43,7 @@ def preview_lines(
 
 
 def json_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
-    """An order a line, as ``jq`` and every log tool take them; payloads digit by digit as sent."""
+    """A line of JSON for each order; the payloads have the digits that are sent."""
     for order in orders:
         head = f'{{"file": {_json(order.file)}, "row": {order.row}'
         if order.reason is None:
@@ -54,19 +54,19 @@ def json_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
             yield f'{head}, "reject": {_json(why)}}}'
 
 
-def curl_lines(orders: Iterable[PreviewedOrder], pasted: Callable[[str], str]) -> Iterator[str]:
+def curl_lines(orders: Iterable[PreviewedOrder], curl: Callable[[str], str]) -> Iterator[str]:
     """A command for each event that sends it; places and rejects as comments."""
     for order in orders:
-        # In quotes, because zsh at a prompt takes a comment for a command.
-        yield f"# '{plain(_place(order) + _fate(order), escape=_QUOTE)}'"
+        # In quotes, because zsh at a prompt reads a comment as a command.
+        yield f"# '{plain(_heading(order), escape=_QUOTE)}'"
         for payload in order.payloads:
-            yield pasted(payload)
+            yield curl(payload)
 
 
 def js_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
     """A call of klaviyo.js for each event; places and rejects as comments."""
     for order in orders:
-        yield f"// {plain(_place(order) + _fate(order), escape=HTML)}"
+        yield f"// {plain(_heading(order), escape=HTML)}"
         yield from map(learnq, order.payloads)
 
 
@@ -75,22 +75,20 @@ def table_lines(orders: Iterable[PreviewedOrder], width: int) -> Iterator[str]:
     for at, order in enumerate(orders):
         if at:
             yield ""
-        yield from wrap(plain(_place(order) + _fate(order)), width, subsequent_indent="    ")
+        yield from wrap(plain(_heading(order)), width, subsequent_indent="    ")
         for nth, payload in enumerate(order.payloads):
             if nth:
                 yield ""
             yield from (truncate(line, width) for line in _event(payload))
 
 
-def _place(order: PreviewedOrder) -> str:
-    return f"{order.file} row {order.row}: "
-
-
-def _fate(order: PreviewedOrder) -> str:
+def _heading(order: PreviewedOrder) -> str:
+    """Where the order begins, and what becomes of it."""
+    place = f"{order.file} row {order.row}: "
     if order.reason is None:
-        return counted(len(order.payloads), "event")
+        return place + counted(len(order.payloads), "event")
     column = f' ("{order.column}")' if order.column else ""
-    return f"reject {order.reason}{column}: {REASONS[order.reason]}"
+    return f"{place}reject {order.reason}{column}: {REASONS[order.reason]}"
 
 
 def _json(value: object) -> str:
@@ -98,7 +96,7 @@ def _json(value: object) -> str:
 
 
 class _Digits(str):
-    """A number as the JSON writes it; no float has all of a long amount's digits."""
+    """A number as the JSON writes it, because a float loses digits of a long amount."""
 
     __slots__ = ()
 
@@ -125,14 +123,14 @@ def _members(section: str, members: Mapping[str, Any], names: int) -> Iterator[s
     for name, value in members.items():
         shown = set_cell_size(truncate(_shown(name), names), names)
         yield f"  {section:<12}{shown}  {_shown(value)}"
-        section = ""  # it stands once, before the first
+        section = ""  # only the first line names it
 
 
 def _shown(value: Any, depth: int = 0) -> str:
     match value:
         case str():
             return plain(value)
-        case dict() | list() if value and depth == _DEEPEST:
+        case dict() | list() if value and depth == _LEVELS_SHOWN:
             return "…"
         case dict():
             inner = (f"{plain(name)}: {_shown(it, depth + 1)}" for name, it in value.items())
