@@ -77,7 +77,13 @@ class Export:
         self.lacking = {
             position: files
             for column, position in self._positions.items()
-            if (files := tuple(self._files_without(column)))
+            if (
+                files := tuple(
+                    name
+                    for name, own in zip(self.files, self._columns, strict=True)
+                    if column not in own
+                )
+            )
         }
         """For a position in ``columns``, the files whose header lacks that column."""
         self.temporal = frozenset(
@@ -86,11 +92,6 @@ class Export:
             for at in source.temporal
         )
         """Positions of the columns whose type is a date or a time in some source."""
-
-    def _files_without(self, column: Column) -> Iterator[str]:
-        for name, columns in zip(self.files, self._columns, strict=True):
-            if column not in columns:
-                yield name
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -29,24 +29,21 @@ class Frame:
     dialect = "in memory"
 
     def __init__(self, frame: pd.DataFrame | pa.Table, *, batch_bytes: int = BATCH_BYTES) -> None:
-        self._count = len(frame)
+        self._frame = frame
         if isinstance(frame, pd.DataFrame):
             names = [str(name) for name in frame.columns]
-            series = [frame.iloc[:, at] for at in range(len(names))]
-            temporal = [_series_is_temporal(column) for column in series]
-            self._slices = [_series_slice(column) for column in series]
+            temporal = [_series_is_temporal(frame.iloc[:, at]) for at in range(len(names))]
         else:
             names = frame.column_names
             temporal = [is_temporal(kind) for kind in frame.schema.types]
-            self._slices = [_column_slice(column) for column in frame.columns]
         self.columns = tuple(name.strip() for name in names)
-        self.temporal = frozenset(at for at, is_temporal in enumerate(temporal) if is_temporal)
+        self.temporal = frozenset(at for at, is_time in enumerate(temporal) if is_time)
         sample = self._texts((), range(len(names)), 0, SAMPLE_ROWS)
-        self.text_bytes = estimated_bytes(sample, self._count)
-        self._rows_at_once = rows_at_once(self.text_bytes, self._count, batch_bytes)
+        self.text_bytes = estimated_bytes(sample, len(frame))
+        self._rows_at_once = rows_at_once(self.text_bytes, len(frame), batch_bytes)
 
     def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
-        for start in range(0, self._count, self._rows_at_once):
+        for start in range(0, len(self._frame), self._rows_at_once):
             texts = self._texts(columns, inspected, start, self._rows_at_once)
             yield rows_from(start + 1, texts)
 
@@ -56,44 +53,38 @@ class Frame:
     def _texts(
         self, columns: Sequence[int], inspected: Sequence[int], start: int, rows: int
     ) -> pa.Table:
-        stop = min(start + rows, self._count)
+        stop = min(start + rows, len(self._frame))
         positions = [*columns, *inspected]
-        slices = [self._slices[at](start, stop) for at in positions]
         labels = [self.columns[at] for at in positions]
-        return columns_as_text(self.name, labels, slices, stop - start, strict=len(columns))
+        cells = [self._cells(at, start, stop) for at in positions]
+        return columns_as_text(self.name, labels, cells, stop - start, strict=len(columns))
+
+    def _cells(self, column: int, start: int, stop: int) -> pa.Array:
+        if isinstance(self._frame, pd.DataFrame):
+            return _of_series(self._frame.iloc[start:stop, column])
+        return _of_chunks(self._frame.column(column).slice(start, stop - start))
 
 
-_Slice = Callable[[int, int], pa.Array]
-"""Takes the first row and the row behind the last one."""
+def _of_chunks(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    # An array or, in some versions of pyarrow and for some types, a chunked array again.
+    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
 
 
-def _column_slice(column: pa.ChunkedArray) -> _Slice:
-    def cut(start: int, stop: int) -> pa.Array:
-        whole = column.slice(start, stop - start).combine_chunks()
-        # One chunk or, in some versions and for some types, still a chunked array.
-        return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
-
-    return cut
-
-
-def _series_slice(series: "pd.Series[Any]") -> _Slice:
-    def cut(start: int, stop: int) -> pa.Array:
-        piece = series.iloc[start:stop]
-        if piece.dtype == object or isinstance(piece.dtype, pd.PeriodDtype | pd.IntervalDtype):
-            return _objects(piece)
-        try:
-            found = pa.array(piece, from_pandas=True)
-        except (pa.ArrowException, TypeError):  # complex numbers
-            return _objects(piece.astype(object))
-        return found if isinstance(found, pa.Array) else _column_slice(found)(0, len(found))
-
-    return cut
+def _of_series(series: "pd.Series[Any]") -> pa.Array:
+    if series.dtype == object or isinstance(series.dtype, pd.PeriodDtype | pd.IntervalDtype):
+        return _objects(series)
+    try:
+        found = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError):  # complex numbers
+        return _objects(series.astype(object))
+    return found if isinstance(found, pa.Array) else _of_chunks(found)
 
 
 def _series_is_temporal(series: "pd.Series[Any]") -> bool:
     if series.dtype == object:
         return pd.api.types.infer_dtype(series, skipna=True) in _DATES
-    return is_temporal(_series_slice(series)(0, 0).type)
+    return is_temporal(_of_series(series.iloc[:0]).type)
 
 
 def _objects(values: "pd.Series[Any]") -> pa.Array:
