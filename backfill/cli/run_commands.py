@@ -54,7 +54,6 @@ def preview(
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from backfill.account.account import Account, wire_of
     from backfill.cli.environment import chosen_api, method_for
-    from backfill.planning.preview import preview_orders
     from backfill.report.pasted import curl_writer
     from backfill.report.preview import preview_lines
     from backfill.running.prepare import prepare
@@ -72,15 +71,7 @@ def preview(
             "note: the front-end form says neither who nor when: it is for the visitor whom "
             "Klaviyo's cookie names, and for now"
         )
-    orders = preview_orders(
-        prepared.bound,
-        prepared.export,
-        profiles=prepared.profiles,
-        bounds=prepared.bounds,
-        limit=limit,
-        wire=wire,
-        shown=Track() if form in ("table", "js") else wire,
-    )
+    orders = prepared.preview(limit, wire, Track() if form in ("table", "js") else wire)
     width = shutil.get_terminal_size().columns
     for line in preview_lines(orders, form, width, curl_writer(account.api, method, url)):
         typer.echo(line)

@@ -18,7 +18,6 @@ from backfill.ledger.ledger import Ledger
 from backfill.mapping.constants import check_constants
 from backfill.notebook.results import Preview, Report
 from backfill.planning.judge import Profiles
-from backfill.planning.preview import preview_orders
 from backfill.report.summary import Summary
 from backfill.running.history import known_runs
 from backfill.running.prepare import Exports, prepare
@@ -62,14 +61,7 @@ def preview(
     """
     options = Options(profiles=profiles, timezone=timezone, until=until)
     prepared = prepare(_loaded(schema), export, options)
-    orders = preview_orders(
-        prepared.bound,
-        prepared.export,
-        profiles=prepared.profiles,
-        bounds=prepared.bounds,
-        limit=limit,
-        wire=wire_of(Account(url, ""), method),
-    )
+    orders = prepared.preview(limit, wire_of(Account(url, ""), method))
     return Preview(orders, prepared.export, frozenset(prepared.bound.columns))
 
 

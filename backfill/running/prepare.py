@@ -18,6 +18,7 @@ from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import Known, Profiles
 from backfill.planning.make import Look, Plan, make_plan
+from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.running.settings import Hooks, Options
 from backfill.schema.api_rules import api_problems
 from backfill.schema.bind import BoundSchema, bind
@@ -27,7 +28,7 @@ from backfill.schema.zone import in_zone as zoned
 from backfill.schema.zone import without_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.source import ReadOptions
-from backfill.wire.interface import Api, Limits
+from backfill.wire.interface import Api, Limits, Wire
 
 Exports: TypeAlias = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
 """A path or a pattern, several of them, or a frame."""
@@ -47,6 +48,18 @@ class Prepared:
     @property
     def schema(self) -> Schema:
         return self.bound.schema
+
+    def preview(self, limit: int, wire: Wire, shown: Wire | None = None) -> list[PreviewedOrder]:
+        """The first ``limit`` orders, as ``preview_orders`` returns them."""
+        return preview_orders(
+            self.bound,
+            self.export,
+            profiles=self.profiles,
+            bounds=self.bounds,
+            limit=limit,
+            wire=wire,
+            shown=shown,
+        )
 
     def make_plan(
         self, folder: Path, *, limits: Limits, known: Known, hooks: Hooks, look: Look | None = None
