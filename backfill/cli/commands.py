@@ -46,10 +46,10 @@ _INTERRUPTED: Final = 130
 
 def main() -> None:
     """The entry point: every error of ours is one clear line and its own exit code."""
-    # Exits behind the except blocks: an exception that is still known at the interpreter's end
-    # keeps DuckDB's connections alive, and nanobind then prints pages about leaks.
+    # sys.exit is outside the except blocks: an exception that is still referenced when the
+    # interpreter ends keeps DuckDB's connections alive, and nanobind prints pages about leaks.
     code = _exit_code()
-    # All is said and written: a second Ctrl-C would only break into the interpreter's own end.
+    # All output is written: a second Ctrl-C would only interrupt the interpreter's own end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
 

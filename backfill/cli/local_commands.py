@@ -57,7 +57,7 @@ def sandbox(
 
 
 def demo() -> None:
-    """Backfill a sample export into a local Klaviyo, and show what landed beside the plan."""
+    """Backfill a sample export into a local Klaviyo, and show what it recorded beside the plan."""
     from backfill.cli.demo import show
 
     show(typer.echo)

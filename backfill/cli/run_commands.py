@@ -219,7 +219,7 @@ def diff(
     until: UntilOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show what an edit of a schema changes; exit code 1 where ids change: a second copy."""
+    """Show what an edit of a schema changes; exit code 1 if ids change: a second copy."""
     from backfill.account.account import Account
     from backfill.cli.environment import chosen_api
     from backfill.cli.terminal import compare_schemas

@@ -77,7 +77,7 @@ def summary_fragment(
 
     Args:
         summary: the run's.
-        trouble: why the run came no further.
+        trouble: why the run ended early.
         reject_columns: the header of rejects.csv.
         reject_rows: its first rows.
     """
