@@ -75,12 +75,12 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("cell", "written"), CELLS)
-def test_a_formula_is_disarmed_and_comes_back(cell: str, written: str):
+def test_a_formula_is_escaped_and_restored(cell: str, written: str):
     assert (escape_formulas(cell), unescape_formulas(written)) == (written, cell)
 
 
 @given(st.text(st.sampled_from("=+-@'; ,\t\r\n|x5.\u00a0\uff1d\uff0d"), max_size=9))
-def test_every_cell_comes_back(cell: str):
+def test_every_cell_is_restored(cell: str):
     assert unescape_formulas(escape_formulas(cell)) == cell
 
 

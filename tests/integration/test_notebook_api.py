@@ -84,7 +84,7 @@ def test_a_plan_is_frames_and_sends_nothing(state):
     assert [[bar.get_height() for bar in stack] for stack in bars] == [[1, 0, 1]]
 
 
-def test_a_run_tells_what_became_of_each_event(state):
+def test_a_report_has_the_state_of_each_event(state):
     with Sandbox() as sandbox:
         first = bf.run(SCHEMA, FRAME, url=sandbox.url, state=state, limit=1)
         states = first.events["state"].tolist()
@@ -122,7 +122,7 @@ def test_it_works_inside_a_running_loop(state):
         assert asyncio.run(cell(sandbox.url)).summary.delivered == 2
 
 
-def test_a_live_account_wants_a_yes(state):
+def test_a_live_account_needs_a_yes(state):
     with pytest.raises(bf.GateError, match=r"is a live account.*yes=True; nothing was sent"):
         bf.run(SCHEMA, FRAME, key="ABC123", state=state)
 
@@ -161,7 +161,7 @@ class _Text(html.parser.HTMLParser):
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
 
-def test_whatever_an_export_says_is_shown_and_never_obeyed(state, tmp_path):
+def test_pages_escape_whatever_an_export_says(state, tmp_path):
     schema = SCHEMA.replace("name: api", f"name: '{EVIL.replace(chr(39), '')}'").replace(
         "event: Placed Order", "event: '<script>metric</script>'"
     )
@@ -193,7 +193,7 @@ def _fed(page: str) -> str:
     return text.text
 
 
-def test_a_page_that_stays_in_the_state_folder_shows_nobodys_cells(state):
+def test_the_page_in_the_state_folder_shows_no_cell(state):
     with Sandbox() as sandbox:
         bf.run(SCHEMA, FRAME, url=sandbox.url, state=state)
     [page] = state.glob("runs/*/report.html")
@@ -203,7 +203,7 @@ def test_a_page_that_stays_in_the_state_folder_shows_nobodys_cells(state):
     assert "no e-mail, phone number or id" in text
 
 
-def test_reprs_name_nobody(state):
+def test_no_repr_names_a_person(state):
     with Sandbox() as sandbox:
         said = [
             repr(bf.preview(SCHEMA, FRAME)),

@@ -102,7 +102,7 @@ NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
         pytest.param(["zsh", "-o", "nointeractivecomments", "-o", "rcquotes"], id="odd zsh"),
     ],
 )
-def test_the_curl_lines_land_as_a_run_does(
+def test_the_curl_lines_send_what_a_run_sends(
     shop: Tool, sandbox: Sandbox, shell: list[str], method: str
 ):
     if shutil.which(shell[0]) is None:
@@ -127,7 +127,7 @@ def assert_merged(sandbox: Sandbox, events: int) -> None:
 
 
 @NEEDS_CURL
-def test_they_land_from_a_prompt_too(shop: Tool, sandbox: Sandbox):
+def test_the_curl_lines_work_at_a_prompt_too(shop: Tool, sandbox: Sandbox):
     """Where ! is looked for in what is typed, and a tab completes it."""
     keep_short(shop, "get")
     shop("run", "s.yaml", "a.csv", "--url", sandbox.url)

@@ -130,7 +130,7 @@ def test_the_columns_of_rejects_that_are_fed_in_again_are_ours():
     assert found(["#N/A"] * 40, role(name="_reason", used=False)) == []
 
 
-def test_what_a_column_is_to_the_schema():
+def test_the_role_of_a_column():
     export = open_export([pa.table({name: ["1"] for name in HEADER})][0])
     _, bound = bind_export(load_schema(SCHEMA), pa.table({name: ["1"] for name in HEADER}))
     by_name = {one.name: one for one in roles(bound, export.columns)}
@@ -173,7 +173,7 @@ def test_a_finding_is_a_line_for_people(finding, line):
     assert str(finding).startswith(line)
 
 
-def test_the_worst_stands_first_and_the_rest_is_counted():
+def test_the_most_harmful_is_first_and_the_rest_is_counted():
     many = [Finding("doubles", f"c{at}", at) for at in range(MAX_LINES + 4)]
     said = list(lines([*many, Finding("spreadsheet_error", "Id", 1)]))
     assert said[0] == '"Id": 1 cell with a spreadsheet\'s error, such as #N/A'
@@ -181,7 +181,7 @@ def test_the_worst_stands_first_and_the_rest_is_counted():
     assert said[MAX_LINES:] == ["and 5 more that weigh less"]
 
 
-def test_what_no_event_uses_is_one_line_where_it_is_much():
+def test_many_unused_columns_are_one_line():
     """A platform's export has dozens of columns that its schema leaves out on purpose."""
     three = [Finding("unused", f"c{at}", at) for at in (1, 2, 3)]
     assert len(list(lines(three))) == 3
@@ -228,14 +228,14 @@ def test_an_export_in_order_gives_no_line(tmp_path):
     assert said(tmp_path, orders()) == []
 
 
-def test_times_that_nobody_sold_at(tmp_path):
+def test_times_before_any_shop_sold(tmp_path):
     at = ["1992-05-05T00:00:00Z"] * 2 + ["2023-05-05T12:00:00Z"] * 398
     assert said(tmp_path, orders(at=at), api="bulk") == [
         '"at": 2 times of "Placed Order" before 1995'
     ]
 
 
-def test_times_that_are_still_to_come(tmp_path):
+def test_times_in_the_future(tmp_path):
     later = pd.Timestamp.now("UTC") + pd.Timedelta(hours=6)
     at = [later.isoformat()] + ["2023-05-05T12:00:00Z"] * 399
     expected = ['"at": 1 time of "Placed Order" in the future']
@@ -302,7 +302,7 @@ def test_a_property_that_hardly_any_event_has(tmp_path):
     ]
 
 
-def test_a_run_looks_at_nothing_but_what_it_sends(tmp_path):
+def test_a_run_inspects_only_what_it_sends(tmp_path):
     frame = orders(more=["x"] * 400)
     assert said(tmp_path, frame) == ['"more": 400 filled cells used by no event']
     with bf.Sandbox() as sandbox:
@@ -310,7 +310,7 @@ def test_a_run_looks_at_nothing_but_what_it_sends(tmp_path):
     assert not [note for note in ran.summary.notes if "more" in note]
 
 
-def test_a_look_changes_neither_events_nor_digest(tmp_path):
+def test_lint_changes_neither_events_nor_digest(tmp_path):
     frame = orders(more=[b"\xff"] * 400)  # no text, and nobody asked for it
     plan = bf.plan(SIMPLE, frame, state=tmp_path / "state")
     with bf.Sandbox() as sandbox:

@@ -116,7 +116,7 @@ def test_a_file_is_read(tmp_path, content, rows):
     assert read(written(tmp_path, content))[1] == rows
 
 
-def test_short_rows_are_filled_where_that_is_asked(tmp_path):
+def test_short_rows_are_padded_on_request(tmp_path):
     path = written(tmp_path, "a,b\n1\n2,3,4\n")
     assert read(path, ReadOptions(pad_ragged=True))[1] == [
         (2, False, ["1", None]),
@@ -124,12 +124,12 @@ def test_short_rows_are_filled_where_that_is_asked(tmp_path):
     ]
 
 
-def test_the_second_look_gives_whole_rows_with_their_surplus(tmp_path):
+def test_the_second_read_gives_whole_rows_with_their_surplus(tmp_path):
     export, _ = read(written(tmp_path, 'a,b\n1,2\n3,4,"x,y",z\n5\n'))
     assert list(export.rows({0: [4, 3]})) == [(0, 3, ["3", "4", "x,y", "z"]), (0, 4, ["5", ""])]
 
 
-def test_rows_are_counted_on_behind_lines_that_are_skipped(tmp_path):
+def test_skipped_lines_count_as_rows(tmp_path):
     export, rows = read(written(tmp_path, 'Shop "Nord\n\na,b\n1,2\n'), ReadOptions(skip_lines=2))
     assert export.columns == ("a", "b")
     assert rows == [(4, False, ["1", "2"])]
@@ -202,9 +202,7 @@ REJECT = ["bad_cell", "Total", "old.csv", "3", "1,5", "Köln"]
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-def test_rejects_that_are_fed_in_again_have_their_own_dialect(
-    tmp_path, encoding, delimiter, quoting
-):
+def test_rejects_that_are_run_again_have_their_own_dialect(tmp_path, encoding, delimiter, quoting):
     text = as_csv(MARKED, [REJECT, REJECT[:4]], delimiter, quoting, "\r\n")
     path = written(tmp_path, text.encode(encoding))
     original = ReadOptions(delimiter="|", encoding="utf-16-be", skip_lines=3, pad_ragged=True)
@@ -226,7 +224,7 @@ def test_rejects_beside_their_export_are_read_each_in_its_dialect(tmp_path):
     ]
 
 
-def test_a_fault_of_rejects_names_a_way_out_that_works_for_them(tmp_path):
+def test_an_error_in_rejects_names_a_remedy_that_works_for_them(tmp_path):
     text = "_reason,_column,_file,_row\né\n".encode() + b"\xe9\n"
     with pytest.raises(ExportError, match=r"orders\.csv:3: .* UTF-8.*; save it as UTF-8$"):
         read(written(tmp_path, text))
@@ -271,7 +269,7 @@ def test_a_cell_has_a_limit(tmp_path, cell, fits, chunk_bytes):
         pytest.param("a\n1\n", ",", id="one column"),
     ],
 )
-def test_the_delimiter_is_found_and_told(tmp_path, content, delimiter):
+def test_the_delimiter_is_detected_and_named(tmp_path, content, delimiter):
     export, _ = read(written(tmp_path, content))
     given, _ = read(written(tmp_path, content), ReadOptions(delimiter=delimiter))
     assert export.columns == given.columns
@@ -301,7 +299,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused_at_its_end(tmp_path):
         list(batches)
 
 
-def test_a_file_that_is_cut_while_it_is_read_is_told_as_changed(tmp_path):
+def test_a_file_that_is_cut_while_it_is_read_counts_as_changed(tmp_path):
     path = written(tmp_path, "a,b\n" + '1,"2"\n' * 400_000)
     batches = open_export([path], AS_FOUND, batch_bytes=50_000).batches([0, 1])
     next(batches)
