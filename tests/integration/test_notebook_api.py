@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import html.parser
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -57,6 +58,24 @@ def test_a_preview_has_rows_beside_payloads_and_reasons_beside_rejects():
         ["not_money", "Total", 4, "many"],
     ]
     assert seen.rows["Item"].tolist() == ["Cup", "Tin", "Pot", "Pot", "Pot"]
+
+
+def test_a_preview_shows_unused_columns_pale_and_hides_empty_ones():
+    frame = FRAME.assign(Note=["x", "", "", "", ""], Empty="", Name="")
+    page = bf.preview(SCHEMA, frame, limit=1)._repr_html_()
+    assert '<tr class="unused"><th>Note</th><td>x</td><td></td></tr>' in page
+    assert "<tr><th>Name</th><td></td><td></td></tr>" in page
+    assert "<th>Empty</th>" not in page
+
+
+def test_a_page_has_the_counts_of_a_plan_and_its_first_rejects(state):
+    plan = bf.plan(SCHEMA, FRAME, state=state)
+    page = " ".join(re.sub("<[^>]+>", " ", plan._repr_html_()).split())
+    assert "rows orders rejected events people to send 5 4 2 2 1 2" in page
+    assert "month Placed Order 2020-01 1 2020-03 1 all 2 value 13.5" in page
+    assert "1 no_identity no e-mail, phone number or id" in page
+    assert "Rejects (the first 2 rows of 2 orders)" in page
+    assert "Total: the cell is no amount of money" in page
 
 
 def test_a_plan_is_frames_and_sends_nothing(state):

@@ -57,6 +57,13 @@ def test_every_row_comes_once_and_equal_keys_come_together(
     )
 
 
+def test_many_rows_keep_their_order_within_a_table(tmp_path):
+    rows = [(str(number % 7), "") for number in range(50_000)]
+    for table in spill(batches_of(rows, 50_000), ["c0"], tmp_path / "spill", 3):
+        numbers = table["_row"].to_pylist()
+        assert numbers == sorted(numbers)
+
+
 def test_only_the_owner_can_read_the_folder_and_closing_removes_it(tmp_path):
     folder = tmp_path / "spill"
     tables = spill(batches_of([("1", "a"), ("2", "b"), ("3", "c")], 1), ["c0"], folder, 8)
