@@ -3,6 +3,7 @@
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
@@ -65,9 +66,8 @@ class DelimitedFile:
         batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self.name = name
-        self._path = path
         self._compression = compression
-        self._chunk_bytes = chunk_bytes
+        self._bytes = partial(decompressed, path, name, compression, chunk_bytes)
         self._batch_bytes = batch_bytes
         self._version = FileVersion(path, name)
         self.assert_unchanged = self._version.assert_unchanged
@@ -144,9 +144,6 @@ class DelimitedFile:
     def _start(self) -> Position:
         # Every pass detects an unknown encoding again, and checks it again.
         return Position(self.name, self._known_encoding, self._remedy)
-
-    def _bytes(self) -> Iterator[bytes]:
-        return decompressed(self._path, self.name, self._compression, self._chunk_bytes)
 
     def _text(self, position: Position) -> Iterator[bytes]:
         return _skip_lines(utf8(self._bytes(), position), self._options.skip_lines)

@@ -73,6 +73,7 @@ class ParquetFile:
         labels = [self.columns[at] for at in positions]
         raw = [self._raw_names[at] for at in positions]
         repeated = len(set(self._raw_names)) < len(self._raw_names)
+        # Columns of one name can only be told apart by position, so all columns are read.
         batches = file.iter_batches(rows, columns=None if repeated else raw, use_threads=False)
         while True:
             try:
@@ -86,13 +87,8 @@ class ParquetFile:
                 raise self._damaged() from error
             if batch is None:
                 return
-            found = [batch.column(self._position_in(batch, at)) for at in positions]
+            found = [batch.column(at if repeated else self._raw_names[at]) for at in positions]
             yield columns_as_text(self.name, labels, found, batch.num_rows, strict=len(columns))
-
-    def _position_in(self, batch: pa.RecordBatch, column: int) -> int:
-        name = self._raw_names[column]
-        occurrence = self._raw_names[:column].count(name)
-        return int(batch.schema.get_all_field_indices(name)[occurrence])
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
