@@ -12,7 +12,7 @@ TARGET = Target("http://127.0.0.1:8080", "aB3xYz")
 WRITER = """
 import resource, sys
 from pathlib import Path
-from backfill.ledger.ledger import Landed, Ledger, Target
+from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 if sys.argv[2] != "0":
     import signal
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -20,7 +20,7 @@ if sys.argv[2] != "0":
 with Ledger.open(Path(sys.argv[1]), Target("http://127.0.0.1:8080", "aB3xYz")) as ledger:
     for number in range(1_000_000):
         keys = b"".join((number * 10 + n).to_bytes(16, "big") for n in range(10))
-        landed = Landed(keys, bytes(80), b"", frozenset(["Placed Order"]))
+        landed = DeliveredBatch(keys, bytes(80), b"", frozenset(["Placed Order"]))
         ledger.record(landed, run_id="r", time_s=7)
         print(number, flush=True)
 """

@@ -456,7 +456,7 @@ from test_delivery_run import *
 path, url = Path({path!r}), {url!r}
 with Ledger.open(path, Target(url, TOKEN)) as ledger:
     deliver(orders(0, 3000), wire=Track(TOKEN), url=url, ledger=ledger, run_id="r1",
-            refuse=print, how=How(windows=()))
+            refuse=print, how=DeliveryOptions(windows=()))
 """
 
 

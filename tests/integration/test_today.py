@@ -21,7 +21,7 @@ from tests.conftest import ROOT, SALES, SALES_SCHEMA, Said, Tool, environment
 pytestmark = pytest.mark.slow
 
 KEY = "pk_LOCAL1_0123456789abcdef"
-DEMO = ROOT / "backfill" / "demo"
+DEMO = ROOT / "backfill" / "cli" / "demo"
 
 
 def sent(tool: Tool, api: str, sandbox: Sandbox, *more: object, key: str = KEY) -> Said:
