@@ -69,7 +69,7 @@ def by_transport(plan: Path, url: str, events: int, *, client: bool) -> tuple[in
     bodies = [request.body for batch in batches for request in wire.requests(batch)]
     began = time.perf_counter()
     taken = asyncio.run(
-        _looped(bodies, httpx.URL(url + wire.path), dict(wire.headers), client=client)
+        _looped(bodies, httpx.URL(url + wire.api.path), dict(wire.headers), client=client)
     )
     return taken, time.perf_counter() - began
 

@@ -5,6 +5,7 @@ Blocks until the answer is there. Nothing of an answer stands in an error, and n
 
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -247,6 +248,29 @@ class Reader:
     @property
     def _shown(self) -> str:
         return self._base.netloc.decode("ascii")
+
+
+_ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
+
+
+def account_id(reader: Reader) -> str:
+    """The id of the account that the key belongs to, which is its public key.
+
+    Source: docs/klaviyo.md, "Accounts".
+
+    Raises:
+        ScopeError: the key may not read accounts; a person can say ``--account NAME``.
+        DeniedError: Klaviyo does not know the key, or the answer names no account.
+        StoppedError: no answer.
+    """
+    accounts = reader.get(limits.ACCOUNTS_PATH).get("data")
+    first = accounts[0] if isinstance(accounts, list) and accounts else None
+    found = first.get("id") if isinstance(first, dict) else None
+    if not isinstance(found, str) or not _ACCOUNT_ID.fullmatch(found):
+        raise DeniedError(
+            f"GET {limits.ACCOUNTS_PATH} names no account; say which one it is with --account NAME"
+        )
+    return found
 
 
 def _object(body: bytes) -> Json | None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backfill.account.account import Account, Keys
-    from backfill.wire.interface import Api, Method
+    from backfill.wire.apis import Api, Method
 
 app = typer.Typer(
     name="backfill",
@@ -127,7 +127,7 @@ def preview(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
     api: ApiOption = None,
     method: MethodOption = MethodChoice.post,
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     until: UntilOption = None,
@@ -135,7 +135,7 @@ def preview(
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from datetime import UTC, datetime
 
-    from backfill.account.account import Account, api_of, min_time_s, wire_of
+    from backfill.account.account import Account, api_of, wire_of
     from backfill.planning.preview import preview_orders
     from backfill.report.preview import curl_lines, js_lines, json_lines, table_lines
     from backfill.running.settings import bounds_of, chosen, prepare
@@ -147,7 +147,7 @@ def preview(
     )
     account = Account(url, "", api_of(_keys(), api.value if api else None))
     export, bound = prepare(loaded, exports, account.api)
-    earliest_s = min_time_s(account.api)
+    earliest_s = account.api.min_time_s
     bounds = bounds_of(loaded.schema, until, datetime.now(UTC), min_time_s=earliest_s)
     wire = wire_of(account, _method(account.api, method))
     echo("note: clashing ids and each person's newest event show over the whole export: see plan")
@@ -185,7 +185,7 @@ def plan(
     api: ApiOption = None,
     account: AccountOption = None,
     method: MethodOption = MethodChoice.post,
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
@@ -225,7 +225,7 @@ def run(
     api: ApiOption = None,
     account: AccountOption = None,
     method: MethodOption = MethodChoice.post,
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
@@ -307,12 +307,10 @@ def _pasted(api: "Api", method: MethodChoice, url: str) -> "Callable[[str], str]
     from backfill.account.account import endpoint_of
     from backfill.report.pasted import curl, curl_json_api
 
-    if api == "track":
-        target = endpoint_of(url)
-        return lambda payload: curl(payload, target, method.value)
-    path = limits.BULK_PATH if api == "bulk" else limits.EVENTS_PATH
-    target = endpoint_of(url, path)
-    return lambda payload: curl_json_api(payload, target)
+    target = endpoint_of(url, api)
+    if api.is_json_api:
+        return lambda payload: curl_json_api(payload, target)
+    return lambda payload: curl(payload, target, method.value)
 
 
 def _keys(name: str | None = None) -> "Keys":
@@ -332,8 +330,8 @@ def _api(asked: ApiChoice | None) -> "Api":
 
 
 def _method(api: "Api", asked: MethodChoice) -> "Method":
-    if api != "track" and asked is MethodChoice.get:
-        raise UsageError(f"--method get is for --api track; {api} knows POST alone")
+    if asked.value not in api.methods:
+        raise UsageError(f"--method get is for --api track; {api.name} knows POST alone")
     return asked.value
 
 
@@ -349,7 +347,7 @@ def verify(
     exports: ExportFiles,
     api: ApiOption = None,
     account: AccountOption = None,
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
@@ -363,16 +361,13 @@ def verify(
     json_: JsonOption = False,
 ) -> None:
     """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
-    from dataclasses import replace
-
-    from backfill.account.account import account_of
+    from backfill.account.account import account_to_verify
     from backfill.cli.terminal import FINISHED_WITH_LOSSES, at_work
     from backfill.report.verify import as_dict, lines
     from backfill.running.settings import Options
 
     options = Options(profiles=profiles.value if profiles else None, timezone=timezone, until=until)
-    reading = account_of(url, _keys(account), "bulk", needed=True)  # by the private key
-    found = replace(reading, api=_api(api))
+    found = account_to_verify(url, _keys(account), _api(api))
     with at_work(schema, exports, state, found, options) as work:
         _, verified = work.verify(resend=resend)
     for line in lines(verified):
@@ -401,7 +396,7 @@ def diff(
     from backfill.running.settings import Options
 
     options = Options(profiles=profiles.value if profiles else None, timezone=timezone, until=until)
-    account = Account(limits.TRACK_URL, "", _api(api))
+    account = Account(limits.API_URL, "", _api(api))
     compared = compare_at_work(old, new, exports, state, account, options)
     for line in lines(compared, shutil.get_terminal_size().columns):
         echo(line) if json_ else typer.echo(line)

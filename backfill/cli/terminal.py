@@ -68,11 +68,8 @@ def _confirmed(
 
     for line in (*lines(summary), *remarks()):
         echo(line)
-    if account.api == "track":
-        echo(
-            "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks "
-            "the key, so a wrong one looks like success"
-        )
+    if account.api.warning:
+        echo(f"note: {account.api.warning}")
     if yes:
         return True
     if not sys.stdin.isatty():

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from backfill.event import IDENTIFIERS, person
 from backfill.ledger.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, DeliveredBatch
-from backfill.wire.batches import cut
+from backfill.wire.apis import Api
+from backfill.wire.cutting import cut
 from backfill.wire.interface import Request, Wire
 
 
@@ -27,8 +28,8 @@ _MANY_A_REQUEST: Final = Chunk(10_000, 20_000_000)
 """Several full requests of Bulk Create Events: the last one of a chunk is seldom full."""
 
 
-def chunk_of(wire: Wire) -> Chunk:
-    return _MANY_A_REQUEST if wire.name == "bulk" else _ONE_A_REQUEST
+def chunk_of(api: Api) -> Chunk:
+    return _MANY_A_REQUEST if api.max_events > 1 else _ONE_A_REQUEST
 
 
 @dataclass(frozen=True, slots=True)

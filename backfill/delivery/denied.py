@@ -19,23 +19,23 @@ _FLOWS: Final = "/flow-triggers"
 
 def speaks_json_api(wire: Wire) -> bool:
     """Whether it is today's API, whose answers say what is wrong; Track's do not."""
-    return wire.name != "track"
+    return wire.api.is_json_api
 
 
 def to_send(status: int, wire: Wire) -> DeniedError:
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return DeniedError(f"the answer is {status} for {wire.path}: {wire.gone}")
+        return DeniedError(f"the answer is {status} for {wire.api.path}: {wire.api.if_gone}")
     if status // 100 == _REDIRECT:
         return _redirected(status)
     if not speaks_json_api(wire):
         return DeniedError(f"the answer is {status}: Klaviyo does not accept this key")
     if status == HTTPStatus.FORBIDDEN:
         return ScopeError(
-            f"the answer is 403 for {wire.path}: the key in KLAVIYO_PRIVATE_KEY may not send "
+            f"the answer is 403 for {wire.api.path}: the key in KLAVIYO_PRIVATE_KEY may not send "
             "events; make one with the scope events:write under Settings, API keys"
         )
     return DeniedError(
-        f"the answer is {status} for {wire.path}: Klaviyo does not know the key in "
+        f"the answer is {status} for {wire.api.path}: Klaviyo does not know the key in "
         "KLAVIYO_PRIVATE_KEY; it takes a private key pk_... with the scope events:write"
     )
 

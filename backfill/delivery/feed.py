@@ -20,7 +20,7 @@ class Feed:
     """
 
     def __init__(self, pending: Iterable[pa.RecordBatch], wire: Wire) -> None:
-        self._chunks: Iterator[pa.RecordBatch] = chunks(pending, chunk_of(wire))
+        self._chunks: Iterator[pa.RecordBatch] = chunks(pending, chunk_of(wire.api))
         self._wire = wire
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backfill-encode")
         self._ready: deque[Batch] = deque()

@@ -18,7 +18,7 @@ class Lane:
     wire: Wire
     client: Client
     pace: Pace
-    allowance: RateLimitStatus | None = None
+    rate_limit: RateLimitStatus | None = None
     """As the last answer told."""
 
 

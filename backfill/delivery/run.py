@@ -94,7 +94,7 @@ class Delivery:
     """Sent again without the phone number that Klaviyo did not take."""
     aside: int = 0
     """Sent one by one, by Create Event, because the bulk endpoint did not take them."""
-    allowance: RateLimitStatus | None = None
+    rate_limit: RateLimitStatus | None = None
     """What Klaviyo's last answer says is left of the steady window."""
     unrecorded: int = 0
     """Delivered, but not in the ledger; after the end not 0 only if the ledger failed."""
@@ -249,8 +249,8 @@ class _Run:
                         came = await lane.client.post(request.body, request.query)
                     finally:
                         lane.pace.done()
-                    if isinstance(came, Reply) and came.allowance is not None:
-                        lane.allowance = came.allowance
+                    if isinstance(came, Reply) and came.rate_limit is not None:
+                        lane.rate_limit = came.rate_limit
 
     async def _book(self, job: Job, outcome: Outcome, feed: Feed) -> list[Job]:
         """Write down what came of a batch; what is to be sent in its place."""
@@ -370,7 +370,7 @@ class _Run:
             paused_s=sum(lane.pace.paused_s for lane in self._lanes),
             phones_dropped=self._phones_dropped,
             aside=self._aside,
-            allowance=self._lanes[0].allowance,
+            rate_limit=self._lanes[0].rate_limit,
             unrecorded=self._acknowledged.waiting,
             ended=self._ended,
         )

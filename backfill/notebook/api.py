@@ -37,7 +37,7 @@ from backfill.running.signals import asking_to_stop
 from backfill.schema.load import LoadedSchema
 from backfill.schema.load import load_schema as _load
 from backfill.transport.pace import Quota, parse_rate
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import ApiName, Method
 
 STATE = ".backfill"
 
@@ -64,7 +64,7 @@ def preview(
     timezone: str | None = None,
     until: str | None = None,
     method: Method = "post",
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
 ) -> Preview:
     """The first ``limit`` orders, whole: source rows beside payloads, rejects beside reasons.
 
@@ -89,11 +89,11 @@ def plan(
     export: Export,
     *,
     state: str | Path = STATE,
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
     key: str = "",
     private_key: str = "",
     account: str | None = None,
-    api: Api | None = None,
+    api: ApiName | None = None,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,
@@ -121,11 +121,11 @@ def run(
     export: Export,
     *,
     state: str | Path = STATE,
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
     key: str = "",
     private_key: str = "",
     account: str | None = None,
-    api: Api | None = None,
+    api: ApiName | None = None,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,

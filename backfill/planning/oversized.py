@@ -18,8 +18,8 @@ def within_limits(mapped: Mapped, limits: Limits, *, carries: bool) -> Mapped:
         if name not in events.column_names:
             events = events.add_column(at, EVENTS.field(name), sizes[name])
     measured = replace(mapped, events=events)
-    unfit = limits.unfit(events, carries=carries)
-    return _without(measured, unfit) if unfit.num_rows else measured
+    oversized = limits.oversized(events, carries=carries)
+    return _without(measured, oversized) if oversized.num_rows else measured
 
 
 def rejecting(counts: Counts, orders: int, rows: int) -> Counts:
@@ -33,10 +33,10 @@ def rejecting(counts: Counts, orders: int, rows: int) -> Counts:
     )
 
 
-def _without(mapped: Mapped, unfit: pa.Table) -> Mapped:
+def _without(mapped: Mapped, oversized: pa.Table) -> Mapped:
     """An order is rejected whole, for the first of its events that does not fit."""
-    orders = _pairs(mapped.events.take(unfit["at"]), "file", "row")
-    told = zip(unfit["reason"].to_pylist(), unfit["column"].to_pylist(), strict=True)
+    orders = _pairs(mapped.events.take(oversized["at"]), "file", "row")
+    told = zip(oversized["reason"].to_pylist(), oversized["column"].to_pylist(), strict=True)
     why: dict[tuple[int, int], tuple[str, str]] = {}
     for order, reason in zip(orders, told, strict=True):
         why.setdefault(order, reason)

@@ -8,7 +8,7 @@ from typing import Final
 
 from backfill import limits
 from backfill.display import plain, plain_json
-from backfill.wire.interface import Method
+from backfill.wire.apis import Method
 from backfill.wire.track import PLACEHOLDER_TOKEN
 
 KEY_VARIABLE: Final = "KLAVIYO_PUBLIC_KEY"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backfill.account.account import Account, min_time_s, wire_of
+from backfill.account.account import Account, wire_of
 from backfill.errors import StoppedByUserError
 from backfill.planning.difference import Compared, difference
 from backfill.planning.judge import Known
@@ -32,7 +32,7 @@ def compare(
     ready, rules = {}, []
     for side, loaded in (("old", old), ("new", new)):
         found, profiles = chosen(loaded, timezone=options.timezone, profiles=options.profiles)
-        bounds = bounds_of(found.schema, options.until, now, min_time_s=min_time_s(account.api))
+        bounds = bounds_of(found.schema, options.until, now, min_time_s=account.api.min_time_s)
         rules.append(id_rules(found.schema))
         ready[side] = (*prepare(found, exports, account.api), profiles, bounds)
 

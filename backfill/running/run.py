@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backfill.account.account import WINDOWS, Account, least_requests, min_time_s, wire_of
+from backfill.account.account import Account, wire_of
 from backfill.account.metrics import lines, metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
@@ -40,6 +40,7 @@ from backfill.running.settings import (
 )
 from backfill.schema.id_rule import id_rules
 from backfill.schema.load import LoadedSchema
+from backfill.transport.pace import windows_of
 
 
 class Backfill:
@@ -63,7 +64,7 @@ class Backfill:
         self.state = State(state)
         # a name that is no UTF-8 text comes from the system in surrogates
         self.command = os.fsencode(shlex.join(command)).decode("utf-8", "backslashreplace")
-        earliest_s = min_time_s(account.api)
+        earliest_s = account.api.min_time_s
         self.bounds = bounds_of(
             loaded.schema, options.until, datetime.now(UTC), min_time_s=earliest_s
         )
@@ -218,7 +219,7 @@ class Backfill:
 
     def _remarks(self, planned: Summary) -> tuple[str, ...]:
         """What the account says of the plan's metrics: twins, and flows that hang on them."""
-        if self.account.api == "track":
+        if self.account.api.has_public_key:
             return ()
         with self._reader() as reader:
             return tuple(
@@ -245,12 +246,12 @@ class Backfill:
 
     def _deliver(self, folder: RunFolder, plan: Plan, ledger: Ledger) -> Delivery:
         options, account = self.options, self.account
-        windows = WINDOWS[account.api] if options.windows is None else options.windows
+        windows = windows_of(account.api.rates) if options.windows is None else options.windows
         how = DeliveryOptions(concurrency=options.concurrency, windows=options.quota.of(windows))
         aside = None
-        if account.api == "bulk":
-            aside = wire_of(replace(account, api="events"), backfill=options.backfill)
-            how = replace(how, aside_windows=options.quota.of(WINDOWS["events"]))
+        if (single := account.api.fallback) is not None:
+            aside = wire_of(replace(account, api=single), backfill=options.backfill)
+            how = replace(how, aside_windows=options.quota.of(windows_of(single.rates)))
         with Refusals.open(folder.refusals) as refusals:
             return deliver(
                 plan.pending(self.options.limit),
@@ -285,12 +286,12 @@ class Backfill:
             yield "profiles every: of a person's events, the one that arrives last stays"
         if not self.account.key:
             yield "no key: what was delivered before is not looked at"
-        if not self.options.backfill and self.account.api != "track":
+        if not self.options.backfill and self.account.api.takes_backfill:
             yield "--trigger-flows: old orders may start the account's live flows"
         yield from self._findings
 
     def _planned(self, folder: RunFolder, plan: Plan) -> Summary:
-        requests = least_requests(self.account.api, plan.to_send, plan.judgement.size)
+        requests = self.account.api.least_requests(plan.to_send, plan.judgement.size)
         sending = Delivery(requests=requests, body_bytes=plan.judgement.size)
         return self._summary(folder, plan, sending, "planned")
 
@@ -302,7 +303,7 @@ class Backfill:
             run=folder.id,
             state=state,
             schema=self.schema.name,
-            api=self.account.api,
+            api=self.account.api.name,
             rows=counts.rows,
             rows_left_out=counts.rows_left_out,
             orders=counts.orders_accepted + counts.orders_rejected,
@@ -352,8 +353,8 @@ def _told_of(delivery: Delivery) -> Iterator[str]:
             f"{delivery.aside:,} events went one by one, by Create Event: the bulk endpoint did "
             "not take them together"
         )
-    if delivery.allowance is not None:
-        left = delivery.allowance
+    if delivery.rate_limit is not None:
+        left = delivery.rate_limit
         yield (
             f"Klaviyo's last answer leaves {left.remaining:,} of {left.limit:,} requests for the "
             f"next {left.reset_s:,} s"

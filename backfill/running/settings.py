@@ -30,7 +30,7 @@ from backfill.schema.zone import without_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.part import Reading
 from backfill.transport.pace import Quota, Window
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import TRACK, Api, Method
 
 Exports: TypeAlias = Sequence[str | Path] | pd.DataFrame | pa.Table
 
@@ -115,11 +115,9 @@ class Ended:
     """Call this when the plan's files are not looked at any more, where ``hold_plan`` was said."""
 
 
-def prepare(
-    loaded: LoadedSchema, exports: Exports, api: Api = "track"
-) -> tuple[Export, BoundSchema]:
+def prepare(loaded: LoadedSchema, exports: Exports, api: Api = TRACK) -> tuple[Export, BoundSchema]:
     """Raises ExportError, SchemaError."""
-    if problems := api_problems(loaded, api):
+    if api.is_json_api and (problems := api_problems(loaded, api.name)):
         raise SchemaError(problems)
     source = loaded.schema.source
     reading = Reading(

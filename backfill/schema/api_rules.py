@@ -16,8 +16,8 @@ _NO_CONSENT: Final = (
 
 
 def api_problems(loaded: LoadedSchema, api: str) -> list[Problem]:
-    """Why ``loaded`` cannot be sent through ``api`` (track, events or bulk); [] where it can."""
-    found = () if api == "track" else _today(loaded.schema)
+    """Why ``loaded`` cannot be sent through ``api``, one of the JSON:API; [] where it can."""
+    found = _today(loaded.schema)
     return [loaded.problem(path, text.replace("{api}", api)) for path, text in found]
 
 

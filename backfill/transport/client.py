@@ -53,7 +53,7 @@ class Client:
         connections: int,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        self._url = httpx.URL(base_url(url) + wire.path)
+        self._url = httpx.URL(base_url(url) + wire.api.path)
         self._method = wire.method
         self._headers = httpx.Headers(
             {
@@ -168,22 +168,24 @@ def tls_of(scheme: str) -> ssl.SSLContext:
 
 def _reply(response: httpx.Response, text: bytes) -> Reply | NoAnswer:
     if response.status_code == HTTPStatus.OK and text:
-        return Reply(HTTPStatus.OK, text)  # nearly every answer; to search headers costs 12 µs
+        return Reply(
+            status=HTTPStatus.OK, body=text
+        )  # nearly every answer; to search headers costs 12 µs
     headers = response.headers
     if not text and "content-length" not in headers and "transfer-encoding" not in headers:
         # Its end is marked by nothing: an answer that broke off looks the same. An empty one
         # counts as a yes for Track, so it has to be a whole one.
         return NoAnswer("the answer broke off")
     return Reply(
-        response.status_code,
-        text,
-        headers.get("retry-after"),
-        headers.get("date"),
-        _allowance(headers),
+        status=response.status_code,
+        body=text,
+        retry_after=headers.get("retry-after"),
+        date=headers.get("date"),
+        rate_limit=_rate_limit(headers),
     )
 
 
-def _allowance(headers: httpx.Headers) -> RateLimitStatus | None:
+def _rate_limit(headers: httpx.Headers) -> RateLimitStatus | None:
     told = [headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
     # Klaviyo's limit may go on: "150, 10;w=1, 150;w=60".
     figures = [re.match(r"\s*([0-9]{1,9})(?![0-9])", text) for text in told]

@@ -70,5 +70,8 @@ class SyncClient:
                 return NoAnswer("no whole answer in time")
         headers = response.headers
         return Reply(
-            response.status_code, bytes(text), headers.get("retry-after"), headers.get("date")
+            status=response.status_code,
+            body=bytes(text),
+            retry_after=headers.get("retry-after"),
+            date=headers.get("date"),
         )

@@ -1,12 +1,13 @@
-"""What Create Event and Bulk Create Events share: an event's and a profile's JSON, and the headers.
+"""What Create Event and Bulk Create Events share: headers, answers, JSON of events and profiles.
 
-Source: Klaviyo's OpenAPI file 2026-07-15, ``EventCreateQueryV2`` and ``EventsBulkCreateJob``; what
-becomes of the Track API's names: klaviyo/facts.md, section 4 (the migration guide).
+Source: Klaviyo's OpenAPI file 2026-07-15, ``EventCreateQueryV2`` and ``EventsBulkCreateJob``;
+docs/klaviyo.md, "From Track to JSON:API", for the names that stand for those of the Track API.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import pyarrow as pa
 
@@ -18,18 +19,33 @@ from backfill.wire.sql import VALUE, json_of, member
 PLACEHOLDER_KEY: Final = "PRIVATE_KEY"
 """Stands for the private key in what is only planned or shown; no body holds a key."""
 
-GONE: Final = (
-    f"Klaviyo takes requests of a revision for about two years; this version speaks "
-    f"{limits.REVISION}"
-)
-
 _NAMES: Final = {"email": "email", "phone_number": "phone_number", "id": "external_id"}
-"""A profile's ``id`` is one that Klaviyo gave, and none of ours."""
+"""A profile's ``id`` is an id that Klaviyo gave, and none of ours."""
 
 _LOCATION: Final = ("address1", "address2", "city", "region", "country", "zip", "timezone")
 
 _ELSEWHERE: Final = (*_LOCATION, "consent")
-"""Consent goes with no event: the schema was told (``schema.api``)."""
+"""Consent goes with no event; ``schema.api_rules`` has refused it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonApiWire:
+    """What both wire formats have in common; ``backfill`` says that an event starts no flow."""
+
+    key: str = field(default=PLACEHOLDER_KEY, repr=False)
+    backfill: bool = field(default=True, kw_only=True)
+    method: ClassVar[str] = "POST"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return headers(self.key)
+
+    def read(self, reply: Reply) -> Answer:
+        """202 says that the whole request was understood and taken; it has no body."""
+        return "delivered" if reply.status == _ACCEPTED else "unreadable"
+
+
+_ACCEPTED: Final = 202
 
 
 def headers(key: str) -> Mapping[str, str]:
@@ -43,23 +59,15 @@ def headers(key: str) -> Mapping[str, str]:
     )
 
 
-def read(reply: Reply) -> Answer:
-    """202 says that the whole request was understood and taken; it has no body."""
-    return "delivered" if reply.status == _TAKEN else "unreadable"
-
-
-_TAKEN: Final = 202
-
-
 def filled(events: pa.RecordBatch | pa.Table) -> frozenset[str]:
-    """The columns that say anything: SQL over the others costs as much, once a request."""
+    """Give the columns that are not empty: SQL over an empty one costs as much."""
     return frozenset(
         name for name in events.schema.names if events[name].null_count < events.num_rows
     )
 
 
 def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> str:
-    """SQL for an event; ``profile`` for the member that is one event's own, from its comma on."""
+    """SQL for an event; ``profile`` is SQL for a member ``profile``, its comma included."""
     # concat() leaves NULL out, and costs two thirds of ||.
     optional = [(member("value", VALUE), "value"), (_currency(), "currency")]
     members = [f"',' || {sql}" for sql, column in optional if column in columns]
@@ -91,11 +99,11 @@ def _json(flag: bool) -> str:  # noqa: FBT001 - the value itself
 
 
 PROFILE: Final = ('{"data":{"type":"profile","attributes":{', "}}}")
-"""What stands before and behind a profile's members."""
+"""The text before and behind a profile's members."""
 
 
 def identifier(columns: Collection[str]) -> str:
-    """SQL for the one member that says who it is."""
+    """SQL for the one member that identifies the person."""
     cases = (
         f'WHEN "{name}" IS NOT NULL THEN {member(_NAMES[name], json_of(name))}'
         for name in IDENTIFIERS
@@ -105,7 +113,7 @@ def identifier(columns: Collection[str]) -> str:
 
 
 def attributes(columns: Collection[str]) -> str:
-    """SQL for what is known of a person beside that, from the comma on; '' where it is nothing."""
+    """SQL for the person's other members, with a comma before each; '' where there are none."""
     there = [name for name in IDENTIFIERS if name in columns]
     others = [
         f"CASE WHEN coalesce({', '.join(there[:place])}) IS NOT NULL"

@@ -289,9 +289,9 @@ def test_with_its_pace_nothing_is_turned_away_and_the_allowance_is_told(send):
         delivery = send(sandbox, orders(20_000), how=how)
 
     assert (delivery.delivered, delivery.requests, delivery.paused_s) == (20_000, 20, 0.0)
-    assert delivery.allowance.limit == 150
-    assert 0 <= delivery.allowance.remaining < 150
-    assert 0 <= delivery.allowance.reset_s <= 60
+    assert delivery.rate_limit.limit == 150
+    assert 0 <= delivery.rate_limit.remaining < 150
+    assert 0 <= delivery.rate_limit.reset_s <= 60
 
 
 def test_a_stop_while_events_are_sought_loses_none(send):

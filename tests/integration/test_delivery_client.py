@@ -81,7 +81,7 @@ def answer(status=b"200 OK", headers=b"", body=b"1"):
 def test_a_request_is_a_form_to_the_path_of_track():
     came, ((head, body),) = post(answer(), body=b"data=%7B%7D")
 
-    assert came == Reply(200, b"1")
+    assert came == Reply(status=200, body=b"1")
     assert body == b"data=%7B%7D"
     assert head.startswith(b"POST /api/track HTTP/1.1\r\n")
     lines = head.lower().split(b"\r\n")
@@ -93,21 +93,25 @@ def test_a_request_is_a_form_to_the_path_of_track():
 @pytest.mark.parametrize(
     ("bytes_", "reply"),
     [
-        pytest.param(answer(body=b""), Reply(200, b""), id="an empty answer that is whole"),
+        pytest.param(
+            answer(body=b""), Reply(status=200, body=b""), id="an empty answer that is whole"
+        ),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
-            Reply(200, b"1"),
+            Reply(status=200, body=b"1"),
             id="an answer in chunks",
         ),
-        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n1", Reply(200, b"1"), id="an answer until the end"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\n\r\n1", Reply(status=200, body=b"1"), id="an answer until the end"
+        ),
         pytest.param(
             answer(b"429 Slow", b"Retry-After: 7\r\nDate: Mon, 23 Nov 2026 10:00:00 GMT\r\n", b""),
-            Reply(429, b"", "7", "Mon, 23 Nov 2026 10:00:00 GMT"),
+            Reply(status=429, body=b"", retry_after="7", date="Mon, 23 Nov 2026 10:00:00 GMT"),
             id="when to come again",
         ),
         pytest.param(
             answer(b"302 Found", b"Location: /elsewhere\r\n", b""),
-            Reply(302, b""),
+            Reply(status=302, body=b""),
             id="a redirect is an answer and is not followed",
         ),
     ],
@@ -230,7 +234,7 @@ def test_a_body_of_any_size_goes_whole_and_with_its_length(size):
             answering(yes) as (url, sent),
             Client(url, TRACK, connections=1) as client,
         ):
-            assert await client.post(body) == Reply(200, b"1")
+            assert await client.post(body) == Reply(status=200, body=b"1")
         return sent
 
     ((head, arrived),) = asyncio.run(post())
@@ -264,4 +268,4 @@ def test_what_klaviyo_allows_is_read(told, allowance):
         ):
             return await client.post(b"x")
 
-    assert asyncio.run(post()) == Reply(202, b"", allowance=allowance)
+    assert asyncio.run(post()) == Reply(status=202, body=b"", rate_limit=allowance)

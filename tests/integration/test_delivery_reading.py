@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from backfill import limits
-from backfill.account.account_id import account_id
-from backfill.account.reader import Reader, ReadingTime
+from backfill.account.reader import Reader, ReadingTime, account_id
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError, UsageError
 from backfill.sandbox import Sandbox
 from backfill.transport.pace import Quota

@@ -6,6 +6,7 @@ import pytest
 from backfill.delivery.batch import Chunk, chunk_of, chunks, encode, landed
 from backfill.event import person
 from backfill.ledger.ledger import CARRIER
+from backfill.wire.apis import BULK, TRACK
 from backfill.wire.bulk import Bulk
 from backfill.wire.interface import Request
 from backfill.wire.track import Track
@@ -103,9 +104,9 @@ def test_a_slice_has_the_keys_of_its_own_events():
 
 
 def test_bulk_is_encoded_in_several_full_requests_at_a_time():
-    assert chunk_of(Bulk()).max_events >= 5 * Bulk().max_events
-    assert chunk_of(Bulk()).max_bytes >= 4 * Bulk().max_bytes
-    assert chunk_of(Track()) == CHUNK
+    assert chunk_of(BULK).max_events >= 5 * Bulk().max_events
+    assert chunk_of(BULK).max_bytes >= 4 * Bulk().max_bytes
+    assert chunk_of(TRACK) == CHUNK
 
 
 def test_a_person_is_noted_under_each_identifier_of_the_event():

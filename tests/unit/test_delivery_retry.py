@@ -18,7 +18,7 @@ from backfill.wire.interface import Reply
 from backfill.wire.track import Track
 
 NOW_S = 1_000.0
-YES = Reply(200, b"1")
+YES = Reply(status=200, body=b"1")
 JSON_NO = b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co"}]}'
 
 
@@ -51,20 +51,22 @@ def together(*waits_s):
     ("answer", "outcome"),
     [
         pytest.param(YES, Delivered(), id="1 is delivered"),
-        pytest.param(Reply(200), Delivered(), id="an empty 200 is delivered"),
+        pytest.param(Reply(status=200), Delivered(), id="an empty 200 is delivered"),
         pytest.param(
-            Reply(200, b"0"),
+            Reply(status=200, body=b"0"),
             Refused("answered-no", 200, "the answer was 0: not taken"),
             id="0 is refused",
         ),
         pytest.param(
-            Reply(413), Refused("http-413", 413, "the answer was 413"), id="too large is refused"
+            Reply(status=413),
+            Refused("http-413", 413, "the answer was 413"),
+            id="too large is refused",
         ),
-        pytest.param(Reply(301), Fatal(301), id="a redirect ends the run"),
-        pytest.param(Reply(401), Fatal(401), id="401 ends the run"),
-        pytest.param(Reply(403, JSON_NO), Fatal(403), id="a JSON 403 ends the run"),
-        pytest.param(Reply(404, b"<html>"), Fatal(404), id="404 ends the run"),
-        pytest.param(Reply(410), Fatal(410), id="410 ends the run"),
+        pytest.param(Reply(status=301), Fatal(301), id="a redirect ends the run"),
+        pytest.param(Reply(status=401), Fatal(401), id="401 ends the run"),
+        pytest.param(Reply(status=403, body=JSON_NO), Fatal(403), id="a JSON 403 ends the run"),
+        pytest.param(Reply(status=404, body=b"<html>"), Fatal(404), id="404 ends the run"),
+        pytest.param(Reply(status=410), Fatal(410), id="410 ends the run"),
     ],
 )
 def test_what_is_settled_by_one_answer(answer, outcome):
@@ -75,13 +77,13 @@ def test_what_is_settled_by_one_answer(answer, outcome):
     "passing",
     [
         pytest.param(NoAnswer("no answer in time"), id="silence"),
-        pytest.param(Reply(500), id="500"),
-        pytest.param(Reply(502, b"<html>"), id="a gateway's 502"),
-        pytest.param(Reply(504), id="504"),
-        pytest.param(Reply(200, b"<html>"), id="a 200 that is neither yes nor no"),
-        pytest.param(Reply(403, b"<html>"), id="a gateway's 403"),
-        pytest.param(Reply(400), id="400"),
-        pytest.param(Reply(408), id="408"),
+        pytest.param(Reply(status=500), id="500"),
+        pytest.param(Reply(status=502, body=b"<html>"), id="a gateway's 502"),
+        pytest.param(Reply(status=504), id="504"),
+        pytest.param(Reply(status=200, body=b"<html>"), id="a 200 that is neither yes nor no"),
+        pytest.param(Reply(status=403, body=b"<html>"), id="a gateway's 403"),
+        pytest.param(Reply(status=400), id="400"),
+        pytest.param(Reply(status=408), id="408"),
     ],
 )
 def test_what_may_pass_is_tried_again_after_a_wait(passing):
@@ -94,19 +96,21 @@ def test_what_may_pass_is_tried_again_after_a_wait(passing):
         pytest.param(
             NoAnswer("no connection"), Unavailable("no connection"), id="silence is silence"
         ),
-        pytest.param(Reply(500), Unavailable("it answered 500"), id="5xx is silence"),
+        pytest.param(Reply(status=500), Unavailable("it answered 500"), id="5xx is silence"),
         pytest.param(
-            Reply(403, b"<html>"),
+            Reply(status=403, body=b"<html>"),
             Unavailable("a gateway before it answered 403"),
             id="HTML 403 too",
         ),
         pytest.param(
-            Reply(200, b"?"),
+            Reply(status=200, body=b"?"),
             Unavailable("it answered 200 with a body that is no yes or no"),
             id="an unreadable 200 too",
         ),
         pytest.param(
-            Reply(422), Refused("http-422", 422, "the answer was 422"), id="other 4xx is refused"
+            Reply(status=422),
+            Refused("http-422", 422, "the answer was 422"),
+            id="other 4xx is refused",
         ),
     ],
 )
@@ -115,11 +119,13 @@ def test_what_lasts_for_eight_attempts(lasting, outcome):
 
 
 def test_the_last_answer_decides():
-    assert steps(*[Reply(400)] * 7, NoAnswer("no connection"))[1] == Unavailable("no connection")
+    assert steps(*[Reply(status=400)] * 7, NoAnswer("no connection"))[1] == Unavailable(
+        "no connection"
+    )
 
 
 def test_jitter_takes_from_nothing_to_all_of_a_wait():
-    assert steps(Reply(500), Reply(500), YES, jitter=0.25)[0] == alone(0.25, 0.5)
+    assert steps(Reply(status=500), Reply(status=500), YES, jitter=0.25)[0] == alone(0.25, 0.5)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -146,22 +152,22 @@ def test_jitter_takes_from_nothing_to_all_of_a_wait():
     ],
 )
 def test_a_throttled_run_waits_as_one(status, retry_after, date, wait_s):
-    throttled = Reply(status, retry_after=retry_after, date=date)
+    throttled = Reply(status=status, retry_after=retry_after, date=date)
 
     assert steps(throttled, YES) == (together(wait_s), Delivered())
 
 
 def test_a_pause_uses_no_attempt_up():
-    throttled = Reply(429, retry_after="1")
+    throttled = Reply(status=429, retry_after="1")
 
-    waits, outcome = steps(*[throttled] * 50, Reply(500), throttled, YES)
+    waits, outcome = steps(*[throttled] * 50, Reply(status=500), throttled, YES)
 
     assert outcome == Delivered()
     assert waits == [*together(*[1.0] * 50), *alone(1.0), *together(1.0)]
 
 
 def test_pauses_come_to_an_end():
-    throttled = Reply(503, retry_after="1000")
+    throttled = Reply(status=503, retry_after="1000")
 
     waits, outcome = steps(*[throttled] * 4)
 
@@ -190,12 +196,13 @@ def test_pauses_come_to_an_end():
     ],
 )
 def test_a_refusal_names_no_person(body, reason, detail):
-    assert steps(*[Reply(400, body)] * 8)[1] == Refused(reason, 400, detail)
+    assert steps(*[Reply(status=400, body=body)] * 8)[1] == Refused(reason, 400, detail)
 
 
 BAD_MEMBERS = Reply(
-    400,
-    b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co","source":{"pointer":"/data/7"}},'
+    status=400,
+    body=b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co",'
+    b'"source":{"pointer":"/data/7"}},'
     b'{"title":"Invalid input.","source":{"parameter":"x"}}, 5]}',
 )
 
@@ -228,14 +235,14 @@ def test_a_refusal_of_todays_api_ends_at_once_with_its_errors():
     "body", [b"", b"<html>", b"{}", b'{"errors":[]}', b'{"errors":{}}', b"[1]"]
 )
 def test_what_is_not_klaviyos_own_refusal_refuses_nothing(body):
-    assert bulk_steps(*[Reply(400, body)] * 7) is None
-    assert bulk_steps(*[Reply(400, body)] * 8) == Unavailable(
+    assert bulk_steps(*[Reply(status=400, body=body)] * 7) is None
+    assert bulk_steps(*[Reply(status=400, body=body)] * 8) == Unavailable(
         "it answered 400 with a body that lists no errors"
     )
 
 
 def test_413_of_todays_api_ends_at_once_without_errors_too():
-    assert bulk_steps(Reply(413)) == Refused("http-413", 413, "the answer was 413")
+    assert bulk_steps(Reply(status=413)) == Refused("http-413", 413, "the answer was 413")
 
 
 def test_a_long_pointer_is_shown():
@@ -245,4 +252,4 @@ def test_a_long_pointer_is_shown():
     )
     body = json.dumps({"errors": [{"code": "invalid", "source": {"pointer": pointer}}]}).encode()
 
-    assert bulk_steps(Reply(400, body)).detail == f"the answer was 400 at {pointer}"
+    assert bulk_steps(Reply(status=400, body=body)).detail == f"the answer was 400 at {pointer}"

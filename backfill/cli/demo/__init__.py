@@ -29,7 +29,7 @@ def show(echo: Callable[[str], None]) -> None:
             schema,
             [HERE / "orders.csv"],
             Path(state),
-            Account(sandbox.url, KEY, "track", KEY),
+            Account(sandbox.url, KEY, id=KEY),
             Options(),
             bars.hooks(threading.Event(), lambda _, __: True),
         )

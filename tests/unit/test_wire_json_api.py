@@ -182,7 +182,7 @@ def test_bulk_create_events_takes_this_body():
 )
 def test_the_official_models_and_schemas_take_every_member(wire, event):
     body = json.loads(requests(wire, event)[0].body)
-    model = MODELS[wire.name]
+    model = MODELS[wire.api.name]
 
     assert as_sent(model.from_dict(body).to_dict()) == body
     assert list(validator(model.__name__).iter_errors(body)) == []
@@ -391,7 +391,7 @@ def test_any_text_arrives_as_it_is(metric, event_id, city, name, own, properties
     assert item["events"]["data"][0]["attributes"] == found
 
 
-@pytest.mark.parametrize("wire", [Events(KEY), Bulk(KEY)], ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", [Events(KEY), Bulk(KEY)], ids=lambda wire: wire.api.name)
 def test_the_key_stands_in_one_header_and_nowhere_else(wire):
     assert wire.headers == {
         "authorization": f"Klaviyo-API-Key {KEY}",
@@ -405,11 +405,11 @@ def test_the_key_stands_in_one_header_and_nowhere_else(wire):
     assert request.query == b""
 
 
-@pytest.mark.parametrize("wire", [Events(KEY), Bulk(KEY)], ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", [Events(KEY), Bulk(KEY)], ids=lambda wire: wire.api.name)
 def test_sizes_are_those_of_what_is_sent(wire):
     events = [EVERYTHING, EVERYTHING | {"carries": False}, {"id": "ß"}]
     sizes = wire.measure(table(*events)).to_pylist()
-    around = 0 if wire.name == "events" else len(Bulk().payloads(table({"id": "7"}))[0])
+    around = 0 if wire.api.name == "events" else len(Bulk().payloads(table({"id": "7"}))[0])
     if around:
         around -= wire.measure(table({"id": "7"}))["size"][0].as_py()
 
@@ -419,12 +419,12 @@ def test_sizes_are_those_of_what_is_sent(wire):
         assert len(request.body) == size["size"] + carried + around
 
 
-@pytest.mark.parametrize("wire", [Events(KEY), Bulk(KEY)], ids=lambda wire: wire.name)
+@pytest.mark.parametrize("wire", [Events(KEY), Bulk(KEY)], ids=lambda wire: wire.api.name)
 @pytest.mark.parametrize(
     ("status", "answer"), [(202, "delivered"), (200, "unreadable"), (204, "unreadable")]
 )
 def test_only_202_says_that_a_request_was_taken(wire, status, answer):
-    assert wire.read(Reply(status)) == answer
+    assert wire.read(Reply(status=status)) == answer
 
 
 MANY = Request(b"", range(10, 16), items=(range(10, 13), range(13, 14), range(14, 16)))

@@ -1,4 +1,4 @@
-"""Today's API by the command line: what lands, under whose account, and what is said."""
+"""The JSON:API by the command line: what lands, under whose account, and what is said."""
 
 import json
 import re
@@ -16,6 +16,7 @@ from backfill.running.run import Backfill
 from backfill.running.settings import Hooks, Options
 from backfill.sandbox import Sandbox
 from backfill.schema.load import load_schema
+from backfill.wire.apis import BULK
 from tests.conftest import ROOT, SALES, SALES_SCHEMA, Said, Tool, environment
 
 pytestmark = pytest.mark.slow
@@ -260,7 +261,7 @@ def test_before_a_live_run_twins_and_live_flows_are_named(tmp_path: Path):
     flows = {"Placed Order": [("Thank you", "live"), ("Old one", "draft")]}
     schema = load_schema(DEMO / "orders.yaml")
     with Sandbox(flows=flows) as sandbox:
-        account = account_of(sandbox.url, Keys(private=KEY), "bulk", needed=True)
+        account = account_of(sandbox.url, Keys(private=KEY), BULK, needed=True)
         first = Options(limit=500)
         Backfill(schema, [DEMO / "orders.csv"], tmp_path / "a", account, first, Hooks()).run()
         hooks = Hooks(confirm=confirm)
