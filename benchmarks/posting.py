@@ -49,7 +49,7 @@ def by_deliver(plan: Path, url: str, events: int) -> tuple[int, float]:
         tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
         Ledger.open(Path(folder) / "ledger.sqlite", Target(url, TOKEN)) as ledger,
     ):
-        ledger.begin_run(Run("bench", "", "flat", 0))
+        ledger.begin_run(Run(id="bench", command="", schema_name="flat", started=0))
         began = time.perf_counter()
         done = deliver(
             pending(plan, events),

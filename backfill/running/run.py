@@ -124,7 +124,14 @@ class Backfill:
         self.state.drop_dead_plans()
         ledger = stack.enter_context(Ledger.open(self.state.ledger, self.account.target))
         folder = self.state.begin(datetime.now(UTC))
-        ledger.begin_run(Run(folder.id, self.command, self.schema.name, _now()))
+        ledger.begin_run(
+            Run(
+                id=folder.id,
+                command=self.command,
+                schema_name=self.schema.name,
+                started=_now(),
+            )
+        )
         stack.callback(self._leave, folder)
         folder.log("begun", schema=self.schema.name, files=len(self.export.files))
         return folder, ledger

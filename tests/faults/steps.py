@@ -47,7 +47,7 @@ _STOPPED: Final = (3,)
 
 _PHASES: Final[dict[str, tuple[str, ...]]] = {
     "kill opening": (
-        "backfill.ledger.ledger:begin",
+        "backfill.ledger.ledger:create",
         "backfill.ledger.ledger:Ledger.begin_run",
         "backfill.running.folder:State.begin",
     ),

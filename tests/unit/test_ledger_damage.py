@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from backfill.errors import BackfillError, UsageError
-from backfill.ledger.ledger import DeliveredBatch, Ledger, Run, Target
+from backfill.ledger.ledger import DeliveredBatch, Ledger, Run, Target, read_runs
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 BATCHES, IN_ONE = 6, 40
@@ -28,12 +28,12 @@ def work(path, run="r2"):
         ]
         list(ledger.carried())
         ledger.metrics()
-        ledger.begin_run(Run(run, "backfill run", "shop", 8))
+        ledger.begin_run(Run(id=run, command="backfill run", schema_name="shop", started=8))
         ledger.rules("Placed Order")
         ledger.add_rule("Placed Order", "{No}")
         ledger.record(batch(BATCHES), run_id=run, time_s=8)
         ledger.end_run(run, state="finished", ended=9, summary="{}")
-        ledger.runs()
+        read_runs(path)
     return known
 
 
@@ -45,7 +45,7 @@ def path(tmp_path):
 @pytest.fixture
 def whole(path):
     with Ledger.open(path, HERE) as ledger:
-        ledger.begin_run(Run("r1", "backfill run", "shop", 7))
+        ledger.begin_run(Run(id="r1", command="backfill run", schema_name="shop", started=7))
         ledger.add_rule("Placed Order", "{No}")
         for number in range(BATCHES):
             ledger.record(batch(number), run_id="r1", time_s=7)
@@ -97,9 +97,11 @@ def test_a_ledger_that_was_moved_away_leaves_nothing_to_its_successor(path, tmp_
 def test_runs_stand_in_the_sequence_of_their_starts_whatever_the_clock_says(path):
     with Ledger.open(path, HERE) as ledger:
         for name, started in (("first", 2_000), ("second", 1_000)):
-            ledger.begin_run(Run(name, "backfill run", "shop", started))
+            ledger.begin_run(
+                Run(id=name, command="backfill run", schema_name="shop", started=started)
+            )
 
-        assert [run.id for run in ledger.runs()] == ["first", "second"]
+        assert [run.id for run in read_runs(path)] == ["first", "second"]
 
 
 def test_what_is_wrong_around_the_ledger_is_not_called_damage(path):

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import FixInputError, StoppedError, UsageError
-from backfill.ledger.ledger import CARRIED, CARRIER, DELIVERED, DeliveredBatch, Ledger, Run, Target
+from backfill.ledger.ledger import (
+    CARRIED,
+    CARRIER,
+    DELIVERED,
+    DeliveredBatch,
+    Ledger,
+    Run,
+    Target,
+    read_runs,
+)
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 
@@ -119,13 +128,21 @@ def test_rules_stand_with_the_metrics_that_were_delivered(path):
 
 def test_runs_are_kept_and_an_unfinished_one_was_killed(path):
     with Ledger.open(path, HERE) as ledger:
-        ledger.begin_run(Run("a", "backfill run", "shop", started=1))
-        ledger.begin_run(Run("b", "backfill run", "shop", started=2))
+        ledger.begin_run(Run(id="a", command="backfill run", schema_name="shop", started=1))
+        ledger.begin_run(Run(id="b", command="backfill run", schema_name="shop", started=2))
         ledger.end_run("b", state="finished", ended=3, summary='{"delivered":1}')
 
-        assert ledger.runs() == [
-            Run("a", "backfill run", "shop", started=1, state="killed"),
-            Run("b", "backfill run", "shop", 2, 3, "finished", '{"delivered":1}'),
+        assert read_runs(path) == [
+            Run(id="a", command="backfill run", schema_name="shop", started=1, state="killed"),
+            Run(
+                id="b",
+                command="backfill run",
+                schema_name="shop",
+                started=2,
+                ended=3,
+                state="finished",
+                summary='{"delivered":1}',
+            ),
         ]
 
 
