@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from httpx_aiohttp import AiohttpTransport
 
-from backfill.delivery.run import DeliveryOptions, deliver
+from backfill.delivery.delivery import DeliveryOptions
+from backfill.delivery.run import deliver
 from backfill.ledger.ledger import Ledger, Run, Target
 from backfill.wire.track import Track
 
@@ -57,8 +58,8 @@ def by_deliver(plan: Path, url: str, events: int) -> tuple[int, float]:
             url=url,
             ledger=ledger,
             run_id="bench",
-            refuse=lambda refusal: sys.exit(f"refused: {refusal}"),
-            how=DeliveryOptions(concurrency=CONNECTIONS, windows=()),
+            on_refusal=lambda refusal: sys.exit(f"refused: {refusal}"),
+            options=DeliveryOptions(concurrency=CONNECTIONS, windows=()),
         )
         return done.delivered, time.perf_counter() - began
 

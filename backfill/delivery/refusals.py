@@ -1,6 +1,6 @@
-"""What Klaviyo turned down, one JSON line an event.
+"""The file of the events that Klaviyo refused, one JSON line each.
 
-The one file of a run in which Klaviyo's own words stand, and they may quote what was sent.
+It alone holds Klaviyo's own words, which may quote what was sent.
 """
 
 import json
@@ -14,22 +14,21 @@ from typing import TextIO
 from backfill.errors import StoppedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An event that Klaviyo turned down; ``key`` is the event's, in hexadecimal.
-
-    ``detail`` may name a person: it goes into the file and nowhere else.
-    """
+    """An event that Klaviyo refused, and why."""
 
     key: str
+    """The event's, in hexadecimal."""
     metric: str
     status: int
     code: str
     detail: str = field(repr=False)
+    """It may name a person, so it goes into the file and nowhere else."""
 
 
 class Refusals:
-    """The file ``refusals.jsonl`` of a run, begun with the first line. Readable by its owner."""
+    """The open file ``refusals.jsonl`` of a run, which only its owner may read."""
 
     def __init__(self, path: Path, lines: TextIO) -> None:
         self._path = path

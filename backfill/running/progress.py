@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from backfill.delivery.run import Delivery
+from backfill.delivery.delivery import Delivery
 from backfill.report.summary import Summary
 from backfill.running.settings import Confirm, Hooks
 

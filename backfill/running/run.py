@@ -14,8 +14,9 @@ from backfill.account.account import Account, wire_of
 from backfill.account.metrics import lines, metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
+from backfill.delivery.delivery import Delivery, DeliveryOptions
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import Delivery, DeliveryOptions, deliver
+from backfill.delivery.run import deliver
 from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUserError
 from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as found_lines
@@ -255,22 +256,22 @@ class Backfill:
         options, account = self.options, self.account
         windows = windows_of(account.api.rates) if options.windows is None else options.windows
         how = DeliveryOptions(concurrency=options.concurrency, windows=options.quota.of(windows))
-        aside = None
+        fallback = None
         if (single := account.api.fallback) is not None:
-            aside = wire_of(replace(account, api=single), backfill=options.backfill)
-            how = replace(how, aside_windows=options.quota.of(windows_of(single.rates)))
+            fallback = wire_of(replace(account, api=single), backfill=options.backfill)
+            how = replace(how, fallback_windows=options.quota.of(windows_of(single.rates)))
         with Refusals.open(folder.refusals) as refusals:
             return deliver(
                 plan.pending(self.options.limit),
                 wire=wire_of(account, options.method, backfill=options.backfill),
-                aside=aside,
+                fallback=fallback,
                 url=self.account.url,
                 ledger=ledger,
                 run_id=folder.id,
-                refuse=refusals.write,
+                on_refusal=refusals.write,
                 on_progress=self.hooks.on_progress,
                 stop=self.hooks.stop,
-                how=how,
+                options=how,
             )
 
     def _note_end(
@@ -355,10 +356,10 @@ def _by_column(cells: Iterable[tuple[tuple[str, str], int]]) -> dict[str, dict[s
 
 
 def _told_of(delivery: Delivery) -> Iterator[str]:
-    if delivery.aside:
+    if delivery.by_fallback:
         yield (
-            f"{delivery.aside:,} events went one by one, by Create Event: the bulk endpoint did "
-            "not take them together"
+            f"{delivery.by_fallback:,} events went one by one, by Create Event: the bulk endpoint "
+            "did not take them together"
         )
     if delivery.rate_limit is not None:
         left = delivery.rate_limit

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic_core import PydanticCustomError
 
 from backfill import limits
-from backfill.delivery.run import Delivery
+from backfill.delivery.delivery import Delivery
 from backfill.errors import BackfillError, SchemaError, UsageError
 from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds

@@ -24,6 +24,8 @@ class Api:
     methods: tuple[Method, ...]
     has_public_key: bool
     """The key is the account's public one, and nobody checks it; else it is a private key."""
+    scope: str
+    """That a private key needs to send events; empty for a public key."""
     is_json_api: bool
     """An answer lists its errors, so a refusal is final; and the schema has rules of its own."""
     takes_backfill: bool
@@ -53,6 +55,7 @@ TRACK: Final = Api(
     path=limits.TRACK_PATH,
     methods=("post", "get"),
     has_public_key=True,
+    scope="",
     is_json_api=False,
     takes_backfill=False,
     max_events=1,
@@ -71,6 +74,7 @@ EVENTS: Final = Api(
     path=limits.EVENTS_PATH,
     methods=("post",),
     has_public_key=False,
+    scope="events:write",
     is_json_api=True,
     takes_backfill=True,
     max_events=1,

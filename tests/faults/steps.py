@@ -75,7 +75,7 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 POST: Final = "backfill.transport.client:Client.post"
-ANSWERED: Final = "backfill.delivery.recorder:Acknowledged.add"
+ANSWERED: Final = "backfill.delivery.recorder:Recorder.add"
 
 
 def _phase(kind: str) -> Callable[[Random, int], list[Step]]:

@@ -6,10 +6,12 @@ import pyarrow as pa
 import pytest
 
 from backfill import event
+from backfill.delivery.delivery import DeliveryOptions
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import DeliveryOptions, Time, deliver
+from backfill.delivery.run import deliver
 from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
+from backfill.transport.exchange import Clocks
 from backfill.wire.track import Track
 
 TOKEN = "aB3xYz"
@@ -47,8 +49,8 @@ def send(sandbox, tmp_path):
             url=sandbox.url,
             ledger=ledger,
             run_id="r1",
-            refuse=refusals.write,
-            how=DeliveryOptions(time=Time(jitter=lambda: 0.0)),
+            on_refusal=refusals.write,
+            options=DeliveryOptions(clocks=Clocks(jitter=lambda: 0.0)),
         )
         keys = [key for batch in ledger.delivered() for key in batch["key"].to_pylist()]
     assert (tmp_path / "refusals.jsonl").read_text() == ""

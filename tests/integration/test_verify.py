@@ -13,8 +13,9 @@ from backfill.account.metrics import lines as metric_lines
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import verify
+from backfill.delivery.delivery import DeliveryOptions
 from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import DeliveryOptions, Time, deliver
+from backfill.delivery.run import deliver
 from backfill.errors import ScopeError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.mapping.program import Bounds
@@ -26,6 +27,7 @@ from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame
+from backfill.transport.exchange import Clocks
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 from backfill.wire.track import Track
@@ -101,9 +103,9 @@ class Shop:
                 url=self.sandbox.url,
                 ledger=ledger,
                 run_id=f"r{len(list(self.folder.iterdir()))}",
-                refuse=refusals.write,
-                how=DeliveryOptions(windows=(), time=Time(jitter=lambda: 0.0)),
-                aside=Events(KEY) if self.api == "bulk" else None,
+                on_refusal=refusals.write,
+                options=DeliveryOptions(windows=(), clocks=Clocks(jitter=lambda: 0.0)),
+                fallback=Events(KEY) if self.api == "bulk" else None,
             )
         assert (delivery.refused, delivery.ended) == (0, None)
         return delivery.delivered
@@ -220,7 +222,7 @@ def test_a_key_that_may_not_read_is_told_which_scope_it_lacks(tmp_path):
     with Sandbox(scopes=["events:write"]) as sandbox:
         shop = Shop(tmp_path, sandbox, orders_of(5, days=2))
         shop.run()
-        with pytest.raises(ScopeError, match="it needs the scope metrics:read"):
+        with pytest.raises(ScopeError, match="lacks the scope metrics:read"):
             shop.verify()
 
 

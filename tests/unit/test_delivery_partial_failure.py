@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill.delivery.partial_failure import ASIDE_EVENTS, Batched, Mended, mend
+from backfill.delivery.partial_failure import MAX_FALLBACK_EVENTS, RefusedBatch, Split, split
 from backfill.transport.retry import ErrorObject, Refused
 
 EMAIL = "/data/{}/attributes/profile/data/attributes/email"
@@ -19,7 +19,7 @@ def refused(*complaints, status=400):
     return Refused("invalid", status, "the answer was 400", complaints)
 
 
-def batched(rows, *, phones=(), aside=True, repeated=False, together=1):
+def batched(rows, *, phones=(), fallback=True, after_repeat=False, together=1):
     """Item i of the request is the events from ``rows[i * together]`` on."""
 
     def rows_at(pointer):
@@ -29,7 +29,13 @@ def batched(rows, *, phones=(), aside=True, repeated=False, together=1):
         begin = int(found[1]) * together
         return rows[begin : begin + together]
 
-    return Batched(rows, rows_at, lambda row: row in phones, aside, repeated)
+    return RefusedBatch(
+        rows=rows,
+        rows_at=rows_at,
+        goes_without_phone=lambda row: row in phones,
+        has_fallback=fallback,
+        after_repeat=after_repeat,
+    )
 
 
 def said(pointer, code="invalid", detail="No."):
@@ -37,23 +43,23 @@ def said(pointer, code="invalid", detail="No."):
 
 
 ROWS = range(10, 14)
-MANY = range(10, 11 + ASIDE_EVENTS)
+MANY = range(10, 11 + MAX_FALLBACK_EVENTS)
 FIRST_HALF, SECOND_HALF = tuple(MANY[:33]), tuple(MANY[33:])
 
 
 @pytest.mark.parametrize(
-    ("complaints", "batch", "mended"),
+    ("complaints", "batch", "found"),
     [
         pytest.param(
             [said(EMAIL.format(2))],
             batched(ROWS),
-            Mended(refused=((12, said(EMAIL.format(2))),), again=((10, 11, 13),)),
+            Split(refused=((12, said(EMAIL.format(2))),), again=((10, 11, 13),)),
             id="what is named is refused, the others go again",
         ),
         pytest.param(
             [said(PHONE.format(0)), said(PHONE.format(1))],
             batched(ROWS, phones={10}),
-            Mended(
+            Split(
                 refused=((11, said(PHONE.format(1))),),
                 again=((10, 12, 13),),
                 without_phone=frozenset({10}),
@@ -63,83 +69,89 @@ FIRST_HALF, SECOND_HALF = tuple(MANY[:33]), tuple(MANY[33:])
         pytest.param(
             [said(PHONE.format(0)), said(EMAIL.format(0))],
             batched(ROWS, phones={10}),
-            Mended(refused=((10, said(EMAIL.format(0))),), again=((11, 12, 13),)),
+            Split(refused=((10, said(EMAIL.format(0))),), again=((11, 12, 13),)),
             id="without its phone number it would still be bad",
         ),
         pytest.param(
             [said(EMAIL.format(0)), said(PHONE.format(0))],
             batched(ROWS, phones={10}),
-            Mended(refused=((10, said(EMAIL.format(0))),), again=((11, 12, 13),)),
+            Split(refused=((10, said(EMAIL.format(0))),), again=((11, 12, 13),)),
             id="whichever is said first",
         ),
         pytest.param(
             [said(UNIQUE_ID.format(3))],
             batched(ROWS),
-            Mended(aside=(13,), again=((10, 11, 12),), repeats=True),
+            Split(fallback=(13,), again=((10, 11, 12),), has_repeats=True),
             id="a repeat goes by Create Event",
         ),
         pytest.param(
             [said(UNIQUE_ID.format(1))],
-            batched(ROWS, repeated=True),
-            Mended(aside=(10, 11, 12, 13), repeats=True),
+            batched(ROWS, after_repeat=True),
+            Split(fallback=(10, 11, 12, 13), has_repeats=True),
             id="the second repeat of a batch takes all with it",
         ),
         pytest.param(
             [said("/data", "duplicate")],
             batched(ROWS),
-            Mended(aside=(10, 11, 12, 13), repeats=True),
+            Split(fallback=(10, 11, 12, 13), has_repeats=True),
             id="repeats that are not named may be all",
         ),
         pytest.param(
             [said("", detail="An event with this id has already been created.")],
             batched(ROWS),
-            Mended(aside=(10, 11, 12, 13), repeats=True),
+            Split(fallback=(10, 11, 12, 13), has_repeats=True),
             id="that it is a repeat may stand in the text",
         ),
         pytest.param(
             [said(UNIQUE_ID.format(0))],
-            batched(range(10, 11), aside=False),
-            Mended(refused=((10, said(UNIQUE_ID.format(0))),)),
+            batched(range(10, 11), fallback=False),
+            Split(refused=((10, said(UNIQUE_ID.format(0))),)),
             id="what Create Event takes for a repeat is refused",
         ),
         pytest.param(
-            [said("/data")], batched(MANY), Mended(again=(FIRST_HALF, SECOND_HALF)), id="halves"
+            [said("/data")], batched(MANY), Split(again=(FIRST_HALF, SECOND_HALF)), id="halves"
         ),
-        pytest.param([], batched(MANY), Mended(again=(FIRST_HALF, SECOND_HALF)), id="413 halves"),
+        pytest.param([], batched(MANY), Split(again=(FIRST_HALF, SECOND_HALF)), id="413 halves"),
         pytest.param(
             [said("/data")],
-            batched(ROWS, aside=False),
-            Mended(again=((10, 11), (12, 13))),
-            id="halves to the end where nothing goes aside",
-        ),
-        pytest.param(
-            [said("/data")], batched(ROWS), Mended(aside=tuple(ROWS)), id="a few go aside"
-        ),
-        pytest.param(
-            [said("/data")], batched(range(10, 11)), Mended(aside=(10,)), id="one goes aside"
+            batched(ROWS, fallback=False),
+            Split(again=((10, 11), (12, 13))),
+            id="halves to the end where nothing goes to the fallback",
         ),
         pytest.param(
             [said("/data")],
-            batched(range(10, 11), aside=False),
-            Mended(refused=((10, said("/data")),)),
+            batched(ROWS),
+            Split(fallback=tuple(ROWS)),
+            id="a few go to the fallback",
+        ),
+        pytest.param(
+            [said("/data")],
+            batched(range(10, 11)),
+            Split(fallback=(10,)),
+            id="one goes to the fallback",
+        ),
+        pytest.param(
+            [said("/data")],
+            batched(range(10, 11), fallback=False),
+            Split(refused=((10, said("/data")),)),
             id="one that Create Event refuses is refused",
         ),
         pytest.param(
             [],
-            batched(range(10, 11), aside=False),
-            Mended(refused=((10, ErrorObject("invalid")),)),
+            batched(range(10, 11), fallback=False),
+            Split(refused=((10, ErrorObject("invalid")),)),
             id="without a list of errors too",
         ),
         pytest.param(
             [said("/data/99/attributes")],
             batched(MANY),
-            Mended(again=(FIRST_HALF, SECOND_HALF)),
+            Split(again=(FIRST_HALF, SECOND_HALF)),
             id="a member that the request does not have",
         ),
         pytest.param(
             [said(EMAIL.format(0))],
             batched(ROWS, together=2),
-            Mended(
+            Split(
                 refused=((10, said(EMAIL.format(0))), (11, said(EMAIL.format(0)))),
                 again=((12, 13),),
             ),
@@ -148,19 +160,19 @@ FIRST_HALF, SECOND_HALF = tuple(MANY[:33]), tuple(MANY[33:])
         pytest.param(
             [said("/data/0")],
             batched(ROWS, together=2),
-            Mended(aside=(10, 11), again=((12, 13),)),
-            id="a few of a person go aside",
+            Split(fallback=(10, 11), again=((12, 13),)),
+            id="a few of a person go to the fallback",
         ),
         pytest.param(
             [said("/data/0")],
-            batched(ROWS, together=2, aside=False),
-            Mended(again=((12, 13), (10,), (11,))),
+            batched(ROWS, together=2, fallback=False),
+            Split(again=((12, 13), (10,), (11,))),
             id="which event of a person it was is found out",
         ),
     ],
 )
-def test_what_becomes_of_each_event(complaints, batch, mended):
-    assert mend(refused(*complaints), batch) == mended
+def test_what_becomes_of_each_event(complaints, batch, found):
+    assert split(refused(*complaints), batch) == found
 
 
 @dataclass
@@ -173,7 +185,7 @@ class Account:
     naming: str
     stored: list = field(default_factory=list)
     requests: int = 0
-    aside: int = 0
+    singles: int = 0
     bare: set = field(default_factory=set)
 
     def complaints(self, rows):
@@ -203,37 +215,37 @@ class Account:
         return found
 
     def one(self, row):
-        self.aside += 1
+        self.singles += 1
         found = self.complaints([row])
         self.stored += [] if found else [row]
         return found
 
 
 def deliver(account, count, *, identified):
-    """Send events 0 to ``count``, and mend until nothing is left; what was refused."""
+    """Send events 0 to ``count``, splitting until nothing is left; give what was refused."""
     jobs, turned_down = [(list(range(count)), True, False)], []
     while jobs:
-        rows, bulk, repeated = jobs.pop()
-        found = account.bulk(rows) if bulk else account.one(rows[0])
-        if not found:
+        rows, bulk, after_repeat = jobs.pop()
+        errors = account.bulk(rows) if bulk else account.one(rows[0])
+        if not errors:
             continue
         places = range(len(rows))
-        mended = mend(
-            refused(*found),
+        found = split(
+            refused(*errors),
             batched(
                 places,
                 phones={at for at in places if rows[at] in identified - account.bare},
-                aside=bulk,
-                repeated=repeated,
+                fallback=bulk,
+                after_repeat=after_repeat,
             ),
         )
-        every = [at for at, _ in mended.refused] + list(mended.aside)
-        assert sorted([*every, *(at for part in mended.again for at in part)]) == list(places)
-        assert mended.without_phone <= {at for part in mended.again for at in part}
-        turned_down += [rows[at] for at, _ in mended.refused]
-        account.bare |= {rows[at] for at in mended.without_phone}
-        jobs += [([rows[at]], False, False) for at in mended.aside]
-        jobs += [([rows[at] for at in part], bulk, mended.repeats) for part in mended.again]
+        every = [at for at, _ in found.refused] + list(found.fallback)
+        assert sorted([*every, *(at for part in found.again for at in part)]) == list(places)
+        assert found.without_phone <= {at for part in found.again for at in part}
+        turned_down += [rows[at] for at, _ in found.refused]
+        account.bare |= {rows[at] for at in found.without_phone}
+        jobs += [([rows[at]], False, False) for at in found.fallback]
+        jobs += [([rows[at] for at in part], bulk, found.has_repeats) for part in found.again]
     return turned_down
 
 
@@ -261,7 +273,7 @@ def test_exactly_the_bad_ones_are_refused_and_all_others_delivered_once(data, co
 
 
 @pytest.mark.parametrize("bad", [1, 3, 37, 1_000])
-def test_without_names_a_bad_one_costs_four_halvings_and_a_few_aside(bad):
+def test_without_names_a_bad_one_costs_four_halvings_and_a_few_by_fallback(bad):
     rows = set(range(0, 1_000, 1_000 // bad)) if bad < 1_000 else set(range(1_000))
     rows = set(sorted(rows)[:bad])
     account = Account(rows, set(), set(), "none")
@@ -269,7 +281,7 @@ def test_without_names_a_bad_one_costs_four_halvings_and_a_few_aside(bad):
     assert sorted(deliver(account, 1_000, identified=set())) == sorted(rows)
     # 1,000, 500, 250, 125 and 63 events.
     assert account.requests <= min(1 + 2 * 4 * bad, 31)
-    assert account.aside <= min(63 * bad, 1_000)
+    assert account.singles <= min(63 * bad, 1_000)
 
 
 @pytest.mark.parametrize("bad", [1, 37, 1_000])
@@ -277,7 +289,7 @@ def test_with_names_one_more_request_is_all(bad):
     account = Account(set(range(bad)), set(), set(), "all")
 
     assert len(deliver(account, 1_000, identified=set())) == bad
-    assert (account.requests, account.aside) == (1 if bad == 1_000 else 2, 0)
+    assert (account.requests, account.singles) == (1 if bad == 1_000 else 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +304,7 @@ def test_the_repeat_of_a_whole_batch_costs_no_bulk_requests(naming, requests):
     account = Account(set(), set(), set(range(1_000)), naming)
 
     assert deliver(account, 1_000, identified=set()) == []
-    assert (account.requests, account.aside) == (requests, 1_000)
+    assert (account.requests, account.singles) == (requests, 1_000)
 
 
 def test_what_klaviyo_said_is_in_no_repr():

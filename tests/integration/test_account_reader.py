@@ -1,4 +1,4 @@
-"""Questions to today's API: to the sandbox, and to a server that answers as a test says."""
+"""Questions to the JSON:API: to the sandbox, and to a server that answers as a test says."""
 
 import json
 import threading
@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from backfill import limits
-from backfill.account.reader import Reader, ReadingTime, account_id
+from backfill.account.reader import Reader, account_id
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError, UsageError
 from backfill.sandbox import Sandbox
+from backfill.transport.exchange import Clocks
 from backfill.transport.pace import Quota
 
 KEY = "pk_ABC123_0123456789abcdef"
@@ -29,8 +30,8 @@ class Clock:
         self.slept_s.append(wait_s)
         self.now_s += wait_s
 
-    def time(self):
-        return ReadingTime(clock=self, wall=self, jitter=lambda: 1.0, sleep=self.sleep)
+    def clocks(self):
+        return Clocks(monotonic=self, wall=self, jitter=lambda: 1.0)
 
 
 @contextmanager
@@ -74,7 +75,8 @@ def answering(*answers):
 
 
 def reader(url, clock=None, **more):
-    return Reader(url, KEY, time=(clock or Clock()).time(), **more)
+    clock = clock or Clock()
+    return Reader(url, KEY, clocks=clock.clocks(), sleep=clock.sleep, **more)
 
 
 def ok(document, **headers):

@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from backfill.delivery.queue import Job, Work
+from backfill.delivery.queue import Job, Queue
 
 
-class Feed:
+class Encoder:
     """Gives its batches one by one, then None."""
 
     def __init__(self, *batches):
@@ -17,16 +17,16 @@ class Feed:
 
 def test_what_goes_again_goes_before_what_is_new():
     async def play():
-        work = Work(Feed("first", "second"), "lane")
-        first = await work.next()
-        work.done([Job("again", "lane", repeated=True)])
-        taken = [first, await work.next(), await work.next()]
+        queue = Queue(Encoder("first", "second"), "lane")
+        first = await queue.next()
+        queue.done([Job("again", "lane", after_repeat=True)])
+        taken = [first, await queue.next(), await queue.next()]
         for _ in range(2):
-            work.done()
-        return taken, await work.next()
+            queue.done()
+        return taken, await queue.next()
 
     assert asyncio.run(play()) == (
-        [Job("first", "lane"), Job("again", "lane", repeated=True), Job("second", "lane")],
+        [Job("first", "lane"), Job("again", "lane", after_repeat=True), Job("second", "lane")],
         None,
     )
 
@@ -34,12 +34,12 @@ def test_what_goes_again_goes_before_what_is_new():
 @pytest.mark.parametrize("again", [[Job("again", "lane")], []])
 def test_nobody_leaves_while_a_job_could_make_more(again):
     async def play():
-        work = Work(Feed("only"), "lane")
-        await work.next()
-        idle = asyncio.create_task(work.next())
+        queue = Queue(Encoder("only"), "lane")
+        await queue.next()
+        idle = asyncio.create_task(queue.next())
         await asyncio.sleep(0)
         assert not idle.done()
-        work.done(again)
+        queue.done(again)
         return await idle
 
     assert asyncio.run(play()) == (again[0] if again else None)
@@ -47,11 +47,11 @@ def test_nobody_leaves_while_a_job_could_make_more(again):
 
 def test_who_waits_leaves_when_the_run_halts():
     async def play():
-        work = Work(Feed("only"), "lane")
-        await work.next()
-        idle = [asyncio.create_task(work.next()) for _ in range(3)]
+        queue = Queue(Encoder("only"), "lane")
+        await queue.next()
+        idle = [asyncio.create_task(queue.next()) for _ in range(3)]
         await asyncio.sleep(0)
-        work.halt()
+        queue.stop()
         return await asyncio.gather(*idle)
 
     assert asyncio.run(play()) == [None] * 3

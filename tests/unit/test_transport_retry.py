@@ -7,6 +7,7 @@ from backfill.transport.retry import (
     ErrorObject,
     Fatal,
     NoAnswer,
+    Pause,
     Post,
     Refused,
     RetryPolicy,
@@ -22,11 +23,9 @@ YES = Reply(status=200, body=b"1")
 JSON_NO = b'{"errors":[{"code":"invalid","detail":"Invalid email a@b.co"}]}'
 
 
-def steps(*answers, patience=RetryPolicy(), jitter=1.0):  # noqa: B008 - frozen
+def steps(*answers, policy=RetryPolicy(), jitter=1.0):  # noqa: B008 - frozen
     """Send the answers, one to each Post; give the waits and the outcome."""
-    trying = attempts(
-        Track("aB3xYz").read, jitter=lambda: jitter, now=lambda: NOW_S, patience=patience
-    )
+    trying = attempts(Track("aB3xYz").read, jitter=lambda: jitter, now=lambda: NOW_S, policy=policy)
     waiting, waits, came = iter(answers), [], None
     while True:
         try:
@@ -34,17 +33,17 @@ def steps(*answers, patience=RetryPolicy(), jitter=1.0):  # noqa: B008 - frozen
         except StopIteration as done:
             assert list(waiting) == []
             return waits, done.value
-        if isinstance(step, Wait):
+        if isinstance(step, Wait | Pause):
             waits.append(step)
         came = next(waiting) if isinstance(step, Post) else None
 
 
 def alone(*waits_s):
-    return [Wait(wait_s, whole_run=False) for wait_s in waits_s]
+    return [Wait(wait_s) for wait_s in waits_s]
 
 
 def together(*waits_s):
-    return [Wait(wait_s, whole_run=True) for wait_s in waits_s]
+    return [Pause(wait_s) for wait_s in waits_s]
 
 
 @pytest.mark.parametrize(
@@ -208,12 +207,14 @@ BAD_MEMBERS = Reply(
 
 
 def bulk_steps(*answers):
-    trying = attempts(lambda _: "delivered", jitter=lambda: 1.0, now=lambda: NOW_S, json_api=True)
+    trying = attempts(
+        lambda _: "delivered", jitter=lambda: 1.0, now=lambda: NOW_S, is_json_api=True
+    )
     next(trying)
     try:
         for answer in answers:
             step = trying.send(answer)
-            while isinstance(step, Wait):
+            while isinstance(step, Wait | Pause):
                 step = next(trying)
     except StopIteration as done:
         return done.value
@@ -223,7 +224,7 @@ def bulk_steps(*answers):
 def test_a_refusal_of_todays_api_ends_at_once_with_its_errors():
     outcome = bulk_steps(BAD_MEMBERS)
 
-    assert outcome.complaints == (
+    assert outcome.errors == (
         ErrorObject("invalid", "/data/7", "Invalid email a@b.co"),
         ErrorObject("http-400", "", "Invalid input."),
     )
