@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backfill.account.account import Account, wire_of
-from backfill.account.metrics import lines, metric_statuses
+from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
 from backfill.delivery.delivery import Delivery, DeliveryOptions
@@ -24,6 +24,7 @@ from backfill.lint.lint import Lint
 from backfill.mapping.cells import DAY_FOR_MONTH
 from backfill.planning.judge import Known
 from backfill.planning.make import Plan, make_plan
+from backfill.report.account import metric_lines
 from backfill.report.html import whole_page
 from backfill.report.summary import Metric, Month, Summary, iso
 from backfill.report.summary import State as SummaryState
@@ -231,7 +232,7 @@ class Backfill:
             return ()
         with self._reader() as reader:
             return tuple(
-                lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
+                metric_lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
             )
 
     def _reader(self) -> Reader:

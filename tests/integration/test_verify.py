@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from backfill.account.metrics import lines as metric_lines
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import verify
@@ -22,6 +21,7 @@ from backfill.mapping.program import Bounds
 from backfill.planning.judge import Known
 from backfill.planning.make import make_plan
 from backfill.report import verify as words
+from backfill.report.account import metric_lines
 from backfill.sandbox import Sandbox
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
