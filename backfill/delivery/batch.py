@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import IDENTIFIERS, person
-from backfill.ledger.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, DeliveredBatch
+from backfill.ledger.ledger import CARRIER, DeliveredBatch
 from backfill.wire.apis import Api
 from backfill.wire.cutting import cut
 from backfill.wire.interface import Request, Wire
@@ -37,11 +36,10 @@ class Chunk:
     """Events that are encoded in one go, and what the ledger keeps of each."""
 
     events: pa.RecordBatch = field(repr=False)
-    keys: bytes
-    contents: bytes
-    carriers: bytes
-    carriers_before: list[int]
-    """Bytes of ``carriers`` before each row; and in all, at the end."""
+    keys: list[bytes]
+    contents: list[bytes]
+    carriers: list[bytes]
+    """``CARRIER``, one for each identifier of the event's person; b"" where none is noted."""
     metrics: list[str]
 
     @classmethod
@@ -54,13 +52,11 @@ class Chunk:
         """
         noted = events["noted" if "noted" in events.schema.names else "carries"].to_pylist()
         people = _people(events) if any(noted) else None
-        carriers = [people(row) if people and note else b"" for row, note in enumerate(noted)]
         return cls(
             events=events,
-            keys=_bytes_of(events["key"], KEY_BYTES),
-            contents=_bytes_of(events["content"], CONTENT_BYTES),
-            carriers=b"".join(carriers),
-            carriers_before=list(accumulate(map(len, carriers), initial=0)),
+            keys=events["key"].to_pylist(),
+            contents=events["content"].to_pylist(),
+            carriers=[people(row) if people and note else b"" for row, note in enumerate(noted)],
             metrics=events["metric"].to_pylist(),
         )
 
@@ -80,21 +76,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.request.rows)
 
-    def key_of(self, row: int) -> bytes:
-        return self.chunk.keys[row * KEY_BYTES : (row + 1) * KEY_BYTES]
-
-    def metric_of(self, row: int) -> str:
-        return self.chunk.metrics[row]
-
     def delivered(self) -> DeliveredBatch:
         """What the ledger keeps, without the events themselves."""
-        chunk, start, stop = self.chunk, self.rows.start, self.rows.stop
-        before = chunk.carriers_before
+        rows = slice(self.rows.start, self.rows.stop)
         return DeliveredBatch(
-            chunk.keys[start * KEY_BYTES : stop * KEY_BYTES],
-            chunk.contents[start * CONTENT_BYTES : stop * CONTENT_BYTES],
-            chunk.carriers[before[start] : before[stop]],
-            frozenset(chunk.metrics[start:stop]),
+            b"".join(self.chunk.keys[rows]),
+            b"".join(self.chunk.contents[rows]),
+            b"".join(self.chunk.carriers[rows]),
+            frozenset(self.chunk.metrics[rows]),
         )
 
 
@@ -139,8 +128,7 @@ def encode(events: pa.RecordBatch, wire: Wire) -> list[Batch]:
 
 def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
     """Make a function that gives a row's person as the ledger keeps it, under each identifier."""
-    people, keys = (_bytes_of(events[name], KEY_BYTES) for name in ("person", "key"))
-    times = events["time"].to_pylist()
+    people, times, keys = (events[name].to_pylist() for name in ("person", "time", "key"))
     # Most columns of identifiers are empty, and a column costs 0.3 µs an event to read.
     identifiers = [
         (name, events[name].to_pylist())
@@ -149,18 +137,11 @@ def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
     ]
 
     def carriers_of(row: int) -> bytes:
-        at = slice(row * KEY_BYTES, (row + 1) * KEY_BYTES)
-        first = CARRIER.pack(people[at], times[row], keys[at])
+        first = CARRIER.pack(people[row], times[row], keys[row])
         if len(identifiers) < 2:  # noqa: PLR2004 - a person with one identifier is noted once
             return first
         found = [(name, values[row]) for name, values in identifiers if values[row] is not None]
         others = (person(name, value) for name, value in found[1:])
-        return first + b"".join(CARRIER.pack(who, times[row], keys[at]) for who in others)
+        return first + b"".join(CARRIER.pack(who, times[row], keys[row]) for who in others)
 
     return carriers_of
-
-
-def _bytes_of(column: pa.Array, width: int) -> bytes:
-    """The values of a column of fixed width, one after the other."""
-    start = column.offset * width
-    return bytes(memoryview(column.buffers()[1])[start : start + len(column) * width])

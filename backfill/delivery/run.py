@@ -270,8 +270,8 @@ class _Run:
     def _record_refusal(self, batch: Batch, row: int, status: int, code: str, detail: str) -> None:
         self.on_refusal(
             Refusal(
-                key=batch.key_of(row).hex(),
-                metric=batch.metric_of(row),
+                key=batch.chunk.keys[row].hex(),
+                metric=batch.chunk.metrics[row],
                 status=status,
                 code=code,
                 detail=detail,

@@ -54,14 +54,8 @@ class Client:
         self._method = wire.method
         self._headers = request_headers(wire.headers)
         self._whole_s = timeouts.whole_s
-        self._extensions = {
-            "timeout": {
-                "connect": timeouts.connect_s,
-                "read": timeouts.read_s,
-                "write": None,
-                "pool": None,
-            }
-        }
+        attempt = httpx.Timeout(None, connect=timeouts.connect_s, read=timeouts.read_s)
+        self._extensions = {"timeout": attempt.as_dict()}
         self._connections = connections
         self._transport: AiohttpTransport | None = None
 

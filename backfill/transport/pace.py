@@ -80,7 +80,9 @@ class Pace:
     def __init__(self, windows: tuple[Window, ...], clock: Callable[[], float]) -> None:
         """``windows``: empty for no limit. ``clock`` gives seconds that never go back."""
         self._clock = clock
-        self._windows = tuple(_Counted(window) for window in windows)
+        self._in_flight = 0
+        self._answered = [(window, deque[float]()) for window in windows]
+        """For each window, when the slots of the answered requests are free again, in order."""
         self._paused_until_s = clock()
         self._paused_s = 0.0
 
@@ -96,18 +98,26 @@ class Pace:
         waited asks again.
         """
         now_s = self._clock()
-        wait_s = max([self._paused_until_s - now_s, *(one.wait_s(now_s) for one in self._windows)])
+        waits_s = (self._wait_s(window, free_at_s, now_s) for window, free_at_s in self._answered)
+        wait_s = max(self._paused_until_s - now_s, *waits_s, 0.0)
         if wait_s > 0.0:
             return wait_s
-        for one in self._windows:
-            one.in_flight += 1
+        self._in_flight += 1
         return 0.0
+
+    def _wait_s(self, window: Window, free_at_s: deque[float], now_s: float) -> float:
+        while free_at_s and free_at_s[0] <= now_s:
+            free_at_s.popleft()
+        if self._in_flight + len(free_at_s) < window.requests:
+            return 0.0
+        # With all in flight, no slot is free before one is answered and a window has passed.
+        return free_at_s[0] - now_s if free_at_s else window.length_s
 
     def done(self) -> None:
         now_s = self._clock()
-        for one in self._windows:
-            one.in_flight -= 1
-            one.free_at_s.append(now_s + one.window.length_s)
+        self._in_flight -= 1
+        for window, free_at_s in self._answered:
+            free_at_s.append(now_s + window.length_s)
 
     def pause(self, wait_s: float) -> None:
         """Let no request start for so long; a pause that ends earlier changes nothing."""
@@ -116,20 +126,3 @@ class Pace:
         until_s = max(begin_s, now_s + wait_s)
         self._paused_s += until_s - begin_s
         self._paused_until_s = until_s
-
-
-class _Counted:
-    """What one window holds: requests in flight, and answered ones whose slot is not free yet."""
-
-    def __init__(self, window: Window) -> None:
-        self.window = window
-        self.in_flight = 0
-        self.free_at_s = deque[float]()
-
-    def wait_s(self, now_s: float) -> float:
-        while self.free_at_s and self.free_at_s[0] <= now_s:
-            self.free_at_s.popleft()
-        if self.in_flight + len(self.free_at_s) < self.window.requests:
-            return 0.0
-        # With all in flight, no slot is free before one is answered and a window has passed.
-        return self.free_at_s[0] - now_s if self.free_at_s else self.window.length_s

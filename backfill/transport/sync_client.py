@@ -29,14 +29,8 @@ class SyncClient:
     ) -> None:
         self._headers = request_headers(headers)
         self._whole_s = timeouts.whole_s
-        self._extensions = {
-            "timeout": {
-                "connect": timeouts.connect_s,
-                "read": timeouts.read_s,
-                "write": timeouts.read_s,
-                "pool": timeouts.connect_s,
-            }
-        }
+        attempt = httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s)
+        self._extensions = {"timeout": attempt.as_dict()}
         self._clock = clock
         self._transport = httpx.HTTPTransport(verify=tls_of(scheme))
 

@@ -13,11 +13,10 @@ from typing import ClassVar, Final
 
 import pyarrow as pa
 
-from backfill.wire import apis, event_limits, json_api
+from backfill.wire import apis, event_limits, json_api, sql
 from backfill.wire.cutting import People, RequestLimits, cut_items
 from backfill.wire.interface import Request
 from backfill.wire.json_api import PROFILE, JsonApiWire, filled
-from backfill.wire.sql import as_bytes, select
 
 _JOB: Final = (
     b'{"data":{"type":"event-bulk-create-job","attributes":{"events-bulk-create":{"data":[',
@@ -37,7 +36,7 @@ class Bulk(JsonApiWire):
         columns = filled(events)
         event = json_api.event(columns, backfill=self.backfill)
         around = sum(map(len, _item(backfill=self.backfill)))
-        return select(
+        return sql.select(
             f"(strlen({event}) + strlen({json_api.identifier(columns)}) + {around})::INTEGER"
             f" AS size, strlen({json_api.attributes(columns)})::INTEGER AS attributes_size",
             events,
@@ -57,18 +56,18 @@ class Bulk(JsonApiWire):
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
         columns = filled(events)
-        texts = select(
+        texts = sql.select(
             f"{json_api.event(columns, backfill=self.backfill)} AS event,"
             f" {json_api.identifier(columns)} AS identifier,"
             f" CASE WHEN carries THEN {json_api.attributes(columns)} ELSE '' END AS attributes",
             events,
         )
-        event_texts, identifiers, attributes = map(as_bytes, texts.columns)
+        event_texts, identifiers, attributes = map(sql.as_bytes, texts.columns)
         begin, middle, end = _item(backfill=self.backfill)
         cuts = cut_items(
             list(map(len, event_texts)),
             People(identifiers, attributes),
-            as_bytes(events["key"]),
+            sql.as_bytes(events["key"]),
             RequestLimits(
                 self.max_events, self.max_bytes, _JOB_BYTES, len(begin) + len(middle) + len(end)
             ),

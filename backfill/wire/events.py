@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from backfill.wire import apis, event_limits, json_api
+from backfill.wire import apis, event_limits, json_api, sql
 from backfill.wire.interface import Request
 from backfill.wire.json_api import PROFILE, JsonApiWire, filled
-from backfill.wire.sql import encoded, select, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,7 @@ class Events(JsonApiWire):
     api: ClassVar[apis.Api] = apis.EVENTS
 
     def measure(self, events: pa.Table) -> pa.Table:
-        return select(
+        return sql.select(
             f"strlen({self._body(events, 'false')})::INTEGER AS size,"
             f" strlen({json_api.attributes(filled(events))})::INTEGER AS attributes_size",
             events,
@@ -27,10 +26,10 @@ class Events(JsonApiWire):
         return event_limits.oversized(events, carries=carries, around=0)
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return texts(self._body(events, "carries"), events)
+        return sql.texts(self._body(events, "carries"), events)
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        for row, body in enumerate(encoded(self._body(events, "carries"), events)):
+        for row, body in enumerate(sql.encoded(self._body(events, "carries"), events)):
             yield Request(body, range(row, row + 1))
 
     def rows_at(self, pointer: str, request: Request) -> range:

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from backfill import limits
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
+from backfill.wire import sql
 from backfill.wire.interface import Answer, Reply
-from backfill.wire.sql import VALUE, json_of, member
 
 PLACEHOLDER_KEY: Final = "PRIVATE_KEY"
 """Stands for the private key in what is only planned or shown; no body holds a key."""
@@ -69,14 +69,17 @@ def filled(events: pa.RecordBatch | pa.Table) -> frozenset[str]:
 def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> str:
     """SQL for an event; ``profile`` is SQL for a member ``profile``, its comma included."""
     # concat() leaves NULL out, and costs two thirds of ||.
-    optional = [(member("value", VALUE), "value"), (_currency(), "currency")]
-    members = [f"',' || {sql}" for sql, column in optional if column in columns]
+    optional = {
+        "value": sql.member("value", sql.VALUE),
+        "currency": sql.member("value_currency", sql.json_of("currency")),
+    }
+    members = [f"',' || {text}" for column, text in optional.items() if column in columns]
     properties = "coalesce(properties, '{}')" if "properties" in columns else "'{}'"
     parts = (
         """'{"type":"event","attributes":{"properties":'""",
         properties,
         """',"metric":{"data":{"type":"metric","attributes":{"name":'""",
-        json_of("metric"),
+        sql.json_of("metric"),
         "'}}}'",
         profile,
         '\',"time":"\'',
@@ -84,14 +87,10 @@ def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> s
         "'\"'",
         *members,
         "',\"unique_id\":'",
-        json_of("event_id"),
+        sql.json_of("event_id"),
         f"""',"backfill":{_json(backfill)}}}}}'""",
     )
     return f"concat({', '.join(parts)})"
-
-
-def _currency() -> str:
-    return member("value_currency", json_of("currency"))
 
 
 def _json(flag: bool) -> str:  # noqa: FBT001 - the value itself
@@ -104,29 +103,22 @@ PROFILE: Final = ('{"data":{"type":"profile","attributes":{', "}}}")
 
 def identifier(columns: Collection[str]) -> str:
     """SQL for the one member that identifies the person."""
-    cases = (
-        f'WHEN "{name}" IS NOT NULL THEN {member(_NAMES[name], json_of(name))}'
-        for name in IDENTIFIERS
-        if name in columns
-    )
-    return f"CASE {' '.join((*cases, 'WHEN false THEN NULL'))} END"
+    return sql.identifier(_names(columns))
+
+
+def _names(columns: Collection[str]) -> dict[str, str]:
+    return {name: _NAMES[name] for name in IDENTIFIERS if name in columns}
 
 
 def attributes(columns: Collection[str]) -> str:
     """SQL for the person's other members, with a comma before each; '' where there are none."""
-    there = [name for name in IDENTIFIERS if name in columns]
-    others = [
-        f"CASE WHEN coalesce({', '.join(there[:place])}) IS NOT NULL"
-        f" THEN {member(_NAMES[name], json_of(name))} END"
-        for place, name in enumerate(there)
-        if place
-    ]
-    own = [name for name in PROFILE_FIELDS if name in columns and name not in _ELSEWHERE]
-    fields = [member(name, json_of(name)) for name in own]
-    places = [member(name, json_of(name)) for name in _LOCATION if name in columns]
+    plain = [name for name in PROFILE_FIELDS if name in columns and name not in _ELSEWHERE]
+    fields = [sql.member(name, sql.json_of(name)) for name in plain]
+    places = [sql.member(name, sql.json_of(name)) for name in _LOCATION if name in columns]
     location = [f"""'"location":{{' || {_joined(places)} || '}}'"""] if places else []
-    more = [member("properties", """nullif("profile", '{}')""")] if "profile" in columns else []
-    members = [*others, *fields, *location, *more]
+    own = sql.member("properties", """nullif("profile", '{}')""")
+    more = [own] if "profile" in columns else []
+    members = [*sql.other_identifiers(_names(columns)), *fields, *location, *more]
     return f"coalesce(',' || {_joined(members)}, '')" if members else "''"
 
 

@@ -1,5 +1,6 @@
 """SQL that writes the parts of many events as JSON, and the DuckDB that runs it."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -57,6 +58,30 @@ def _engine() -> duckdb.DuckDBPyConnection:
 def member(name: str, value: str) -> str:
     """SQL for ``"name":value``, NULL if the value is NULL."""
     return f"""'"{name}":' || {value}"""
+
+
+def identifier(names: Mapping[str, str]) -> str:
+    """SQL for the one member that identifies the person: the first column that is not empty.
+
+    Args:
+        names: of the members, by column, in order.
+    """
+    cases = (
+        f'WHEN "{column}" IS NOT NULL THEN {member(name, json_of(column))}'
+        for column, name in names.items()
+    )
+    return f"CASE {' '.join((*cases, 'WHEN false THEN NULL'))} END"
+
+
+def other_identifiers(names: Mapping[str, str]) -> list[str]:
+    """SQL for each further member that names the person."""
+    columns = list(names)
+    return [
+        f"CASE WHEN coalesce({', '.join(columns[:place])}) IS NOT NULL"
+        f" THEN {member(names[column], json_of(column))} END"
+        for place, column in enumerate(columns)
+        if place
+    ]
 
 
 def json_of(column: str) -> str:

@@ -18,10 +18,9 @@ import pyarrow.compute as pc
 
 from backfill import limits
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
-from backfill.wire import apis
+from backfill.wire import apis, sql
 from backfill.wire.interface import Answer, Reply, Request
 from backfill.wire.oversized import first_of_each, largest_sizes, longer_than, where
-from backfill.wire.sql import VALUE, encoded, json_of, member, members_of, select, texts
 
 PLACEHOLDER_TOKEN: Final = "PUBKEY"  # noqa: S105 - stands where a key of six characters will stand
 """What previews show for the key, and what sizes are counted with."""
@@ -62,7 +61,7 @@ class Track(_Answers):
 
     def measure(self, events: pa.Table) -> pa.Table:
         # Attributes add the same number of bytes wherever they stand, so the rest is encoded once.
-        return select(
+        return sql.select(
             f"strlen({_form(_payload('false'))})::INTEGER AS size,"
             f" strlen(url_encode({_ATTRIBUTES}))::INTEGER AS attributes_size",
             events,
@@ -74,10 +73,10 @@ class Track(_Answers):
         return longer_than(self.max_bytes, sizes, events, "too_large")
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return texts(_payload("carries"), events, _parameters(self.token))
+        return sql.texts(_payload("carries"), events, _parameters(self.token))
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        bodies = encoded(_form(_payload("carries")), events, _parameters(self.token))
+        bodies = sql.encoded(_form(_payload("carries")), events, _parameters(self.token))
         for row, body in enumerate(bodies):
             yield Request(body, range(row, row + 1))
 
@@ -101,7 +100,7 @@ class TrackGet(_Answers):
     def measure(self, events: pa.Table) -> pa.Table:
         # Attributes shift what follows them in base64, which then has other + and /.
         bare, whole = (f"strlen({_base64(_get_payload(carries))})" for carries in ("false", "true"))
-        return select(
+        return sql.select(
             f"{bare}::INTEGER AS size, ({whole} - {bare})::INTEGER AS attributes_size",
             events,
             _parameters(PLACEHOLDER_TOKEN),
@@ -117,10 +116,10 @@ class TrackGet(_Answers):
         )
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return texts(_get_payload("carries"), events, _parameters(self.token))
+        return sql.texts(_get_payload("carries"), events, _parameters(self.token))
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        queries = encoded(_base64(_get_payload("carries")), events, _parameters(self.token))
+        queries = sql.encoded(_base64(_get_payload("carries")), events, _parameters(self.token))
         for row, query in enumerate(queries):
             yield Request(b"", range(row, row + 1), query)
 
@@ -129,37 +128,26 @@ def _parameters(token: str) -> dict[str, str]:
     return {"token": token}
 
 
-def _identifier() -> str:
-    cases = (
-        f'WHEN "{name}" IS NOT NULL THEN {member(f"${name}", json_of(name))}'
-        for name in IDENTIFIERS
-    )
-    return f"CASE {' '.join(cases)} END"
+_NAMES: Final = {name: f"${name}" for name in IDENTIFIERS}
 
 
 def _attributes() -> str:
     """SQL for the person's members beside the one identifier, with a comma before each."""
-    others = (
-        f"CASE WHEN coalesce({', '.join(IDENTIFIERS[:place])}) IS NOT NULL"
-        f" THEN {member(f'${name}', json_of(name))} END"
-        for place, name in enumerate(IDENTIFIERS)
-        if place
-    )
     # Consent is JSON already: "list of strings" (Track API reference v1-2, "$consent").
     fields = (
-        member(f"${name}", f'"{name}"' if name == "consent" else json_of(name))
+        sql.member(f"${name}", f'"{name}"' if name == "consent" else sql.json_of(name))
         for name in PROFILE_FIELDS
     )
-    members = ", ".join((*others, *fields, members_of("profile")))
+    members = ", ".join((*sql.other_identifiers(_NAMES), *fields, sql.members_of("profile")))
     return f"coalesce(',' || nullif(concat_ws(',', {members}), ''), '')"
 
 
 def _properties() -> str:
     members = ", ".join(
         (
-            members_of("properties"),
-            member("$event_id", json_of("event_id")),
-            member("$value", VALUE),
+            sql.members_of("properties"),
+            sql.member("$event_id", sql.json_of("event_id")),
+            sql.member("$value", sql.VALUE),
         )
     )
     return f"concat_ws(',', {members})"
@@ -171,8 +159,8 @@ _ATTRIBUTES: Final = _attributes()
 def _payload(carries: str, otherwise: str = "''") -> str:
     """SQL for the JSON of an event; ``otherwise`` goes where an event does not carry attributes."""
     return f"""(
-        '{{"token":' || {json_of("token")} || ',"event":' || {json_of("metric")}
-        || ',"customer_properties":{{' || {_identifier()}
+        '{{"token":' || {sql.json_of("token")} || ',"event":' || {sql.json_of("metric")}
+        || ',"customer_properties":{{' || {sql.identifier(_NAMES)}
         || CASE WHEN {carries} THEN {_ATTRIBUTES} ELSE {otherwise} END
         || '}},"properties":{{' || {_properties()}
         || '}},"time":' || "time"::VARCHAR || '}}'
@@ -186,7 +174,8 @@ def _get_payload(carries: str) -> str:
     key, or a unique identifier, using an $id key"; a phone number is enough for POST alone.
     """
     beside_phone = "email IS NULL AND phone_number IS NOT NULL AND id IS NOT NULL"
-    id_alone = f"CASE WHEN {beside_phone} THEN ',' || {member('$id', json_of('id'))} ELSE '' END"
+    own_id = sql.member("$id", sql.json_of("id"))
+    id_alone = f"CASE WHEN {beside_phone} THEN ',' || {own_id} ELSE '' END"
     return _payload(carries, id_alone)
 
 
