@@ -369,7 +369,7 @@ def verify(
     options = Options(profiles=profiles.value if profiles else None, timezone=timezone, until=until)
     found = account_to_verify(url, _keys(account), _api(api))
     with at_work(schema, exports, state, found, options) as work:
-        _, verified = work.verify(resend=resend)
+        verified = work.verify(resend=resend).verified
     for line in lines(verified):
         echo(line)
     if json_:

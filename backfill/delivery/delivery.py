@@ -39,7 +39,6 @@ class Delivery:
     requests: int = 0
     body_bytes: int = 0
     """Of all requests, each attempt counted."""
-    took_s: float = 0.0
     paused_s: float = 0.0
     """How long a 429 or 503 held up all requests to an endpoint."""
     phones_dropped: int = 0

@@ -68,25 +68,17 @@ class Encoder:
 
     async def next(self) -> Batch | None:
         """Give the next batch, None after the last one. What fails in ``pending`` fails here."""
-        if not self._ready:
-            async with self._turn:
-                while not self._ready:
-                    if not await self._refill():
-                        return None
-        return self._ready.popleft()
+        async with self._turn:
+            while not self._ready and self._next_chunk is not None:
+                batches = await self._next_chunk
+                self._next_chunk = None if batches is None else self._start()
+                self._ready.extend(batches or ())
+            return self._ready.popleft() if self._ready else None
 
     async def encode(self, events: pa.RecordBatch, wire: Wire) -> list[Batch]:
         """Encode events once more, in the same thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, encode, events, wire)
-
-    async def _refill(self) -> bool:
-        if self._next_chunk is None:
-            return False
-        batches = await self._next_chunk
-        self._next_chunk = None if batches is None else self._start()
-        self._ready.extend(batches or ())
-        return batches is not None
 
     def _start(self) -> asyncio.Future[list[Batch] | None]:
         return asyncio.get_running_loop().run_in_executor(self._thread, self._encode_next)

@@ -138,7 +138,6 @@ def deliver(
             on_progress=on_progress,
             stop_asked=stopping,
             options=options,
-            began_s=options.clocks.monotonic(),
         ).run(pending)
 
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-deliver") as thread:
@@ -159,7 +158,6 @@ class _Run:
     on_progress: Callable[[Delivery], None]
     stop_asked: threading.Event
     options: DeliveryOptions
-    began_s: float
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ended: BackfillError | None = None
     delivered: int = 0
@@ -344,7 +342,6 @@ class _Run:
             refused=self.refused,
             requests=self.requests,
             body_bytes=self.body_bytes,
-            took_s=self.options.clocks.monotonic() - self.began_s,
             paused_s=sum(endpoint.pace.paused_s for endpoint in self.endpoints),
             phones_dropped=self.phones_dropped,
             by_fallback=self.by_fallback,

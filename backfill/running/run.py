@@ -6,16 +6,17 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from backfill.account.account import Account, wire_of
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
 from backfill.delivery.delivery import Delivery, DeliveryOptions
-from backfill.delivery.refusals import Refusals
+from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
 from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUserError
 from backfill.ledger.ledger import Ledger, Run
@@ -43,6 +44,14 @@ from backfill.running.settings import (
 from backfill.schema.id_rule import id_rules
 from backfill.schema.load import LoadedSchema
 from backfill.transport.pace import windows_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification(Ended):
+    verified: Verified
+
+
+AnyEnded = TypeVar("AnyEnded", bound=Ended)
 
 
 class Backfill:
@@ -82,23 +91,20 @@ class Backfill:
         """Plans, asks the gates, delivers. Raises what stops it before its plan is made."""
         return self._noted(self._run)
 
-    def verify(self, *, resend: bool = False) -> tuple[Ended, Verified]:
+    def verify(self, *, resend: bool = False) -> Verification:
         """Plans, sends nothing, and asks the account whether what was delivered is there."""
-        found: list[Verified] = []
 
-        def work(folder: RunFolder, ledger: Ledger) -> Ended:
+        def work(folder: RunFolder, ledger: Ledger) -> Verification:
             ended = self._plan_only(folder, ledger)
             with self._reader() as reader:
                 files, now_s = self.export.files, _now()
                 answer = verify(ended.plan, reader, ledger, files=files, now_s=now_s, resend=resend)
             folder.log("verified", missing=answer.missing, struck=answer.struck)
-            found.append(answer)
-            return ended
+            return Verification(ended.summary, ended.plan, verified=answer)
 
-        ended = self._noted(work)
-        return ended, found[0]
+        return self._noted(work)
 
-    def _noted(self, work: Callable[[RunFolder, Ledger], Ended]) -> Ended:
+    def _noted(self, work: Callable[[RunFolder, Ledger], AnyEnded]) -> AnyEnded:
         """Do it as a run of the state folder: locked, written down, its plan taken away."""
         with ExitStack() as stack:
             folder, ledger = self._enter(stack)
@@ -261,7 +267,7 @@ class Backfill:
         if (single := account.api.fallback) is not None:
             fallback = wire_of(replace(account, api=single), backfill=options.backfill)
             how = replace(how, fallback_windows=options.quota.of(windows_of(single.rates)))
-        with Refusals.open(folder.refusals) as refusals:
+        with refusals_file(folder.refusals) as write_refusal:
             return deliver(
                 plan.pending(self.options.limit),
                 wire=wire_of(account, options.method, backfill=options.backfill),
@@ -269,7 +275,7 @@ class Backfill:
                 url=self.account.url,
                 ledger=ledger,
                 run_id=folder.id,
-                on_refusal=refusals.write,
+                on_refusal=write_refusal,
                 on_progress=self.hooks.on_progress,
                 stop=self.hooks.stop,
                 options=how,

@@ -6,6 +6,7 @@ request from them, so that no body is built twice.
 Source: Klaviyo's OpenAPI file 2026-07-15, ``EventsBulkCreateJob``.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -109,10 +110,9 @@ _POINTER: Final = re.compile(
 def _item(*, backfill: bool) -> tuple[bytes, bytes, bytes]:
     """The texts before a profile's members, between them and the events, and behind the events."""
     opened, closed = PROFILE
-    flag = "true" if backfill else "false"
     return (
         b'{"type":"event-bulk-create","attributes":{"backfill":%b,"profile":%b'
-        % (flag.encode(), opened.encode()),
+        % (json.dumps(backfill).encode(), opened.encode()),
         b'%b,"events":{"data":[' % closed.encode(),
         b"]}}}",
     )

@@ -4,6 +4,7 @@ Source: Klaviyo's OpenAPI file 2026-07-15, ``EventCreateQueryV2`` and ``EventsBu
 docs/klaviyo.md, "From Track to JSON:API", for the names that stand for those of the Track API.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -88,13 +89,9 @@ def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> s
         *members,
         "',\"unique_id\":'",
         sql.json_of("event_id"),
-        f"""',"backfill":{_json(backfill)}}}}}'""",
+        f"""',"backfill":{json.dumps(backfill)}}}}}'""",
     )
     return f"concat({', '.join(parts)})"
-
-
-def _json(flag: bool) -> str:  # noqa: FBT001 - the value itself
-    return "true" if flag else "false"
 
 
 PROFILE: Final = ('{"data":{"type":"profile","attributes":{', "}}}")

@@ -65,7 +65,7 @@ class Track(_Answers):
             f"strlen({_form(_payload('false'))})::INTEGER AS size,"
             f" strlen(url_encode({_ATTRIBUTES}))::INTEGER AS attributes_size",
             events,
-            _parameters(PLACEHOLDER_TOKEN),
+            {"token": PLACEHOLDER_TOKEN},
         )
 
     def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
@@ -73,10 +73,10 @@ class Track(_Answers):
         return longer_than(self.max_bytes, sizes, events, "too_large")
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return sql.texts(_payload("carries"), events, _parameters(self.token))
+        return sql.texts(_payload("carries"), events, {"token": self.token})
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        bodies = sql.encoded(_form(_payload("carries")), events, _parameters(self.token))
+        bodies = sql.encoded(_form(_payload("carries")), events, {"token": self.token})
         for row, body in enumerate(bodies):
             yield Request(body, range(row, row + 1))
 
@@ -103,7 +103,7 @@ class TrackGet(_Answers):
         return sql.select(
             f"{bare}::INTEGER AS size, ({whole} - {bare})::INTEGER AS attributes_size",
             events,
-            _parameters(PLACEHOLDER_TOKEN),
+            {"token": PLACEHOLDER_TOKEN},
         )
 
     def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
@@ -116,16 +116,12 @@ class TrackGet(_Answers):
         )
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return sql.texts(_get_payload("carries"), events, _parameters(self.token))
+        return sql.texts(_get_payload("carries"), events, {"token": self.token})
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        queries = sql.encoded(_base64(_get_payload("carries")), events, _parameters(self.token))
+        queries = sql.encoded(_base64(_get_payload("carries")), events, {"token": self.token})
         for row, query in enumerate(queries):
             yield Request(b"", range(row, row + 1), query)
-
-
-def _parameters(token: str) -> dict[str, str]:
-    return {"token": token}
 
 
 _NAMES: Final = {name: f"${name}" for name in IDENTIFIERS}

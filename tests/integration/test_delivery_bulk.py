@@ -12,7 +12,7 @@ import pytest
 
 from backfill import event, limits
 from backfill.delivery.delivery import DeliveryOptions
-from backfill.delivery.refusals import Refusals
+from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError
 from backfill.ledger.ledger import Ledger, Target
@@ -88,7 +88,7 @@ def send(tmp_path):
     def send(sandbox, pending, *, ledger="ledger", key=KEY, options=None, **more):
         with (
             Ledger.open(tmp_path / ledger, Target(sandbox.url, "LOCAL1")) as kept,
-            Refusals.open(tmp_path / "refusals.jsonl") as refusals,
+            refusals_file(tmp_path / "refusals.jsonl") as write_refusal,
         ):
             return deliver(
                 pending,
@@ -97,7 +97,7 @@ def send(tmp_path):
                 url=sandbox.url,
                 ledger=kept,
                 run_id="r1",
-                on_refusal=refusals.write,
+                on_refusal=write_refusal,
                 options=options or quick(),
                 **more,
             )

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from decimal import Decimal
@@ -355,9 +356,10 @@ def test_a_stop_ends_a_long_wait_at_once(path, throttled):
         options = DeliveryOptions(
             windows=(), retry_policy=RetryPolicy(first_wait_s=3000, longest_wait_s=3000)
         )
+        began_s = time.monotonic()
         delivery = run(path, server, orders(0, 50), stop=stop, options=options)
 
-    assert delivery.took_s < 20
+    assert time.monotonic() - began_s < 20
     assert delivery.delivered == 0
 
 

@@ -13,7 +13,7 @@ from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import verify
 from backfill.delivery.delivery import DeliveryOptions
-from backfill.delivery.refusals import Refusals
+from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
 from backfill.errors import ScopeError
 from backfill.ledger.ledger import Ledger, Target
@@ -96,14 +96,14 @@ class Shop:
 
     def run(self):
         path = self.folder / "refusals.jsonl"
-        with self.planned() as (plan, ledger), Refusals.open(path) as refusals:
+        with self.planned() as (plan, ledger), refusals_file(path) as write_refusal:
             delivery = deliver(
                 plan.pending(),
                 wire=WIRES[self.api](),
                 url=self.sandbox.url,
                 ledger=ledger,
                 run_id=f"r{len(list(self.folder.iterdir()))}",
-                on_refusal=refusals.write,
+                on_refusal=write_refusal,
                 options=DeliveryOptions(windows=(), clocks=Clocks(jitter=lambda: 0.0)),
                 fallback=Events(KEY) if self.api == "bulk" else None,
             )
