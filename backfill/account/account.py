@@ -102,7 +102,7 @@ def _by_private_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
             "account, pk_…, with the scope events:write"
         )
     if not key.startswith(_PRIVATE) or not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError("KLAVIYO_PRIVATE_KEY is no private key: it begins with pk_")
+        raise UsageError("KLAVIYO_PRIVATE_KEY is not a private key, which begins with pk_")
     return Account(url, key, api, _account_id(url, key, keys.account))
 
 
@@ -117,8 +117,8 @@ def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
         )
     if key and (len(key) != limits.PUBLIC_KEY_CHARS or not (key.isascii() and key.isalnum())):
         raise UsageError(
-            "KLAVIYO_PUBLIC_KEY is no public key: six letters and digits "
-            "(a private key pk_… belongs into KLAVIYO_PRIVATE_KEY)"
+            "KLAVIYO_PUBLIC_KEY is not a public key, which has six letters and digits "
+            "(a private key pk_… belongs in KLAVIYO_PRIVATE_KEY)"
         )
     return Account(url, key, api, key)
 
@@ -130,8 +130,8 @@ def _account_id(url: str, key: str, name: str | None) -> str:
         found = account_id(reader)
     if found is None and name is None:
         raise UsageError(
-            "the private key may not read its account (scope accounts:read): say --account NAME, "
-            "best its public key, and the same each time, since the ledger goes by it"
+            "the private key may not read its account (scope accounts:read): name the account by "
+            "--account NAME, best its public key, and the same each time: the ledger is bound to it"
         )
     if found is not None and name is not None and found != name:
         raise UsageError(f"--account {name} is not the account of the private key; leave it out")

@@ -129,7 +129,7 @@ class Reader:
             seen.add(str(url))
             answer = self._ask("GET", url, None)
             if not isinstance(answer.get("data"), list):
-                raise DeniedError(f"GET {path}: the answer is no list; check --url")
+                raise DeniedError(f"GET {path}: the answer is not a list; check --url")
             yield answer
             url = self._next_page(answer, path, seen)
 
@@ -145,7 +145,7 @@ class Reader:
             url = httpx.URL(link) if isinstance(link, str) else None
         except httpx.InvalidURL:
             url = None
-        # The key goes along, so it goes to this path of this server and nowhere else.
+        # The key is sent to the next page, so that has to be at this path of this server.
         if url is None or _place(url) != _place(self._at(path, None)):
             raise DeniedError(
                 f"{path}: the answer's next page is not at {self._host}{path}, and the key goes "
@@ -189,11 +189,13 @@ class Reader:
                 scope = _ENDPOINTS[name].scope
                 raise denied_error(status, f"{method} {path}", scope=scope, if_gone="check --url")
             case Refused(reason, _, detail):
-                raise DeniedError(f"{method} {path}: {detail} ({reason}); the question is refused")
+                raise DeniedError(
+                    f"{method} {path}: {detail} ({reason}); Klaviyo refused the request"
+                )
             case Unavailable(why):
                 raise StoppedError(
-                    f"{self._host} answers no more: {why} ({method} {path}); run the same command "
-                    "again"
+                    f"{self._host} gives no answer to read: {why} ({method} {path}); run the same "
+                    "command again"
                 )
 
     def _pace_of(self, endpoint: str) -> Pace:

@@ -279,9 +279,9 @@ class _Run:
         if not self.delivered and self.refused > MAX_REFUSED_AT_FIRST:
             self._stop(
                 DeniedError(
-                    f"Klaviyo refused the first {self.refused:,} events and took none; its words "
-                    "stand in refusals.jsonl; they are not in the ledger, so mend what they say "
-                    "and run again"
+                    f"Klaviyo refused the first {self.refused:,} events and took none; its reasons "
+                    "are in refusals.jsonl; the events are not in the ledger, so fix what the "
+                    "reasons name and run again"
                 )
             )
 

@@ -91,7 +91,7 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
     if mark == _MARK and version > _VERSION:
         raise UsageError(
             f"{path}: written by a newer backfill (version {version}); update this one, or move "
-            "the file away and everything is sent again, which Klaviyo counts once"
+            "the file away and everything is sent again, which Klaviyo records once"
         )
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
     if mark != _MARK or version != _VERSION or verdict != "ok":
@@ -129,7 +129,7 @@ def translated(path: Path, *, to_write: bool) -> Iterator[None]:
             raise kind(
                 f"{path}: the ledger is damaged ({_why(err)}); move it away, with its -wal and "
                 "-shm files, and put a copy of it in its place; without one everything is sent "
-                "again, which Klaviyo counts once as it documents ids"
+                "again, which Klaviyo records once, as it documents ids"
             ) from err
         if to_write:
             raise StoppedError(

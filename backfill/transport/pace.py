@@ -33,7 +33,7 @@ def parse_rate(text: str) -> tuple[Window, ...]:
     units = [part[2] for part in parts if part]
     if None in parts or len(set(units)) < len(parts):
         raise UsageError(
-            f'--rate {text!r} is no rate; write requests a second, a minute, or both: "10/s", '
+            f'--rate {text!r} is not a rate; write requests a second, a minute, or both: "10/s", '
             '"150/min", "10/s,150/min", or "none" for no limit of ours'
         )
     return tuple(Window(int(part[1]), _LENGTHS_S[part[2]]) for part in parts if part)
@@ -59,7 +59,7 @@ class Quota:
         """
         found = re.fullmatch(r"\s*([1-9][0-9]?|100)\s*%\s*", text)
         if found is None:
-            raise UsageError(f'--quota {text!r} is no share; write it from "1%" to "100%"')
+            raise UsageError(f'--quota {text!r} is not a share; write it from "1%" to "100%"')
         return cls(int(found[1]))
 
     def of(self, windows: Iterable[Window]) -> tuple[Window, ...]:

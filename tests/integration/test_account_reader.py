@@ -248,7 +248,9 @@ def test_a_server_that_stays_broken_is_a_stop():
     with (
         answering(*[(500, b"", {})] * 8) as (url, _, _),
         reader(url) as asking,
-        pytest.raises(StoppedError, match=r"answers no more: it answered 500 \(GET /api/metrics\)"),
+        pytest.raises(
+            StoppedError, match=r"gives no answer to read: it answered 500 \(GET /api/metrics\)"
+        ),
     ):
         asking.get("/api/metrics")
 

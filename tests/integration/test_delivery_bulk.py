@@ -182,7 +182,7 @@ def test_a_phone_number_that_is_not_taken_is_left_out_where_an_email_stands(send
         assert send.recorded(sandbox) == keys(range(100))
         people = sandbox.profiles()
     assert (delivery.delivered, delivery.refused) == (100, 1)
-    # Create Event leaves it out by itself (klaviyo/facts.md 2.11).
+    # Create Event leaves it out by itself: docs/klaviyo.md, "Phone numbers".
     assert delivery.phones_dropped == (2 if wire == "bulk" else 0)
     assert BAD_PHONE not in str(people)
     assert [one["key"] for one in send.refusals()] == [lonely["key"].hex()]

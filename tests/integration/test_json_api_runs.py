@@ -129,22 +129,22 @@ def test_flows_start_only_where_it_is_said(tool: Tool):
         pytest.param(
             ["--url", "https://klaviyo.example"],
             {"KLAVIYO_PUBLIC_KEY": "pk_0123456789"},
-            "belongs into KLAVIYO_PRIVATE_KEY",
+            "belongs in KLAVIYO_PRIVATE_KEY",
             id="a private key as a public one",
         ),
         pytest.param(
             ["--url", "https://klaviyo.example"],
             {"KLAVIYO_PRIVATE_KEY": "ABC123"},
-            "it begins with pk_",
+            "which begins with pk_",
             id="a public key as a private one",
         ),
         pytest.param(
             ["--api", "events", "--method", "get"],
             {"KLAVIYO_PRIVATE_KEY": "pk_0123456789"},
             "--method get is for --api track",
-            id="a GET of today's API",
+            id="a GET of the JSON:API",
         ),
-        pytest.param(["--quota", "0%"], {}, "--quota '0%' is no share", id="no share"),
+        pytest.param(["--quota", "0%"], {}, "--quota '0%' is not a share", id="no share"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(tool: Tool, arguments, keys, told):
@@ -154,7 +154,7 @@ def test_what_cannot_be_asked_is_one_line(tool: Tool, arguments, keys, told):
     assert "pk_0123456789" not in said.err
 
 
-def test_consent_cannot_go_with_an_event_of_todays_api(tool: Tool):
+def test_consent_cannot_go_with_an_event_of_the_json_api(tool: Tool):
     (tool.folder / "s.yaml").write_text(
         "name: s\nprofiles: none\ncustomer_properties:\n  $email: Email\n"
         "  $consent: {value: [email]}\n"
@@ -174,7 +174,7 @@ def test_consent_cannot_go_with_an_event_of_todays_api(tool: Tool):
     assert "subscri" in bulk.err.lower()
 
 
-def test_a_currency_travels_by_todays_api_alone(tool: Tool):
+def test_a_currency_travels_by_the_json_api_alone(tool: Tool):
     (tool.folder / "s.yaml").write_text(
         "name: s\ncustomer_properties: {$email: Email}\nevents:\n"
         "  - event: Placed Order\n    time: At\n    currency: Currency\n"

@@ -37,7 +37,7 @@ def test_a_rate_is_read(text, windows):
     "text", ["", "10", "0/s", "-1/s", "1.5/s", "10/h", "10/s,", "10/s,20/s", "None", "10/s none"]
 )
 def test_what_is_no_rate_is_told_how_one_is_written(text):
-    with pytest.raises(UsageError, match=r'is no rate; write .* "10/s,150/min"'):
+    with pytest.raises(UsageError, match=r'is not a rate; write .* "10/s,150/min"'):
         parse_rate(text)
 
 
@@ -57,7 +57,7 @@ def test_a_quota_scales_every_window(text, left):
 
 @pytest.mark.parametrize("text", ["", "60", "0%", "101%", "-5%", "1e1%", "60%%"])
 def test_what_is_no_quota_is_told_how_one_is_written(text):
-    with pytest.raises(UsageError, match=r'is no share; write it from "1%" to "100%"'):
+    with pytest.raises(UsageError, match=r'is not a share; write it from "1%" to "100%"'):
         Quota.parse(text)
 
 

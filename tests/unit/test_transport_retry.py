@@ -221,7 +221,7 @@ def bulk_steps(*answers):
     return None
 
 
-def test_a_refusal_of_todays_api_ends_at_once_with_its_errors():
+def test_a_refusal_of_the_json_api_ends_at_once_with_its_errors():
     outcome = bulk_steps(BAD_MEMBERS)
 
     assert outcome.errors == (
@@ -242,7 +242,7 @@ def test_what_is_not_klaviyos_own_refusal_refuses_nothing(body):
     )
 
 
-def test_413_of_todays_api_ends_at_once_without_errors_too():
+def test_413_of_the_json_api_ends_at_once_without_errors_too():
     assert bulk_steps(Reply(status=413)) == Refused("http-413", 413, "the answer was 413")
 
 

@@ -200,7 +200,7 @@ def test_the_judges_see_a_member_that_klaviyo_does_not_know(path):
     assert list(validator("EventCreateQueryV2").iter_errors(body))
 
 
-def test_names_of_track_become_those_of_today():
+def test_names_of_track_become_those_of_the_json_api():
     found = profile(**EVERYTHING)
 
     places = ("address1", "address2", "city", "region", "country", "zip", "timezone")
