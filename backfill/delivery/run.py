@@ -15,7 +15,7 @@ acknowledged    The answer says that Klaviyo took it. It waits for the ledger, w
 recorded        On the disk in the ledger. No later run sends it.
 again           Of a refused request, and not what was wrong with it: encoded once more, with fewer
                 others, without its phone number, or for the fallback (``partial_failure``).
-refused         A line in refusals.jsonl, which is written before the event is counted. It is not in
+refused         It has a line in refusals.jsonl, written before the event is counted. It is not in
                 the ledger, so the next run tries it again.
 
 Two places outlive the process: Klaviyo, and the ledger. What a kill leaves there:
@@ -31,13 +31,15 @@ recorded         the event     the event                   leaves it out
 ===============  ============  ==========================  =======================================
 
 So no event is lost at any point, because it is recorded after its acknowledgement and never before;
-and those that may be sent twice are bounded. Klaviyo drops a repeat by the event's id:
-docs/klaviyo.md, "Repeats".
+and those that may be sent twice are bounded. Klaviyo drops a repeat by the event's id; where it
+refuses a request for a repeat instead, ``partial_failure`` finds out by the fallback that the event
+is there (docs/klaviyo.md, "Repeats").
 
 A run ends when nothing is left, or before that: somebody asks for it, Klaviyo rejects the key or
-stays silent, the ledger or refusals.jsonl cannot be written, the first thousand events are refused,
-or ``pending`` fails. Then nothing new starts, what is in flight finishes, and what is acknowledged
-is recorded. The first reason is told; a ledger that failed goes before all others.
+stays silent, the ledger or refusals.jsonl cannot be written, a thousand events are refused before
+one is delivered, or ``pending`` fails. Then nothing new starts, what is in flight finishes, and
+what is acknowledged is recorded. The first reason is told; a ledger that failed goes before all
+others.
 """
 
 import asyncio

@@ -361,6 +361,7 @@ def test_a_stop_ends_a_long_wait_at_once(path, throttled):
 
     assert time.monotonic() - began_s < 20
     assert delivery.delivered == 0
+    assert delivery.requests <= options.concurrency, "after the stop nothing new starts"
 
 
 def test_what_fails_in_the_plan_is_raised_after_the_ledger_was_written(path):

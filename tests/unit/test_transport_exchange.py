@@ -1,5 +1,7 @@
 """One request between its retries and its endpoint's pace, driven by hand."""
 
+from itertools import islice
+
 import pytest
 
 from backfill.transport.exchange import Exchange
@@ -25,7 +27,7 @@ def exchange_of(pace):
 def drive(exchange, clock, *answers):
     """Take each step, with one answer to each Post; give what was done."""
     left, done = iter(answers), []
-    for step in exchange:
+    for step in islice(exchange, 40):
         done.append(step)
         match step:
             case Wait(wait_s):
