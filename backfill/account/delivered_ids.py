@@ -19,8 +19,8 @@ from backfill.account.aggregates import Found
 from backfill.engine.duck import connect_spilling, streamed
 from backfill.event import EVENTS
 from backfill.ledger.ledger import Ledger
-from backfill.planning.judge import Verdict
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Verdict
+from backfill.planning.plan import Plan
 
 PLACES: Final = 10
 """Orders of a day's missing events that are named, by their rows, which name no person."""

@@ -17,7 +17,7 @@ from backfill.account.delivered_ids import Fate, Ids, Sum
 from backfill.account.metrics import MetricStatus, metric_status, metrics_of
 from backfill.account.reader import Reader
 from backfill.ledger.ledger import Ledger
-from backfill.planning.make import Plan
+from backfill.planning.plan import Plan
 
 DELAY_S: Final = 600
 """For so long an event that was acknowledged may not be visible: "up to a few minutes", so ten.

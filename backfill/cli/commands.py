@@ -97,7 +97,7 @@ def check(
     timezone: TimezoneOption = None,
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
-    from backfill.mapping.constants import check_constants
+    from backfill.mapping.compile import check_constants
     from backfill.running.settings import in_zone, open_choices, prepare
     from backfill.schema.load import load_schema
 
@@ -495,8 +495,7 @@ def sandbox(
     ] = 0.0,
 ) -> None:
     """Run a local Klaviyo to send to; the first line of stdout is JSON with its url."""
-    from backfill.sandbox import FaultsError, StoreError, serve
-    from backfill.sandbox.json_api.behaviour import Behaviour
+    from backfill.sandbox import Behaviour, FaultsError, StoreError, serve
 
     def ready(url: str) -> None:
         typer.echo(json.dumps({"url": url}))
@@ -504,7 +503,7 @@ def sandbox(
         echo(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
 
     try:
-        behaviour = Behaviour(repeats.value, visible_after)
+        behaviour = Behaviour(repeats=repeats.value, visible_after_s=visible_after)
         serve(port, store, faults, rate_limits=rate_limits, behaviour=behaviour, ready=ready)
     except (FaultsError, StoreError) as error:
         raise UsageError(str(error)) from error

@@ -14,7 +14,7 @@ import typer
 from backfill.account.account import Account
 from backfill.cli.console import echo
 from backfill.errors import DeniedError, GateError
-from backfill.planning.difference import Compared
+from backfill.planning.difference import Comparison
 from backfill.report.summary import Summary
 from backfill.report.summary_text import lines
 from backfill.running.diff import compare
@@ -50,7 +50,7 @@ def at_work(
 
 def compare_at_work(
     old: str, new: str, exports: list[str], state: Path, account: Account, options: Options
-) -> Compared:
+) -> Comparison:
     """Two schemas over one export, with a bar on stderr."""
     stop = threading.Event()
     with asking_to_stop(stop, echo), Bars() as bars:

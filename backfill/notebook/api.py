@@ -15,9 +15,9 @@ from backfill import limits
 from backfill.account.account import Account, Keys, account_of, api_of, wire_of
 from backfill.errors import GateError, StoppedByUserError
 from backfill.ledger.ledger import Ledger
-from backfill.mapping.constants import check_constants
+from backfill.mapping.compile import check_constants
 from backfill.notebook.results import Preview, Report
-from backfill.planning.judge import Profiles
+from backfill.planning.judgement import Profiles
 from backfill.planning.preview import preview_orders
 from backfill.report.summary import Summary
 from backfill.running.history import known_runs

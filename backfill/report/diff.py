@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from backfill.display import cells, cut, plain, plain_json
-from backfill.mapping.reasons import REASONS
-from backfill.planning.difference import Compared, Sample
+from backfill.planning.difference import Comparison, Sample
+from backfill.report.reasons import REASONS
 from backfill.report.summary import iso
 
 _NARROWEST: Final = 8
 """Of a side of the samples, on a terminal that is hardly one."""
 
 
-def lines(compared: Compared, width: int) -> Iterator[str]:
+def lines(compared: Comparison, width: int) -> Iterator[str]:
     found = compared.difference
     yield f"{found.events_old:>12,} events by the old schema, {found.events_new:,} by the new one"
     yield f"{found.changed:>12,} that both make differ{':' if found.changed else ''}"
@@ -73,7 +73,7 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
-def _ids(compared: Compared) -> Iterator[str]:
+def _ids(compared: Comparison) -> Iterator[str]:
     found = compared.difference
     for metric, events in found.ids.items():
         yield f'ids change: {events:,} events "{plain(metric)}" have another id'
@@ -90,7 +90,7 @@ def _ids(compared: Compared) -> Iterator[str]:
         yield "ids stay"
 
 
-def as_dict(compared: Compared) -> dict[str, Any]:
+def as_dict(compared: Comparison) -> dict[str, Any]:
     found = compared.difference
     return {
         "events": {"old": found.events_old, "new": found.events_new},

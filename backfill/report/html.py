@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
 
-from backfill.mapping.reasons import REASONS
+from backfill.report.reasons import REASONS
 from backfill.report.summary import Summary, iso
 from backfill.report.summary_text import lines
 

@@ -7,9 +7,9 @@ from textwrap import wrap
 from typing import Any, Final
 
 from backfill.display import cells, cut, plain, plain_json
-from backfill.mapping.reasons import REASONS
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
+from backfill.report.reasons import REASONS
 
 _QUOTE: Final = "'"
 _DEEPEST: Final = 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backfill.mapping.reasons import REASONS
+from backfill.report.reasons import REASONS
 from backfill.report.summary import Summary
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from backfill.account.account import Account, wire_of
 from backfill.errors import StoppedByUserError
-from backfill.planning.difference import Compared, difference
-from backfill.planning.judge import Known
-from backfill.planning.make import Plan, make_plan
+from backfill.planning.difference import Comparison, difference
+from backfill.planning.judgement import Known
+from backfill.planning.make import make_plan
 from backfill.running.folder import State, disk_of
 from backfill.running.lock import hold
 from backfill.running.settings import Exports, Hooks, Options, bounds_of, chosen, prepare
@@ -26,7 +26,7 @@ def compare(
     account: Account,
     options: Options,
     hooks: Hooks,
-) -> Compared:
+) -> Comparison:
     """Plan by both, side by side; nothing is sent, and nothing stays in the state folder."""
     now = datetime.now(UTC)
     ready, rules = {}, []
@@ -44,9 +44,8 @@ def compare(
         hooks.on_rows(rows)
 
     with _folder(state) as folder:
-        plans: dict[str, Plan] = {}
-        for side, (export, bound, profiles, bounds) in ready.items():
-            plans[side] = make_plan(
+        plans = {
+            side: make_plan(
                 bound,
                 export,
                 folder / side,
@@ -56,11 +55,13 @@ def compare(
                 known=Known(),
                 on_rows=on_rows,
             )
+            for side, (export, bound, profiles, bounds) in ready.items()
+        }
         on_rows(0)
         answer = difference(plans["old"], plans["new"], folder / "spill")
     before, after = rules
     edited = tuple(name for name in after if name in before and before[name] != after[name])
-    return Compared(answer, ready["new"][0].files, edited)
+    return Comparison(answer, ready["new"][0].files, edited)
 
 
 @contextmanager

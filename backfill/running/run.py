@@ -22,9 +22,10 @@ from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUs
 from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as found_lines
 from backfill.lint.lint import Lint
-from backfill.mapping.cells import DAY_FOR_MONTH
-from backfill.planning.judge import Known
-from backfill.planning.make import Plan, make_plan
+from backfill.mapping.times import DAY_FOR_MONTH
+from backfill.planning.judgement import Known
+from backfill.planning.make import make_plan
+from backfill.planning.plan import Plan
 from backfill.report.account import metric_lines
 from backfill.report.html import whole_page
 from backfill.report.summary import Metric, Month, Summary, iso
@@ -162,7 +163,7 @@ class Backfill:
             limits=wire_of(self.account, self.options.method),
             known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             on_rows=self._on_rows,
-            look=None if lint is None else lint.look,
+            on_cells=None if lint is None else lint.look,
         )
         if lint is not None:
             self._findings = tuple(found_lines(lint.findings(plan, _now())))
@@ -349,7 +350,7 @@ class Backfill:
             clock_skipped=counts.clock_skipped,
             clock_doubled=counts.clock_doubled,
             disagreements=dict(counts.disagreements),
-            left_out_cells=_by_column(counts.left_out_cells),
+            left_out_cells=_by_column(counts.left_out_cells.items()),
             notes=(*self._notes(), *_told_of(delivery)),
             next=self.command if state == "stopped" else "",
         )

@@ -18,15 +18,14 @@ from backfill.delivery.delivery import Delivery
 from backfill.errors import BackfillError, SchemaError, UsageError
 from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Profiles
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Profiles
+from backfill.planning.plan import Plan
 from backfill.report.summary import Summary
 from backfill.schema.api_rules import api_problems
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
-from backfill.schema.zone import in_zone as zoned
-from backfill.schema.zone import without_zone
+from backfill.schema.shop_timezone import column_without_timezone, with_timezone
 from backfill.sources.export import Export, open_export
 from backfill.sources.part import Reading
 from backfill.transport.pace import Quota, Window
@@ -138,14 +137,18 @@ def prepare(loaded: LoadedSchema, exports: Exports, api: Api = TRACK) -> tuple[E
 def in_zone(loaded: LoadedSchema, asked: str | None) -> LoadedSchema:
     """The schema with the zone that was asked for. Raises UsageError where there is none such."""
     try:
-        return zoned(loaded, asked)
+        return with_timezone(loaded, asked)
     except PydanticCustomError as error:
         raise UsageError(f"--timezone {error.message()}") from error
 
 
 def open_choices(schema: Schema) -> tuple[str, ...]:
     """The options that a run of this schema needs."""
-    zone = ["--timezone (times carry no offset)"] if without_zone(schema) is not None else []
+    zone = (
+        ["--timezone (times carry no offset)"]
+        if column_without_timezone(schema) is not None
+        else []
+    )
     profiles = schema.profiles is None and schema.maps_attributes
     return (*zone, *(["--profiles"] if profiles else []))
 
@@ -160,7 +163,7 @@ def chosen(
     found = in_zone(loaded, timezone)
     schema = found.schema
     missing = []
-    if (name := without_zone(schema)) is not None:
+    if (name := column_without_timezone(schema)) is not None:
         missing.append(
             f'the times of "{name}" carry no offset, and the schema {schema.name} names no zone: '
             "say --timezone ZONE, that of the shop's clock, such as Europe/Berlin"

@@ -57,7 +57,7 @@ ReadAnswer: TypeAlias = Callable[[Reply], Answer]
 OVERSIZED: Final = pa.schema(
     [
         pa.field("at", pa.int64(), nullable=False),  # the event's place in the table
-        pa.field("reason", pa.string(), nullable=False),  # a code of mapping.reasons
+        pa.field("reason", pa.string(), nullable=False),  # a code of report.reasons
         pa.field("column", pa.string(), nullable=False),  # which part of the event, and how large
     ]
 )

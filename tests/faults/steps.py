@@ -57,14 +57,14 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "kill mapping": (
         "backfill.mapping.mapper:Mapper.map",
-        "backfill.planning.make:_Writer.write",
-        "backfill.planning.make:_Writer.__exit__",
+        "backfill.planning.map_export:_Writer.write",
+        "backfill.planning.map_export:_Writer.__exit__",
     ),
     "kill judging": (
-        "backfill.planning.judge:_Judging._clashes",
-        "backfill.planning.judge:_Judging._known",
-        "backfill.planning.judge:_Judging._metrics",
-        "backfill.planning.judge:_Judging._digest",
+        "backfill.planning.duplicate_ids:_resolve_clashes",
+        "backfill.planning.judge:_mark_delivered",
+        "backfill.planning.judge:_metrics",
+        "backfill.planning.judge:_digest",
     ),
     "kill ending": (
         "backfill.ledger.ledger:Ledger.close",

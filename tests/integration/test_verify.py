@@ -18,7 +18,7 @@ from backfill.delivery.run import deliver
 from backfill.errors import ScopeError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Known
+from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.report import verify as words
 from backfill.report.account import metric_lines

@@ -17,7 +17,7 @@ from backfill.account.metrics import metric_statuses
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError
 from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Known
+from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.report import verify as words
 from backfill.report.account import metric_lines

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill.mapping.reasons import REASONS
+from backfill.report.reasons import REASONS
 from backfill.wire.bulk import Bulk
 from backfill.wire.event_limits import oversized
 from backfill.wire.events import Events

@@ -1,7 +1,10 @@
-"""Today's API of the sandbox over HTTP: heads, answers, windows, faults, what is left behind."""
+"""The sandbox's JSON:API over HTTP: headers, answers, rate limits, faults, what is recorded."""
 
+import http.client
 import itertools
 import json
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -96,7 +99,7 @@ def pointers(answer):
 @pytest.mark.parametrize(
     ("path", "body"), [(limits.EVENTS_PATH, single()), (limits.BULK_PATH, bulk(item(event())))]
 )
-def test_a_yes_is_an_empty_202(open_sandbox, path, body, slash):
+def test_accepted_events_are_answered_with_an_empty_202(open_sandbox, path, body, slash):
     sandbox, http = open_sandbox()
 
     answer = http.post(path + slash, json=body)
@@ -125,7 +128,7 @@ def test_a_yes_is_an_empty_202(open_sandbox, path, body, slash):
         ),
     ],
 )
-def test_heads_that_are_not_taken(open_sandbox, head, status, code):
+def test_headers_that_are_refused(open_sandbox, head, status, code):
     sandbox, http = open_sandbox()
 
     answer = create(http, headers=head)
@@ -177,6 +180,18 @@ def test_a_body_over_the_limit_is_not_read(open_sandbox):
     assert [refusal["reason"] for refusal in sandbox.refusals()] == ["too_large"] * 2
 
 
+def test_a_body_that_claims_to_be_over_the_limit_is_not_waited_for(open_sandbox):
+    sandbox, _ = open_sandbox()
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)
+    with closing(connection):
+        connection.putrequest("POST", limits.BULK_PATH)
+        for name, value in {**HEADERS, "Content-Length": limits.MAX_BODY_BYTES + 1}.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+
+        assert connection.getresponse().status == 413
+
+
 def test_one_bad_member_refuses_all(open_sandbox):
     sandbox, http = open_sandbox()
 
@@ -197,7 +212,7 @@ def test_one_bad_member_refuses_all(open_sandbox):
         ("none", ["/data"]),
     ],
 )
-def test_how_much_a_no_says_can_be_set(open_sandbox, said, named):
+def test_pointers_says_how_much_a_refusal_names(open_sandbox, said, named):
     _, http = open_sandbox(pointers=said)
 
     answer = create_bulk(http, item(*[event("") for _ in range(25)]))
@@ -207,7 +222,7 @@ def test_how_much_a_no_says_can_be_set(open_sandbox, said, named):
     assert len(set(numbers)) == len(named)
 
 
-def test_a_phone_that_is_none_is_left_out_and_said_so(open_sandbox):
+def test_an_invalid_phone_number_is_dropped_and_named_in_a_header(open_sandbox):
     sandbox, http = open_sandbox()
 
     answer = create(http, single(who={"email": "anna@shop.test", "phone_number": "070"}))
@@ -251,7 +266,7 @@ def test_a_repeat_of_what_is_stored(open_sandbox):
     assert (sandbox.stats()["merged"], sandbox.stats()["recorded"]) == (1, 1)
 
 
-def test_a_query_sees_events_after_a_while(open_sandbox):
+def test_a_query_sees_events_after_visible_after_s(open_sandbox):
     clock = Clock(1_795_000_000.0)
     sandbox, http = open_sandbox(visible_after_s=30, clock=clock)
     create(http)
@@ -283,7 +298,7 @@ def test_accounts_see_their_own(open_sandbox):
     assert answer.status_code == 404
 
 
-def test_an_event_without_an_id_has_its_time_for_one(open_sandbox):
+def test_an_event_without_an_id_gets_its_time_as_id(open_sandbox):
     _, http = open_sandbox()
     create(http, single(None))
 
@@ -321,7 +336,7 @@ def test_pages_lead_to_all_events_once_in_order(open_sandbox):
         pytest.param({"limit": "1"}, "limit", id="no parameter"),
     ],
 )
-def test_questions_that_are_not_understood(open_sandbox, query, parameter):
+def test_invalid_queries_are_refused(open_sandbox, query, parameter):
     sandbox, http = open_sandbox()
 
     answer = http.get(limits.EVENTS_PATH, params=query)
@@ -331,7 +346,7 @@ def test_questions_that_are_not_understood(open_sandbox, query, parameter):
     assert sandbox.refusals() == []
 
 
-def test_windows_are_a_keys_own_and_an_endpoints(open_sandbox):
+def test_each_key_has_windows_of_its_own_at_each_endpoint(open_sandbox):
     clock = Clock(1_795_000_000.25)
     sandbox, http = open_sandbox(rate_limits=True, clock=clock)
     other = {"Authorization": "Klaviyo-API-Key pk_XYZ789_1"}
@@ -354,6 +369,15 @@ def test_windows_are_a_keys_own_and_an_endpoints(open_sandbox):
     assert sandbox.stats()["limited"] == 1
 
 
+def test_without_rate_limits_no_request_is_throttled(open_sandbox):
+    _, http = open_sandbox(clock=Clock(1_795_000_000.0))
+
+    answers = [create_bulk(http, item(event())) for _ in range(11)]
+
+    assert [answer.status_code for answer in answers] == [202] * 11
+    assert not any(name.startswith("ratelimit") for name in answers[0].headers)
+
+
 def test_the_steady_window_holds_for_the_rest_of_its_minute(open_sandbox):
     clock = Clock(1_795_000_020.0)  # the first second of a minute
     _, http = open_sandbox(rate_limits=True, clock=clock)
@@ -367,7 +391,7 @@ def test_the_steady_window_holds_for_the_rest_of_its_minute(open_sandbox):
 
 
 @pytest.mark.parametrize("answer", ["403", "429", "500", "502", "503"])
-def test_faults_are_played_for_todays_api(open_sandbox, answer):
+def test_faults_are_played_for_the_json_api(open_sandbox, answer):
     faults = Faults.of({"faults": [{"at": [2], "answer": answer}]})
     sandbox, http = open_sandbox(faults=faults)
 
@@ -394,7 +418,7 @@ def test_a_throttled_fault_is_json_api_and_a_page_is_html(open_sandbox):
 
 
 @pytest.mark.parametrize("answer", ["drop", "half"])
-def test_what_was_taken_and_not_answered_is_there(open_sandbox, answer):
+def test_an_event_whose_answer_is_cut_off_is_recorded(open_sandbox, answer):
     faults = Faults.of({"faults": [{"at": [1], "answer": answer}]})
     sandbox, http = open_sandbox(faults=faults)
 
@@ -457,7 +481,7 @@ def test_one_event_is_the_same_through_all_apis():
 FORM = "application/x-www-form-urlencoded"
 
 
-def test_flows_hang_on_their_metric(open_sandbox):
+def test_flows_are_listed_under_their_metric(open_sandbox):
     sandbox, http = open_sandbox(flows={"Placed Order": [("Thank you", "live")]})
     create(http)
     create(http, single("o2", backfill=False))
@@ -479,7 +503,7 @@ def test_lost_events_are_not_found(open_sandbox):
     assert left["attributes"]["event_properties"]["$event_id"] == "o2"
 
 
-def test_a_platforms_metric_of_the_same_name_is_another(open_sandbox):
+def test_a_platforms_metric_of_the_same_name_is_another_metric(open_sandbox):
     _, http = open_sandbox(platforms={"Placed Order": "Shopify"})
     create(http)
 
@@ -504,7 +528,7 @@ def test_metrics_come_in_pages(open_sandbox):
     assert second["links"]["next"] is None
 
 
-def test_another_name_for_this_machine_is_not_answered(open_sandbox):
+def test_another_host_name_is_not_answered(open_sandbox):
     sandbox, http = open_sandbox()
 
     answers = [

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from backfill.sandbox.http.html import page
+from backfill.sandbox.http.html import gateway_error, page
 
 STATS = {
     "requests": 1234,
@@ -84,13 +84,25 @@ def test_nothing_of_an_event_becomes_html(key):
     html = page(STATS, [(ATTACK, "2017-07", 1)], [{**EVENT, key: ATTACK}])
 
     assert "<script" not in html
-    assert html.count("&lt;script&gt;alert(&quot;x&quot;)") == 2
+    assert html.count("&lt;script&gt;alert(&#34;x&#34;)") == 2
 
 
 def test_nothing_of_a_person_becomes_html():
     profile = {"id": "P1", "email": None, "phone_number": None, "external_id": ATTACK}
 
     assert "<script" not in page(STATS, [], [{**EVENT, "profile": profile}])
+
+
+def test_a_metric_may_have_the_name_of_a_method():
+    """Jinja looks up attributes where a key is not there: a dict has one called ``items``."""
+    html = page(STATS, [("A", "2017-07", 1), ("items", "2017-08", 2)], [])
+
+    assert cells(html) == ["Month", "A", "items", "2017-07", "1", "", "2017-08", "", "2"]
+
+
+def test_nothing_of_a_fault_or_a_gateway_becomes_html():
+    assert "<script" not in page({**STATS, "faults": {ATTACK: 1}}, [], [])
+    assert "<script" not in gateway_error(ATTACK)
 
 
 def test_the_page_loads_nothing():

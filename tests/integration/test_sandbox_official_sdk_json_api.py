@@ -1,4 +1,4 @@
-"""Klaviyo's own SDK of today, klaviyo-api 25.0.0, as the judge of the sandbox."""
+"""Klaviyo's own SDK of the JSON:API, klaviyo-api 25.0.0, as the judge of the sandbox."""
 
 import datetime as dt
 import importlib
@@ -32,7 +32,7 @@ def sandbox():
 
 
 @pytest.fixture
-def api(sdk, monkeypatch):
+def connect(sdk, monkeypatch):
     """Always with ``test_host``: without it the SDK posts to Klaviyo."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -111,8 +111,8 @@ def metric_id(api, name="Placed Order"):
     return found.id
 
 
-def test_it_creates_one_event(sandbox, api):
-    api(sandbox).Events.create_event(single("o1", Sku="a", Items=[{"Name": "Åkerbär"}]))
+def test_it_creates_one_event(sandbox, connect):
+    connect(sandbox).Events.create_event(single("o1", Sku="a", Items=[{"Name": "Åkerbär"}]))
 
     (found,) = sandbox.events()
     assert (found["token"], found["metric"], found["event_id"]) == ("ABC123", "Placed Order", "o1")
@@ -128,38 +128,36 @@ def test_it_creates_one_event(sandbox, api):
     assert sandbox.stats()["would_trigger_flows"] == 0
 
 
-def test_it_creates_events_in_bulk(sandbox, api):
-    post_three(api(sandbox))
+def test_it_creates_events_in_bulk(sandbox, connect):
+    post_three(connect(sandbox))
 
     assert [found["event_id"] for found in sandbox.events()] == ["o1", "o2", "o3"]
     assert sandbox.profiles()[1]["attributes"] == {"$first_name": "Bo"}
     assert sandbox.refusals() == []
 
 
-def test_its_models_read_what_a_sandbox_takes(sandbox, api, client):
+def test_its_models_read_what_a_sandbox_takes(sandbox, connect, client):
     body = bulk((profile(email="anna@shop.test"), [event("o1")]))
 
     model = client.EventsBulkCreateJob.from_dict(body)
-    api(sandbox).Events.bulk_create_events(model)
+    connect(sandbox).Events.bulk_create_events(model)
 
     assert sandbox.stats()["recorded"] == 1
 
 
-def test_it_reads_the_account_of_a_key(sandbox, api):
-    (found,) = api(sandbox).Accounts.get_accounts().data
+def test_it_reads_the_account_of_a_key(sandbox, connect):
+    (found,) = connect(sandbox).Accounts.get_accounts().data
     assert (found.id, found.attributes.public_api_key) == ("ABC123", "ABC123")
-    assert api(sandbox).Accounts.get_account("ABC123").data.id == "ABC123"
-    (other,) = api(sandbox, "pk_0123456789abcdef").Accounts.get_accounts().data
+    assert connect(sandbox).Accounts.get_account("ABC123").data.id == "ABC123"
+    (other,) = connect(sandbox, "pk_0123456789abcdef").Accounts.get_accounts().data
     assert other.id == "LOCAL1"
 
 
-def test_it_reads_events(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_reads_events(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
 
-    answer = today.Events.get_events(
-        filter=f'equals(metric_id,"{metric_id(today)}")', sort="datetime"
-    )
+    answer = api.Events.get_events(filter=f'equals(metric_id,"{metric_id(api)}")', sort="datetime")
 
     assert [one.attributes.event_properties["$event_id"] for one in answer.data] == [
         "o1",
@@ -169,17 +167,17 @@ def test_it_reads_events(sandbox, api):
     assert answer.data[0].attributes.event_properties["$value"] == 9.5
     assert answer.data[0].attributes.datetime_ == TIME
     assert answer.data[0].attributes.timestamp == int(TIME.timestamp())
-    assert answer.data[0].relationships.metric.data.id == metric_id(today)
+    assert answer.data[0].relationships.metric.data.id == metric_id(api)
     assert answer.links.next is None
 
 
-def test_it_pages_by_the_cursor(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_pages_by_the_cursor(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
 
     seen, cursor = [], None
     while True:
-        page = today.Events.get_events(page_size=1, page_cursor=cursor, sort="-datetime")
+        page = api.Events.get_events(page_size=1, page_cursor=cursor, sort="-datetime")
         seen += [one.attributes.event_properties["$event_id"] for one in page.data]
         if page.links.next is None:
             break
@@ -188,23 +186,23 @@ def test_it_pages_by_the_cursor(sandbox, api):
     assert seen == ["o3", "o2", "o1"]
 
 
-def test_it_filters_by_time(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_filters_by_time(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
     built = importlib.import_module("klaviyo_api.filter_builder").FilterBuilder()
     built.greater_than("datetime", TIME)
 
     assert [
         one.attributes.event_properties["$event_id"]
-        for one in today.Events.get_events(filter=built.build()).data
+        for one in api.Events.get_events(filter=built.build()).data
     ] == ["o3"]
 
 
-def test_it_reads_what_is_included(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_reads_what_is_included(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
 
-    answer = today.Events.get_events(include=["metric", "profile"], sort="datetime")
+    answer = api.Events.get_events(include=["metric", "profile"], sort="datetime")
 
     assert [(one["type"], one["attributes"].get("name")) for one in answer.included] == [
         ("metric", "Placed Order"),
@@ -214,34 +212,34 @@ def test_it_reads_what_is_included(sandbox, api):
     assert answer.included[2]["attributes"]["first_name"] == "Bo"
 
 
-def test_it_asks_for_some_fields(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_reads_sparse_fieldsets(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
 
-    answer = today.Events.get_events(fields_event=["timestamp"], page_size=1)
+    answer = api.Events.get_events(fields_event=["timestamp"], page_size=1)
 
     (found,) = answer["data"]  # it makes no models of what was asked for in part
     assert found["attributes"] == {"timestamp": int(TIME.timestamp()) + 86_400}
 
 
-def test_it_reads_metrics_and_their_flows(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_reads_metrics_and_their_flows(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
 
-    (found,) = today.Metrics.get_metrics(filter='equals(integration.name,"API")').data
-    flows = today.Metrics.get_flows_triggered_by_metric(found.id).data
+    (found,) = api.Metrics.get_metrics(filter='equals(integration.name,"API")').data
+    flows = api.Metrics.get_flows_triggered_by_metric(found.id).data
 
     assert found.attributes.integration["name"] == "API"
     assert [(flow.attributes.name, flow.attributes.status) for flow in flows] == [
         ("Thank you", "live"),
         ("Win back", "draft"),
     ]
-    assert today.Metrics.get_metrics(filter='equals(integration.name,"Shopify")').data == []
+    assert api.Metrics.get_metrics(filter='equals(integration.name,"Shopify")').data == []
 
 
-def aggregates(today, **attributes):
+def aggregates(api, **attributes):
     asked = {
-        "metric_id": metric_id(today),
+        "metric_id": metric_id(api),
         "measurements": ["count", "sum_value", "unique"],
         "interval": "day",
         "filter": [
@@ -251,14 +249,14 @@ def aggregates(today, **attributes):
         "timezone": "UTC",
     } | attributes
     body = {"data": {"type": "metric-aggregate", "attributes": asked}}
-    return today.Metrics.query_metric_aggregates(body).data.attributes
+    return api.Metrics.query_metric_aggregates(body).data.attributes
 
 
-def test_it_counts_and_sums_by_day(sandbox, api):
-    today = api(sandbox)
-    post_three(today)
+def test_it_counts_and_sums_by_day(sandbox, connect):
+    api = connect(sandbox)
+    post_three(api)
 
-    answer = aggregates(today)
+    answer = aggregates(api)
 
     assert [date.date().day for date in answer.dates] == [8, 9, 10]
     assert answer.data[0].dimensions == []
@@ -278,20 +276,20 @@ def test_it_counts_and_sums_by_day(sandbox, api):
         pytest.param("day", "Pacific/Auckland", {0: 2, 1: 1}, id="by days elsewhere"),
     ],
 )
-def test_it_counts_by_other_intervals(sandbox, api, interval, zone, counts):
-    today = api(sandbox)
-    post_three(today)
+def test_it_counts_by_other_intervals(sandbox, connect, interval, zone, counts):
+    api = connect(sandbox)
+    post_three(api)
 
-    found = aggregates(today, interval=interval, timezone=zone).data[0].measurements["count"]
+    found = aggregates(api, interval=interval, timezone=zone).data[0].measurements["count"]
 
     assert {place: int(count) for place, count in enumerate(found) if count} == counts
 
 
-def test_a_no_is_an_exception_of_its_own_with_a_pointer(sandbox, api, client):
+def test_a_refusal_is_an_exception_with_a_pointer(sandbox, connect, client):
     bad = bulk((profile(email="anna@shop.test"), [event("o1"), event("o2", name="x" * 128)]))
 
     with pytest.raises(client.exceptions.BadRequestException) as raised:
-        api(sandbox).Events.bulk_create_events(bad)
+        connect(sandbox).Events.bulk_create_events(bad)
 
     assert (
         "/data/attributes/events-bulk-create/data/0/attributes/events/data/1/attributes/metric/"
@@ -307,15 +305,15 @@ def test_a_no_is_an_exception_of_its_own_with_a_pointer(sandbox, api, client):
         pytest.param(503, 2, id="unavailable"),
     ],
 )
-def test_it_tries_again_as_it_is_told(api, status, attempts):
+def test_it_retries_throttled_and_unavailable(connect, status, attempts):
     faults = Faults.of({"faults": [{"at": [1], "answer": status, "retry_after": 0}]})
     with Sandbox(faults=faults) as sandbox:
-        api(sandbox, max_delay=0.01).Events.create_event(single("o1"))
+        connect(sandbox, max_delay=0.01).Events.create_event(single("o1"))
 
         assert sandbox.stats()["endpoints"] == {"events": attempts}
         assert sandbox.stats()["recorded"] == 1
 
 
-def test_a_key_that_is_none_is_unauthorized(sandbox, api, client):
+def test_an_invalid_key_is_unauthorized(sandbox, connect, client):
     with pytest.raises(client.exceptions.UnauthorizedException):
-        api(sandbox, "ABC123").Accounts.get_accounts()
+        connect(sandbox, "ABC123").Accounts.get_accounts()

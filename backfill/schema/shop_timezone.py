@@ -1,4 +1,4 @@
-"""The zone of the shop's clock, where the schema leaves it to whoever runs it."""
+"""The time zone of the shop: whether a schema needs one, and the schema with one."""
 
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
@@ -6,10 +6,15 @@ from backfill.schema.types import Type, parse_zone
 from backfill.schema.uses import Use, column_type, leaf_columns, leaf_type, uses
 
 
-def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
-    """The same schema with another ``source.timezone``; without one, as it is.
+def with_timezone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
+    """The same schema with another ``source.timezone``.
 
-    Raises PydanticCustomError where ``zone`` is no zone.
+    Args:
+        loaded: the schema.
+        zone: an IANA time zone; None leaves the schema as it is.
+
+    Raises:
+        PydanticCustomError: ``zone`` is no time zone.
     """
     if zone is None:
         return loaded
@@ -17,10 +22,13 @@ def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
     return loaded.with_schema(loaded.schema.model_copy(update={"source": source}))
 
 
-def without_zone(schema: Schema) -> str | None:
-    """What holds times that only a zone makes exact, where the schema names none.
+def column_without_timezone(schema: Schema) -> str | None:
+    """The first column, template or SQL that has local times, if the schema names no time zone.
 
-    ISO times may carry an offset, each for itself: those that do not are rejects.
+    ISO times do not count: each may carry an offset, and those without one are rejects.
+
+    Returns:
+        Its text in the schema; None if there is none, or the schema names a time zone.
     """
     if schema.source.timezone is not None:
         return None
@@ -30,17 +38,17 @@ def without_zone(schema: Schema) -> str | None:
 def _needs_zone(schema: Schema, use: Use) -> bool:
     leaf = use.leaf
     if leaf.zone is not None:
-        return False  # it stands in a column
+        return False  # a column says it
     if leaf.column is not None:
         return _is_local(leaf_type(schema, leaf, use.field))
     if leaf.sql is not None and leaf.as_ is not None and leaf.as_.kind == "time":
-        return not leaf.as_.has_offset  # what SQL makes of text has mostly none
+        return not leaf.as_.has_offset  # SQL makes local times of texts
     types = [column_type(schema, name) for name in leaf_columns(leaf)]
     return any(map(_is_local, types)) or (leaf.as_ is not None and _is_local(leaf.as_))
 
 
-def _is_local(kind: Type) -> bool:
-    return kind.kind == "time" and kind.format is not None and not kind.has_offset
+def _is_local(cell_type: Type) -> bool:
+    return cell_type.kind == "time" and cell_type.format is not None and not cell_type.has_offset
 
 
 def _name(use: Use) -> str:

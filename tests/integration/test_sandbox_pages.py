@@ -1,4 +1,4 @@
-"""What a sandbox shows, over real sockets."""
+"""The page and the data that a sandbox shows, over real sockets."""
 
 import json
 import socket
@@ -46,7 +46,7 @@ def lines(http, path, **params):
     return [json.loads(line) for line in response.text.splitlines()]
 
 
-def test_stats_tell_all_counts(sandbox, http):
+def test_stats_have_all_counts(sandbox, http):
     post(http)
     post(http)
     post(http, properties={"$event_id": "o1"})
@@ -82,7 +82,7 @@ def test_stats_tell_all_counts(sandbox, http):
     assert sandbox.stats() == http.get("/_sandbox/stats").json()
 
 
-def test_events_and_profiles_are_lines(sandbox, http):
+def test_events_and_profiles_are_ndjson(sandbox, http):
     post(http)
     post(http, event="Åter\u2028köp", token="OTHER1", time=1_500_000_000.9)
 
@@ -101,7 +101,7 @@ def test_events_and_profiles_are_lines(sandbox, http):
         pytest.param({"token": "OTHER1", "metric": "b"}, [], id="of neither"),
     ],
 )
-def test_lines_are_filtered(sandbox, http, wanted, found):
+def test_ndjson_is_filtered(sandbox, http, wanted, found):
     for token, event in (("PUBKEY", "a"), ("PUBKEY", "b"), ("OTHER1", "a")):
         post(http, token=token, event=event)
 
@@ -124,7 +124,7 @@ def test_many_events_are_streamed(http):
     assert ids == [str(number) for number in range(1_001)]
 
 
-def test_the_page_shows_what_came_and_trusts_none_of_it(http):
+def test_the_page_shows_events_and_escapes_them(http):
     post(http)
     post(
         http,

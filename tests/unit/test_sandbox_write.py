@@ -4,12 +4,12 @@ import pytest
 
 from backfill import limits
 from backfill.sandbox.json_api import write
-from backfill.sandbox.json_api.problems import Turned, pointer
-from backfill.sandbox.json_api.write import Asked
+from backfill.sandbox.json_api.access import RequestContext
+from backfill.sandbox.json_api.problems import ProblemsError, pointer
 from backfill.sandbox.store.event import Person
 
 NOW_S = 1_795_000_000
-ASKED = Asked("ABC123", limits.REVISION, NOW_S)
+CONTEXT = RequestContext("ABC123", limits.REVISION, NOW_S)
 AT = "/data/attributes"
 BULK_AT = "/data/attributes/events-bulk-create/data"
 
@@ -47,21 +47,21 @@ def bulk(*items):
     return {"data": {"type": "event-bulk-create-job", "attributes": inside}}
 
 
-def create(body, asked=ASKED):
-    return write.create_event(json.dumps(body).encode(), asked)
+def create(body, context=CONTEXT):
+    return write.parse_event(json.dumps(body).encode(), context)
 
 
-def create_bulk(body, asked=ASKED):
-    return write.bulk(json.dumps(body).encode(), asked)
+def create_bulk(body, context=CONTEXT):
+    return write.parse_bulk(json.dumps(body).encode(), context)
 
 
 def problems(act, *args):
-    with pytest.raises(Turned) as raised:
+    with pytest.raises(ProblemsError) as raised:
         act(*args)
     return [(one.pointer, one.detail) for one in raised.value.problems]
 
 
-def test_an_event_is_what_track_would_have_made_of_it():
+def test_an_event_is_parsed_into_tracks_names():
     who = {
         "email": "Anna@Shop.test",
         "external_id": "7",
@@ -84,7 +84,7 @@ def test_an_event_is_what_track_would_have_made_of_it():
     assert (made.api, made.backfill) == ("events", True)
 
 
-def test_what_is_null_is_not_given():
+def test_null_counts_as_absent():
     (made,) = create(single(time=None, value=None, unique_id=None, backfill=None)).events
 
     assert (made.time_s, made.event_id, made.properties) == (None, None, {"Sku": "a"})
@@ -157,7 +157,7 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("attributes", "at", "says"), LIMITS)
-def test_limits_that_stand_in_prose_alone(attributes, at, says):
+def test_limits_that_no_schema_has(attributes, at, says):
     ((single_at, single_says),) = problems(create, single(**attributes))
     body = bulk(item(event()), item(event(), event(**attributes)))
     ((bulk_at, bulk_says),) = problems(create_bulk, body)
@@ -183,7 +183,7 @@ def test_limits_that_stand_in_prose_alone(attributes, at, says):
         ),
     ],
 )
-def test_what_just_fits(attributes):
+def test_values_at_their_limit_are_accepted(attributes):
     assert len(create(single(**attributes)).events) == 1
 
 
@@ -208,7 +208,7 @@ WHO = "/profile/data/attributes"
         ),
     ],
 )
-def test_what_a_person_must_be(who, at, says):
+def test_a_profile_must_be_valid(who, at, says):
     ((single_at, single_says),) = problems(create, single(who))
     ((bulk_at, bulk_says),) = problems(create_bulk, bulk(item(event()), item(event(), who=who)))
 
@@ -261,7 +261,7 @@ def test_places_lead_to_the_events():
 
 
 def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
-    older = Asked("ABC123", "2026-01-15", NOW_S)
+    older = RequestContext("ABC123", "2026-01-15", NOW_S)
 
     assert problems(create, single(backfill=True), older)[0][0] == f"{AT}/backfill"
     ((at, says),) = problems(create, single(time="1999-12-31T00:00:00Z"), older)
@@ -271,15 +271,15 @@ def test_an_older_revision_knows_no_backfill_and_no_years_before_2000():
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        pytest.param(b"\xff", "Byte 0 is no UTF-8.", id="other bytes"),
-        pytest.param(b"[]", "JSON parse error: the JSON is no object.", id="a list"),
+        pytest.param(b"\xff", "Byte 0 is not UTF-8.", id="other bytes"),
+        pytest.param(b"[]", "JSON parse error: the JSON is not an object.", id="a list"),
         pytest.param(b'{"a": NaN}', "NaN", id="no number"),
-        pytest.param(b'{"a": 1, "a": 1}', "stands twice", id="a key twice"),
+        pytest.param(b'{"a": 1, "a": 1}', "is given twice", id="a key twice"),
         pytest.param(rb'{"a": "\ud800"}', "surrogate", id="half a pair"),
         pytest.param(b"{}", "'data' is a required field", id="nothing"),
         pytest.param(b'{"data": {"type": "event"}}', "'attributes' is a required", id="too little"),
     ],
 )
-@pytest.mark.parametrize("read", [write.create_event, write.bulk])
-def test_bodies_that_are_none(read, body, says):
-    assert any(says in detail for _, detail in problems(read, body, ASKED))
+@pytest.mark.parametrize("read", [write.parse_event, write.parse_bulk])
+def test_bodies_that_cannot_be_parsed(read, body, says):
+    assert any(says in detail for _, detail in problems(read, body, CONTEXT))

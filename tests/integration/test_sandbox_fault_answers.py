@@ -87,7 +87,7 @@ def post(sandbox):
         ),
     ],
 )
-def test_an_answer_in_place_of_taking_the_request(answer, keys, status, headers, text):
+def test_a_fault_is_answered_instead_of_recording(answer, keys, status, headers, text):
     with playing(answer, **keys) as sandbox:
         response = post(sandbox)
 
