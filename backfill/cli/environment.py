@@ -4,7 +4,7 @@ import os
 
 from backfill.account.account import Account, Keys, account_of, api_of
 from backfill.errors import UsageError
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import Api, ApiName, Method
 
 
 def read_keys(account: str | None = None) -> Keys:
@@ -19,18 +19,18 @@ def read_keys(account: str | None = None) -> Keys:
     return Keys(public, private, account)
 
 
-def chosen_api(asked: Api | None) -> Api:
+def chosen_api(asked: ApiName | None) -> Api:
     """``asked``, or the API that the kind of key tells."""
     return api_of(read_keys(), asked)
 
 
-def chosen_account(url: str, api: Api | None, name: str | None, *, needed: bool) -> Account:
+def chosen_account(url: str, api: ApiName | None, name: str | None, *, needed: bool) -> Account:
     """The account to speak to, as ``account_of`` returns it."""
     return account_of(url, read_keys(name), chosen_api(api), needed=needed)
 
 
 def method_for(api: Api, asked: Method) -> Method:
     """``asked``. Raises UsageError if the API has no such request."""
-    if api != "track" and asked == "get":
-        raise UsageError(f"--method get is for --api track; {api} knows POST alone")
+    if asked not in api.methods:
+        raise UsageError(f"--method get is for --api track; {api.name} knows POST alone")
     return asked

@@ -48,7 +48,7 @@ def sandbox(
         echo(f"a local Klaviyo listens at {url} (Ctrl-C ends it)")
 
     try:
-        behaviour = Behaviour(repeats, visible_after)
+        behaviour = Behaviour(repeats=repeats, visible_after_s=visible_after)
         serve(port, store, faults, rate_limits=rate_limits, behaviour=behaviour, ready=ready)
     except (FaultsError, StoreError) as error:
         raise UsageError(str(error)) from error

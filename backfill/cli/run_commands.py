@@ -46,7 +46,7 @@ def preview(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
     api: ApiOption = None,
     method: MethodOption = "post",
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     until: UntilOption = None,
@@ -84,7 +84,7 @@ def plan(
     api: ApiOption = None,
     account: AccountOption = None,
     method: MethodOption = "post",
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
@@ -121,7 +121,7 @@ def run(
     api: ApiOption = None,
     account: AccountOption = None,
     method: MethodOption = "post",
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
@@ -173,7 +173,7 @@ def verify(
     *,
     api: ApiOption = None,
     account: AccountOption = None,
-    url: UrlOption = limits.TRACK_URL,
+    url: UrlOption = limits.API_URL,
     profiles: ProfilesOption = None,
     timezone: TimezoneOption = None,
     state: StateOption = STATE,
@@ -187,19 +187,16 @@ def verify(
     json_: JsonOption = False,
 ) -> None:
     """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
-    from dataclasses import replace
-
-    from backfill.account.account import account_of
+    from backfill.account.account import account_to_verify
     from backfill.cli.environment import chosen_api, read_keys
     from backfill.cli.terminal import FINISHED_WITH_LOSSES, open_run
     from backfill.report.verify import as_dict, lines
     from backfill.running.settings import Options
 
     options = Options(profiles=profiles, timezone=timezone, until=until)
-    reading = account_of(url, read_keys(account), "bulk", needed=True)  # by the private key
-    found = replace(reading, api=chosen_api(api))
+    found = account_to_verify(url, read_keys(account), chosen_api(api))
     with open_run(schema, exports, state, found, options) as opened:
-        _, verified = opened.verify(resend=resend)
+        verified = opened.verify(resend=resend).verified
     for line in lines(verified):
         echo(line)
     if json_:
@@ -227,7 +224,7 @@ def diff(
     from backfill.running.settings import Options
 
     options = Options(profiles=profiles, timezone=timezone, until=until)
-    account = Account(limits.TRACK_URL, "", chosen_api(api))
+    account = Account(limits.API_URL, "", chosen_api(api))
     compared = compare_schemas(old, new, exports, state, account, options)
     for line in lines(compared, shutil.get_terminal_size().columns):
         echo(line) if json_ else typer.echo(line)

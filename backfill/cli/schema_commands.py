@@ -25,7 +25,7 @@ def check(
     timezone: TimezoneOption = None,
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
-    from backfill.mapping.constants import check_constants
+    from backfill.mapping.compile import check_constants
     from backfill.running.prepare import bind_export, in_zone, open_choices
     from backfill.schema.load import load_schema
 

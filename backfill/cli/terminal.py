@@ -14,7 +14,7 @@ import typer
 from backfill.account.account import Account
 from backfill.cli.console import echo
 from backfill.errors import DeniedError, GateError
-from backfill.planning.difference import Compared
+from backfill.planning.difference import Comparison
 from backfill.report.summary import Summary
 from backfill.report.summary_text import lines
 from backfill.running.diff import compare
@@ -54,7 +54,7 @@ def open_run(
 
 def compare_schemas(
     old: str, new: str, exports: list[str], state: Path, account: Account, options: Options
-) -> Compared:
+) -> Comparison:
     """Two schemas over one export, with a bar on stderr."""
     with _hooks(lambda *_: False) as hooks:
         schemas = (load_schema(old), load_schema(new))
@@ -76,11 +76,8 @@ def _confirm(
         return True
     for line in (*lines(summary), *remarks()):
         echo(line)
-    if account.api == "track":
-        echo(
-            "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks "
-            "the key, so a wrong one looks like success"
-        )
+    if account.api.warning:
+        echo(f"note: {account.api.warning}")
     if yes:
         return True
     if not sys.stdin.isatty():

@@ -22,7 +22,7 @@ from backfill.draft.tables import Table, joining_query, told_apart
 from backfill.draft.write import Facts, draft_text, open_lines
 from backfill.errors import UsageError
 from backfill.mapping.connection import connect
-from backfill.schema.columns import unfolds
+from backfill.schema.columns import makes_lines
 from backfill.schema.suggest import did_you_mean
 from backfill.sources.export import Export, open_export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
@@ -220,7 +220,7 @@ def _names(header: Sequence[str]) -> dict[int, str]:
     return {
         place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
         for place, name in enumerate(header)
-        if name.strip() and name not in marks and not unfolds(name)
+        if name.strip() and name not in marks and not makes_lines(name)
     }
 
 

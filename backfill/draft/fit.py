@@ -8,7 +8,7 @@ from backfill.draft.roles import Roles
 from backfill.draft.yaml import in_template, text
 from backfill.errors import SchemaError, UsageError
 from backfill.schema.bind import bind
-from backfill.schema.columns import unfolds
+from backfill.schema.columns import makes_lines
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 
@@ -37,7 +37,7 @@ def unfit(roles: Roles) -> str | None:
 
 
 def unreadable(header: Sequence[str]) -> tuple[str, ...]:
-    if not (names := [name for name in header if unfolds(name)]):
+    if not (names := [name for name in header if makes_lines(name)]):
         return ()
     return (f"Left out, for a schema takes [] and <n> for lists: {', '.join(names)}.",)
 

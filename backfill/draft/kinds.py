@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from backfill.mapping.cells import read_cell
+from backfill.mapping.cells import read_inline
 from backfill.schema.types import Type
 
 NOTHING: Final = (
@@ -34,9 +34,9 @@ def kinds(latest: str) -> dict[str, str]:
     """For each kind, SQL that is true for a cell of that kind; ``CELL`` stands for the cell."""
     x, last = CELL, f"epoch(timestamp '{latest}')"
     read = {
-        kind: read_cell(x, Type(kind), typed=False).value
+        kind: read_inline(x, Type(kind))
         for kind in ("integer", "number", "money", "boolean", "email")
-    } | {"money_comma": read_cell(x, Type("money", decimal=","), typed=False).value}
+    } | {"money_comma": read_inline(x, Type("money", decimal=","))}
     whole = f"({read['integer']})"
     iso = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     offset = "( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"

@@ -10,7 +10,7 @@ from backfill.draft.facts import Column
 from backfill.draft.orders import Kept, Key
 from backfill.draft.vocabulary import Role, normal
 from backfill.draft.yaml import leaf, sql_name, text
-from backfill.mapping.cells import read_cell
+from backfill.mapping.cells import read_inline
 from backfill.schema.types import Type
 
 _MOST: Final = 0.9
@@ -50,7 +50,7 @@ def number_sql(column: Column) -> str:
     amount = amount_of(column)
     decimal = "," if amount is not None and amount.decimal == "," else "."
     kind = Type("money", decimal=decimal)  # type: ignore[arg-type]
-    return f"({read_cell(Kept.cell(column), kind, typed=False).value})"
+    return f"({read_inline(Kept.cell(column), kind)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from backfill.draft.facts import Column
 from backfill.draft.kinds import NOTHING
 from backfill.draft.profile import profile_within
 from backfill.draft.vocabulary import LINE_ROLES, normal, rank
-from backfill.schema.columns import LISTED, NUMBER
+from backfill.schema.columns import LIST_MARK, NUMBER_MARK
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
 
@@ -151,7 +151,7 @@ def _unfolding(
 
     The tags of an order, its taxes and its shipments are lists as well, and nothing it sells.
     """
-    if counted := [name for name in forms if NUMBER in name]:
+    if counted := [name for name in forms if NUMBER_MARK in name]:
         return frozenset(counted)
 
     def sells(name: str) -> tuple[bool, int]:
@@ -169,13 +169,13 @@ def _unfolding(
 
 def _label(name: str) -> str:
     """``items[].name`` is the name of an item, ``Item <n> Qty`` its quantity."""
-    if LISTED not in name and NUMBER not in name:
+    if LIST_MARK not in name and NUMBER_MARK not in name:
         return ""
     member = re.sub(r"^.*(?:\[\]|<n>)\.?", "", name) if re.search(r"(\[\]|<n>)\.", name) else ""
     if member:
         known = any(rank(role, member) is not None for role in LINE_ROLES)
         return member if known else f"item {member}"
-    bare = name.replace(NUMBER, " ").replace(LISTED, " ").strip()
+    bare = name.replace(NUMBER_MARK, " ").replace(LIST_MARK, " ").strip()
     return bare if rank("line_id", bare) is None else "item name"
 
 

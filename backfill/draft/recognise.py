@@ -15,11 +15,11 @@ from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
 from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind
-from backfill.schema.columns import Piece
+from backfill.schema.columns import CellPart
 from backfill.schema.load import LoadedSchema, load_schema
 from backfill.schema.shipped import paths
+from backfill.schema.shop_timezone import column_without_timezone, with_timezone
 from backfill.schema.uses import needed_columns
-from backfill.schema.zone import in_zone, without_zone
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
@@ -110,9 +110,9 @@ def _loaded(path: Path) -> LoadedSchema:
 
 def _places(bound: BoundSchema) -> Iterator[int]:
     yield from bound.columns.values()
-    for made in bound.made.values():
-        if isinstance(made, Piece):
-            yield from made.cells.values()
+    for column in bound.derived.values():
+        if isinstance(column, CellPart):
+            yield from column.positions.values()
 
 
 def _says_when_and_who(bound: BoundSchema) -> bool:
@@ -122,7 +122,7 @@ def _says_when_and_who(bound: BoundSchema) -> bool:
     people = [schema.customer_properties[f"${name}"] for name in schema.identifiers]
 
     def there(name: str) -> bool:
-        return name in bound.columns or isinstance(bound.made.get(name), Piece)
+        return name in bound.columns or isinstance(bound.derived.get(name), CellPart)
 
     when = any(there(name) for leaf in leaves for name in needed_columns(schema, leaf))
     return when and any(there(name) for leaf in people for name in needed_columns(schema, leaf))
@@ -130,7 +130,7 @@ def _says_when_and_who(bound: BoundSchema) -> bool:
 
 def _read(fit: _Fit, export: Export, today: date, timezone: str | None) -> list[PreviewedOrder]:
     zone = timezone or fit.bound.schema.source.timezone or "UTC"
-    loaded = in_zone(fit.bound.loaded, zone)
+    loaded = with_timezone(fit.bound.loaded, zone)
     now = datetime.combine(today, time(12), UTC)
     bounds = Bounds(TRACK_MIN_TIME_S, int(now.timestamp()) + MAX_FUTURE_S, None)
     bound = bind(loaded, export.columns, export.lacking)
@@ -158,7 +158,7 @@ def _recognised(
             f"Columns of {Path(export.files[0]).name} that it does not use: {', '.join(unused)}."
         )
     body = paths()[fit.name].read_text(encoding="utf-8")
-    zone_open = without_zone(schema) is not None
+    zone_open = column_without_timezone(schema) is not None
     written = "\n".join([*_commented(head), _opened(body, zone_open, timezone)])
     return Recognised(
         fit.name, written, f"recognised as {fit.name}: {told}; {read} read as it says"

@@ -1,1 +1,1 @@
-"""DuckDB, and a bound on what may be computed with it."""
+"""DuckDB, and bounds on what it may compute."""

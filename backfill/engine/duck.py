@@ -1,7 +1,7 @@
-"""DuckDB as we use it, and everything in it that we rely on although it is not promised.
+"""Connections to DuckDB, parsed SQL, and everything undocumented in DuckDB that we rely on.
 
-DuckDB documents its SQL. Beyond that the rest of ``backfill`` relies on the following, all of it
-here, each with a test in ``tests/unit/test_engine.py`` that names the reliance when it breaks:
+DuckDB documents its SQL. Beyond that we rely on the following. All of it is used in this module
+alone, and ``tests/unit/test_engine.py`` has a test for each that names the reliance when it breaks:
 
 - ``json_serialize_sql`` writes a parse tree whose nodes have a ``class``; ``read_tree`` reads it,
   and no other module sees its keys.
@@ -9,15 +9,16 @@ here, each with a test in ``tests/unit/test_engine.py`` that names the reliance 
 - The optimizers in ``UNSAFE_OPTIMIZERS`` have these names and can be turned off.
 - An error's text is ``Kind Error: sentence``, and a Ctrl-C in a query is a RuntimeError
   ``Query interrupted``.
-- An error that is raised by a stream which DuckDB reads comes back as a ``duckdb.Error``.
+- An error of a stream that DuckDB reads comes back as a ``duckdb.Error``.
 
 Read from DuckDB 2.0.0 and 2.0.1.
 """
 
 import functools
+import inspect
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,23 +30,29 @@ import pyarrow as pa
 from backfill.errors import UsageError
 
 UNSAFE_OPTIMIZERS: Final = "common_subexpressions,statistics_propagation"
-"""Off where a schema's SQL runs. The first computes what two expressions share outside of the
-``try()`` around each, so that one cell that does not cast would stop the whole run; what is shared
-has a name in our SQL. The second fails on comparisons of what it finds to be constant."""
+"""Optimizers that are off where a schema's SQL runs. The first takes an expression that two others
+share out of the ``try()`` around each, so that one cell that does not cast would stop the run; our
+SQL gives names to shared expressions itself. The second fails on comparisons of values that it
+finds to be constant."""
 
 _INTERRUPTED: Final = "Query interrupted"
 
 
 def connect(**config: str) -> duckdb.DuckDBPyConnection:
-    """A database in memory, of one thread; ``config`` as DuckDB documents it."""
+    """A database in memory with one thread. ``config`` has DuckDB's documented settings."""
     return duckdb.connect(":memory:", config={"threads": 1, **config})
 
 
 @contextmanager
 def connect_spilling(spill: Path, memory: str = "160MB") -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database of little memory for what looks over a whole plan; the rest goes to ``spill``.
+    """A database with little memory, for queries over a whole plan. No SQL of a schema runs here.
 
-    No SQL of a schema runs here. A Ctrl-C in the middle of a query is a KeyboardInterrupt.
+    Args:
+        spill: the folder for data that does not fit into memory.
+        memory: DuckDB's ``memory_limit``.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C, also in the middle of a query.
     """
     with duckdb.connect(":memory:", config={"memory_limit": memory}) as connection:
         folder = str(spill).replace("'", "''")
@@ -66,9 +73,13 @@ def streamed(
     schema: pa.Schema,
     batches: Iterable[pa.RecordBatch],
 ) -> Iterator[None]:
-    """A relation ``name`` for the one statement inside, read once from ``batches``.
+    """A relation of record batches, for one statement inside.
 
-    What ``batches`` raises is raised as it is, not as DuckDB's error about it.
+    Args:
+        connection: has the relation.
+        name: the relation's name.
+        schema: the batches' schema.
+        batches: read once. Their own error is raised, not DuckDB's error about it.
     """
     failed: list[BaseException] = []
 
@@ -88,8 +99,28 @@ def streamed(
         connection.unregister(name)
 
 
-def reason_of(error: duckdb.Error) -> str:
-    """What an error says, in one line, without its kind. It may quote a cell."""
+def add_function(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    function: Callable[..., pa.Array],
+    result: str = "VARCHAR",
+) -> None:
+    """Add a function of texts to a connection.
+
+    Args:
+        connection: SQL on it may call the function.
+        name: the function's name in SQL.
+        function: takes a column of texts for each argument, NULLs among them, and gives a column.
+        result: the SQL type of what it gives.
+    """
+    texts = ["VARCHAR"] * len(inspect.signature(function).parameters)
+    connection.create_function(  # type: ignore[call-overload]  # its stubs take no texts
+        name, function, texts, result, type="arrow", null_handling="special"
+    )
+
+
+def error_text(error: duckdb.Error) -> str:
+    """An error's first line, without its kind. It may quote a cell."""
     return str(error).splitlines()[0].partition(": ")[2]
 
 
@@ -103,24 +134,24 @@ class Node:
     kind: str
     """``function``, ``column ref``, ``constant``, ``lambda``, ``case``, ``subquery`` …"""
     children: "tuple[Node, ...]" = ()
-    """Every node that stands directly below, the arguments among them."""
+    """The nodes directly below, a function's arguments among them."""
     name: str = ""
     """A function's name or an operator's sign, in lower case."""
     arguments: "tuple[Node, ...]" = ()
-    """A function's, in order."""
+    """A function's arguments, in order."""
     path: tuple[str, ...] = ()
-    """A column's name; several where dots stand between."""
+    """A column's name; several names where dots are between them."""
     place: int = -1
-    """Which of the tree's references to columns this is, from 0."""
+    """The number of this reference to a column among those of the tree, from 0; -1 for others."""
     literal: tuple[str, str] = ("", "")
     """A constant's kind, ``INTEGER``, ``NUMERIC``, ``STRING`` …, and its text."""
     parameters: tuple[str, ...] = ()
-    """A lambda's names for what it is given."""
+    """The names of a lambda's parameters."""
     arrow: bool = False
-    """Is a lambda written ``x -> …``?"""
+    """Is it a lambda that is written ``x -> …``?"""
 
     def walk(self) -> "Iterator[Node]":
-        """The node and every one below it."""
+        """The node and all nodes below it."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -132,22 +163,24 @@ class Tree:
 
     root: Node
     json: str
-    """As DuckDB wrote it; ``write_tree`` gives it back."""
+    """The tree as DuckDB wrote it, for ``write_tree``."""
 
 
 class ParseError(ValueError):
-    """What stands there is not one expression; the text says why, without the place."""
+    """A text is not one expression; the message says why, without the place."""
 
 
 class NotOneExpressionError(ParseError):
-    """It is SQL, but more than an expression."""
+    """A text is SQL, but more than an expression."""
 
 
 def read_tree(text: str) -> Tree:
     """Parse one SQL expression.
 
-    Raises ParseError for what is no SQL or nests too deep, NotOneExpressionError for what is more
-    than an expression, and UsageError where this DuckDB writes its trees in another form.
+    Raises:
+        ParseError: the text is no SQL, or nests too deep.
+        NotOneExpressionError: it is more than an expression.
+        UsageError: this version of DuckDB writes its trees in another form.
     """
     try:
         reply = json.loads(_ask("select json_serialize_sql(?)", ["select " + text])[0][0])
@@ -168,7 +201,7 @@ def read_tree(text: str) -> Tree:
 
 
 def write_tree(tree: Tree, names: Mapping[int, str]) -> str:
-    """The expression as SQL, the column at each place named as ``names`` says."""
+    """The expression as SQL; ``names`` has other names for references to columns, by place."""
     reply = json.loads(tree.json)
     for place, ref in enumerate(_references(reply)):
         if place in names:
@@ -182,16 +215,8 @@ def describe(select: str) -> str:
     return str(_ask(f"describe {select}", [])[0][1])
 
 
-def functions() -> frozenset[str]:
-    """The names of all scalar functions and macros that this DuckDB knows."""
-    query = (
-        "select distinct function_name from duckdb_functions() "
-        "where function_type in ('scalar', 'macro')"
-    )
-    return frozenset(name for (name,) in _ask(query, []))
-
-
 def _is_bare(node: dict[str, Any]) -> bool:
+    """Is a SELECT nothing but one expression?"""
     return (
         node.get("type") == "SELECT_NODE"
         and node["from_table"]["type"] == "EMPTY"
@@ -208,7 +233,7 @@ def _is_bare(node: dict[str, Any]) -> bool:
 
 
 def _nodes(value: Any, places: Mapping[int, int]) -> tuple[Node, ...]:
-    """The nodes nearest to ``value``, itself where it is one."""
+    """The uppermost nodes in a part of DuckDB's reply."""
     if isinstance(value, list):
         return tuple(node for child in value for node in _nodes(child, places))
     if not isinstance(value, dict):
@@ -237,7 +262,7 @@ def _nodes(value: Any, places: Mapping[int, int]) -> tuple[Node, ...]:
 
 
 def _references(value: Any) -> Iterator[dict[str, Any]]:
-    """Every reference to a column, in the order in which they stand."""
+    """The references to columns, in the order in which they are written."""
     if isinstance(value, dict):
         if value.get("class") == "COLUMN_REF":
             yield value
@@ -249,7 +274,7 @@ def _references(value: Any) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def _parser() -> tuple[duckdb.DuckDBPyConnection, threading.Lock]:
-    """One for the process. It runs nothing of a schema, and reaches nothing."""
+    """The process's connection for parsing. It runs no SQL of a schema, and reaches nothing."""
     connection = connect()
     connection.execute("set enable_external_access = false")
     connection.execute("pragma disable_optimizer")  # it would compute what is constant

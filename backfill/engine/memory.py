@@ -1,6 +1,7 @@
-"""A bound on this process's memory for as long as something from elsewhere is computed.
+"""A bound on this process's memory while it works on what others wrote: a schema, a file.
 
-DuckDB's memory_limit does not count the texts and lists of a running expression; Arrow has none.
+DuckDB's memory_limit does not count the texts and lists of a running expression, and Arrow has no
+limit.
 """
 
 import resource
@@ -12,9 +13,9 @@ from typing import Final
 
 
 class _Memory:
-    """The system's limit on this process's data, in force while somebody is inside ``limited``.
+    """The system's limit on this process's data, in force while any thread is inside ``limited``.
 
-    DuckDB and Arrow then raise what can be told, where the system would kill.
+    At the limit, DuckDB and Arrow raise an error; without it, the system would kill the process.
     """
 
     def __init__(self) -> None:
@@ -24,7 +25,10 @@ class _Memory:
 
     @contextmanager
     def limited(self, more_bytes: int) -> Iterator[None]:
-        """``more_bytes`` over what the process holds now; the first one in decides."""
+        """Limit the memory to ``more_bytes`` beyond what the process holds now.
+
+        If several threads are inside, the limit of the first one holds for all.
+        """
         self._enter(more_bytes)
         try:
             yield
@@ -49,7 +53,7 @@ class _Memory:
 
 
 def _held_bytes() -> int | None:
-    """What counts against the limit now; None where the system does not say (no Linux)."""
+    """The bytes that count against the limit now; None where the system is no Linux."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.schema.bind import BoundSchema
-from backfill.schema.columns import Piece
+from backfill.schema.columns import CellPart
 from backfill.schema.model import Leaf, Schema
 from backfill.schema.types import Type
 from backfill.schema.uses import is_line_column, leaf_type, needed_columns, uses
@@ -44,9 +44,9 @@ class Role:
 def roles(bound: BoundSchema, header: Sequence[str]) -> tuple[Role, ...]:
     """The role of each column of the header."""
     schema, used = bound.schema, set(bound.columns.values())
-    for made in bound.made.values():
-        if isinstance(made, Piece):
-            used.update(made.cells.values())
+    for column in bound.derived.values():
+        if isinstance(column, CellPart):
+            used.update(column.positions.values())
     orders = set(schema.source.order or ())
     no_amounts = set(orders)
     texts = set[str]()

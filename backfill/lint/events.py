@@ -12,8 +12,8 @@ import pyarrow as pa
 from backfill.engine.duck import connect_spilling
 from backfill.event import IDENTIFIERS
 from backfill.lint.finding import Finding
-from backfill.planning.judge import Verdict
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Verdict
+from backfill.planning.plan import Plan
 from backfill.planning.shared_identity import shared_identities
 from backfill.schema.model import Schema
 from backfill.schema.uses import leaf_columns

@@ -10,7 +10,7 @@ from backfill.lint.columns import roles
 from backfill.lint.currencies import LineCurrencies, mixed_currencies
 from backfill.lint.events import event_findings
 from backfill.lint.finding import Finding
-from backfill.planning.make import Plan
+from backfill.planning.plan import Plan
 from backfill.schema.bind import BoundSchema
 from backfill.schema.model import Schema
 

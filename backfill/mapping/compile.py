@@ -1,288 +1,340 @@
 """A schema becomes SQL: a few statements that turn one slice of whole orders into events.
 
-    slice ─▶ f, an order's first values ─▶ t, read by type ─▶ l, its lines ─▶ x, orders ─▶ events
+    slice ─▶ firsts ─▶ orders ─▶ lines ─▶ judged ─▶ events
 
-Before that, cells that hold several things are taken apart (pieces.py), where a schema wants it.
-Where the schema names no order, each row is one: f, t and l are then the rows themselves.
+``query`` says what each table holds. Before that, ``unnest`` makes columns of the parts of cells,
+where a schema uses them. Where the schema names no order, each row is one: firsts, orders and lines
+are then the rows themselves.
 """
 
-import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from backfill.mapping.constants import check_constants
-from backfill.mapping.events import Block, block_of, rows_of
-from backfill.mapping.leaves import (
-    LeafCompiler,
-    first_fault,
-    layered,
-)
-from backfill.mapping.people import People, people_of
+import duckdb
+
+from backfill.errors import SchemaError
+from backfill.mapping.cell_sql import CellContext
+from backfill.mapping.cells import read_cell
+from backfill.mapping.connection import connect
+from backfill.mapping.duplicates import REPEATED
+from backfill.mapping.events import compile_event, select_events
+from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
+from backfill.mapping.leaves import LINE_NUMBER, LeafCompiler
+from backfill.mapping.people import compile_person
 from backfill.mapping.program import Bounds, Program
-from backfill.mapping.results import Fault
-from backfill.mapping.ruined import ruined
-from backfill.mapping.unnest import take_apart
+from backfill.mapping.query import Query, Sql, Stage, join, needed, quote, sql
+from backfill.mapping.unnest import unnest
 from backfill.schema.bind import BoundSchema
-from backfill.schema.columns import FileName, Piece
-from backfill.schema.uses import is_line_column, leaf_columns, needed_columns
-
-_GATHER: Final = re.compile(r"(any_of|sum_of|list_of|first_of)\((\w+)\)")
-_COMPUTED: Final = re.compile(r"\b(?:ov|ga)[0-9]+\b")
+from backfill.schema.columns import CellPart, FileName
+from backfill.schema.document import KeyPath
+from backfill.schema.load import LoadedSchema
+from backfill.schema.types import Type
+from backfill.schema.uses import (
+    Use,
+    default_type,
+    is_line_column,
+    leaf_columns,
+    leaf_type,
+    needed_columns,
+    uses,
+)
 
 
 def compile_schema(
     bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
 ) -> Program:
-    """``attributes`` says whether events can carry a person's attributes at all.
+    """Compile a schema to SQL for one export.
 
-    Raises SchemaError for a constant that does not fit its type.
+    Args:
+        bound: the schema, and where the export has its columns.
+        temporal: the positions of columns in which the export itself holds dates or times.
+        bounds: the times that events may have.
+        attributes: can events carry a person's attributes?
+
+    Raises:
+        SchemaError: a constant does not fit its type.
     """
     check_constants(bound.loaded)
     return _Compiler(bound, temporal, bounds, attributes=attributes).program()
 
 
 class _Compiler:
+    """The tables of one schema over one export."""
+
     def __init__(
         self, bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
     ) -> None:
-        self.schema = bound.schema
-        self.place = bound.loaded.problem(("events",), "").place
-        self.bounds = bounds
-        self.attributes = attributes
-        pieces = [made for made in bound.made.values() if isinstance(made, Piece)]
-        bases = [position for piece in pieces for position in piece.cells.values()]
-        self.positions = tuple(dict.fromkeys([*bound.columns.values(), *bases]))
+        self.bound, self.schema = bound, bound.schema
+        self.flat = self.schema.source.order is None
+        parts = [part for part in bound.derived.values() if isinstance(part, CellPart)]
+        whole_cells = [position for part in parts for position in part.positions.values()]
+        self.positions = tuple(dict.fromkeys([*bound.columns.values(), *whole_cells]))
         self.cells = {position: f"c{at}" for at, position in enumerate(self.positions)}
         self.names = {name: self.cells[position] for name, position in bound.columns.items()}
-        self.names |= {name: f"m{at}" for at, name in enumerate(bound.made)}
-        self.made = bound.made
-        self.pieces = take_apart(bound.made, self.names.__getitem__, self.cells.__getitem__)
-        self.origin = bound.origin
-        self.flat = self.schema.source.order is None
+        self.names |= {name: f"m{at}" for at, name in enumerate(bound.derived)}
+        self.unnested = unnest(bound.derived, self.names, self.cells)
+        self.query = Query(self.flat)
         self.leaves = LeafCompiler(
-            bound,
-            raw=self.names.__getitem__,
-            typed=lambda name: bound.columns.get(name) in temporal,
+            bound=bound,
+            query=self.query,
+            columns={
+                name: self.query.column(cell, Stage.LINE if self._is_line(name) else Stage.ORDER)
+                for name, cell in self.names.items()
+            },
+            temporal=frozenset(name for name, at in bound.columns.items() if at in temporal),
         )
-
-    def program(self) -> Program:
-        people = people_of(self.schema, self.leaves, attributes=self.attributes)
-        blocks = [
-            block_of(at, event, self.leaves, self.bounds)
+        self.person = compile_person(self.schema, self.leaves, self.query, attributes=attributes)
+        self.events = [
+            compile_event(at, event, self.leaves, self.query, self.person, bounds)
             for at, event in enumerate(self.schema.events)
         ]
-        x = self._orders(people, blocks)
+
+    def _is_line(self, name: str) -> bool:
+        return is_line_column(self.schema, name)
+
+    def program(self) -> Program:
+        clock_changes, left_out = self.leaves.clock_changes, self.leaves.left_out
+        flags = {flag: self.query.named(flag, Stage.JUDGED) for flag in (*clock_changes, *left_out)}
+        kept = [
+            *flags.values(),
+            *self.person.all,
+            *(column for event in self.events if not event.per_line for column in event.columns),
+            *self._outcome(),
+        ]
+        origin = self.bound.origin
         return Program(
-            columns=self.positions if self.origin is None else (*self.positions, self.origin),
+            columns=self.positions if origin is None else (*self.positions, origin),
             cells=tuple(self.cells.values()),
             lines=self._line_cells(),
-            files=tuple(
-                (self.names[name], found.rule)
-                for name, found in self.made.items()
-                if isinstance(found, FileName)
+            file_names=tuple(
+                (self.names[name], column.rule)
+                for name, column in self.bound.derived.items()
+                if isinstance(column, FileName)
             ),
-            origin=None if self.origin is None else f"c{len(self.positions)}",
+            origin=None if origin is None else f"c{len(self.positions)}",
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
-            row_is_order=self.pieces.unfolds,
-            tables=(
-                *self.pieces.statements,
-                f"create temp {'view' if self.flat else 'table'} f as {self._first()}",
-                *self._line_table(blocks),
-                f"create temp table x as {x}",
+            row_is_order=self.unnested.makes_lines,
+            statements=(*self.unnested.statements, *self._tables(kept)),
+            events=" union all ".join(select_events(event, self.person) for event in self.events),
+            disagreements=tuple((name, _differs(column)) for name, column in self._order_columns()),
+            clock_skipped=_any(
+                flags[one] for one in clock_changes if clock_changes[one] == "skipped"
             ),
-            events=" union all ".join(
-                rows_of(at, event, people) for at, event in enumerate(self.schema.events)
+            clock_doubled=_any(
+                flags[one] for one in clock_changes if clock_changes[one] == "doubled"
             ),
-            disagreements=tuple((name, _flag(column)) for name, column in self._order_columns()),
-            skipped=self._clocks("skipped"),
-            doubled=self._clocks("doubled"),
-            left_out_cells=tuple(
-                (cell, f"coalesce({flag}, false)") for flag, cell in self.leaves.left_out.items()
-            ),
+            left_out_cells=tuple((cell, _any([flags[one]])) for one, cell in left_out.items()),
             null_values=self.schema.source.null_values,
-            place=self.place,
+            place=self.bound.loaded.problem(("events",), "").place,
         )
 
     def _line_cells(self) -> tuple[str, ...]:
         """The slice's own columns that belong to a row."""
-        names = [name for name in self.names if not self._is_order(name)]
-        cells = [self.names[name] for name in names if name not in self.made]
-        for name in names:
-            match self.made.get(name):
-                case Piece(cells=bases):
-                    cells += [self.cells[position] for position in bases.values()]
+        cells: list[str] = []
+        for name in filter(self._is_line, self.names):
+            match self.bound.derived.get(name):
+                case None:
+                    cells.append(self.names[name])
+                case CellPart(positions=positions):
+                    cells += [self.cells[position] for position in positions.values()]
         return tuple(dict.fromkeys(cells))
 
-    # an order's first values -------------------------------------------------------------------
-
     def _order_columns(self) -> list[tuple[str, str]]:
+        """The columns with one value per order: names in the schema and in SQL."""
         if self.flat:
             return []
+        key = self.schema.source.order or ()
         return [
             (name, column)
             for name, column in self.names.items()
-            if not is_line_column(self.schema, name)
-            and name not in (self.schema.source.order or ())
+            if not self._is_line(name) and name not in key
         ]
 
-    def _first(self) -> str:
+    # tables ------------------------------------------------------------------------------------
+
+    def _tables(self, kept: Sequence[Sql]) -> list[str]:
+        """The statements that make the tables; ``kept`` are the columns of ``judged``."""
+        of_events = [column for event in self.events if event.per_line for column in event.columns]
+        aggregates = self.query.aggregates(kept)
+        of_lines = [*of_events, *aggregates.values()]
+        orders = self.query.select("firsts", self._values(Stage.ORDER, kept, of_lines), Stage.ORDER)
+        statements = [
+            f"create temp {'view' if self.flat else 'table'} firsts as {self._firsts()}",
+            # A table that is read once need not be kept.
+            f"create temp {'table' if of_lines else 'view'} orders as select * from {orders}",
+        ]
+        source = "orders"
+        if of_lines:
+            statements.append(f"create temp table lines as {self._lines(of_lines)}")
+            source = (
+                f"(select * from orders join ({self._aggregated(aggregates)}) using (order_no))"
+            )
+        judged = self.query.select(source, kept, Stage.JUDGED)
+        differ = [_differs(column) for _, column in self._order_columns()]
+        columns = dict.fromkeys(["order_no", "_file", "_row", *differ, *(one.text for one in kept)])
+        return [
+            *statements,
+            f"create temp table judged as select {', '.join(columns)} from {judged}",
+        ]
+
+    def _firsts(self) -> str:
+        """A query of each order's first values, and of columns in which its rows disagree."""
         if self.flat:
-            return f"select * from {self.pieces.rows}"
-        columns = [column for name, column in self.names.items() if self._is_order(name)]
-        values = [f"arg_min({column}, pos) as {column}" for column in columns]
+            return f"select * from {self.unnested.rows}"
+        columns = [column for name, column in self.names.items() if not self._is_line(name)]
+        emails = self._email_columns()
         differ = [
-            f"coalesce(min({cell}) <> max({cell}), false) as {_flag(column)}"
+            f"coalesce(min({cell}) <> max({cell}), false) as {_differs(column)}"
             for name, column in self._order_columns()
-            for cell in [f"lower({column})" if name in self._addresses() else column]
+            for cell in [f"lower({column})" if name in emails else column]
         ]
-        return (
-            "select o, min(pos) as pos, arg_min(_file, pos) as _file, arg_min(_row, pos) as _row, "
-            "bool_or(_ragged) as _ragged, bool_or(_orderless) as _orderless, "
-            "bool_or(_differs) as _differs, bool_or(_repeats) as _repeats, "
-            f"{', '.join([*values, *differ])} "
-            f"from {self.pieces.rows} group by o"
-        )
+        selected = [
+            "order_no",
+            "min(place) as place",
+            *(f"arg_min({column}, place) as {column}" for column in ("_file", "_row", *columns)),
+            *(f"bool_or({flag}) as {flag}" for flag, _, _ in _ROW_FAULTS),
+            *differ,
+        ]
+        return f"select {', '.join(selected)} from {self.unnested.rows} group by order_no"
 
-    def _addresses(self) -> set[str]:
-        """Columns of e-mail addresses: their case is no disagreement."""
+    def _email_columns(self) -> set[str]:
+        """The columns of e-mail addresses: their case is no disagreement."""
         declared = {name for name, kind in self.schema.columns.items() if kind.kind == "email"}
         email = self.schema.customer_properties.get("$email")
         return declared | set(leaf_columns(email) if email is not None else ())
 
-    def _is_order(self, name: str) -> bool:
-        return not is_line_column(self.schema, name)
+    @staticmethod
+    def _values(stage: Stage, *wanted: Sequence[Sql]) -> list[Sql]:
+        """The values of one stage that expressions of later ones use."""
+        every = [expression for some in wanted for expression in some]
+        return [Sql(value.name, (value,)) for value in needed(every, stage)]
 
-    # lines -------------------------------------------------------------------------------------
-
-    def _has_lines(self, blocks: Sequence[Block]) -> bool:
-        per_line = any(block.level == "line" for block in blocks)
-        return per_line or bool(self.leaves.line_values.columns)
-
-    def _line_table(self, blocks: Sequence[Block]) -> list[str]:
-        lines = self._has_lines(blocks)
-        kept = "table" if lines else "view"  # what is read once need not be kept
-        typed = f"create temp {kept} t as select * from {self.leaves.order_cells.over('f')}"
-        if not lines:
-            return [typed]
-        own = ", ".join(
-            f"s.{column}" for name, column in self.names.items() if not self._is_order(name)
-        )
+    def _lines(self, wanted: Sequence[Sql]) -> str:
+        """A query of the lines with the values that events and aggregates use."""
         if self.flat:
-            rows = "select t.*, pos as lpos, 1 as line from t"
+            rows = f"select *, place as line_place, 1 as {LINE_NUMBER} from orders"
         else:
-            place = "s.lpos" if self.pieces.unfolds else "s.pos"
+            place = "r.line_place" if self.unnested.makes_lines else "r.place"
+            own = [f"r.{column}" for name, column in self.names.items() if self._is_line(name)]
+            number = f"row_number() over (partition by r.order_no order by {place})"
+            selected = ["orders.*", f"{place} as line_place", f"{number} as {LINE_NUMBER}", *own]
             rows = (
-                f"select t.*, {place} as lpos, "
-                f"row_number() over (partition by s.o order by {place}) as line"
-                f"{', ' + own if own else ''} from {self.pieces.lines} s join t on s.o = t.o"
+                f"select {', '.join(selected)} from {self.unnested.lines} r "
+                "join orders on r.order_no = orders.order_no"
             )
-        values = [(sql, name) for sql, name in self.leaves.line_values.columns.items()]
-        values += [column for block in blocks if block.level == "line" for column in block.columns]
-        lined = layered(self.leaves.line_cells.over(f"({rows})"), values)
-        kept = ", ".join(["o", "lpos", *(name for _, name in values)])
-        return [typed, f"create temp table l as select {kept} from {lined}"]
+        values = self._values(Stage.LINE, wanted)
+        columns = dict.fromkeys(["order_no", "line_place", *(value.text for value in values)])
+        lines = self.query.select(f"({rows})", values, Stage.LINE)
+        return f"select {', '.join(columns)} from {lines}"
 
-    def _gathered(self, blocks: Sequence[Block]) -> str:
-        """A query of o and what is gathered from an order's lines."""
-        columns = dict(self.leaves.gathered.columns)
-        columns |= {
-            sql: name for block in blocks if block.level == "line" for name, sql in block.gathered
-        }
-        select = ", ".join(f"{self._gather(sql)} as {name}" for sql, name in columns.items())
-        group = "" if self.flat else " group by t.o"
-        some = "t left join l on t.o = l.o" if self.pieces.unfolds else "l t"
-        return f"select t.o{', ' + select if select else ''} from {some}{group}"
-
-    def _gather(self, sql: str) -> str:
-        found = _GATHER.fullmatch(sql)
-        assert found is not None, sql  # noqa: S101
-        how, column = found.groups()
+    def _aggregated(self, aggregates: Mapping[str, Sql]) -> str:
+        """A query of the aggregates of each order's lines."""
+        columns = [f"{value.text} as {name}" for name, value in aggregates.items()]
+        selected = ", ".join(["order_no", *columns])
         if self.flat:
-            return f"coalesce({column}, false)" if how == "any_of" else column
-        match how:
-            case "any_of":
-                return f"bool_or(coalesce({column}, false))"
-            case "sum_of":
-                return f"sum({column})"
-            case "list_of":
-                return f"string_agg({column}, ',' order by lpos)"
-            case _:
-                return f"arg_min({column}, lpos)"
+            return f"select {selected} from lines"
+        every = "(select order_no from orders) left join lines using (order_no)"
+        rows = every if self.unnested.makes_lines else "lines"  # an order may have no line
+        return f"select {selected} from {rows} group by order_no"
 
-    # ids ---------------------------------------------------------------------------------------
+    # the outcome of an order -------------------------------------------------------------------
 
-    def _agreeing(self) -> list[Fault]:
-        """Columns of identity and of ids must have one value over an order's rows."""
+    def _outcome(self) -> tuple[Sql, Sql, Sql]:
+        """Columns of ``judged``: the reason of a reject, is it accepted, is it left out."""
+        wanted = join(" or ", (event.wanted_of_order for event in self.events))
+        reason = sql(
+            "coalesce($of_rows, $of_where, case when $wanted then coalesce($whole, $own) end)",
+            of_rows=first_fault(self._row_faults()),
+            of_where=join(", ", (event.where_fault for event in self.events)),
+            wanted=wanted,
+            whole=first_fault([*self._disagreements(), *self.person.faults]),
+            own=join(", ", (event.fault for event in self.events)),
+        )
+        reason = self.query.named(reason, Stage.JUDGED, "reason")
+        accepted = sql("$reason is null and ($wanted)", reason=reason, wanted=wanted)
+        left_out = sql("$reason is null and not ($wanted)", reason=reason, wanted=wanted)
+        return (
+            reason,
+            self.query.named(accepted, Stage.JUDGED, "accepted"),
+            self.query.named(left_out, Stage.JUDGED, "left_out"),
+        )
+
+    def _row_faults(self) -> list[Fault]:
+        """The faults of the rows themselves, whatever the schema maps."""
+        order = ", ".join(self.schema.source.order or ())
+        return [
+            Fault(self.query.column(flag, Stage.ORDER), reason, order if names_order else "")
+            for flag, reason, names_order in _ROW_FAULTS
+            if not (self.flat and flag == REPEATED)
+        ]
+
+    def _disagreements(self) -> list[Fault]:
+        """The faults of identity and ids: ruined cells, and several values in one order."""
         deciding = [
             self.schema.customer_properties[f"${identifier}"]
             for identifier in self.schema.identifiers
         ]
         deciding += [event.event_id or event.time for event in self.schema.events]
         wanted = [name for leaf in deciding for name in needed_columns(self.schema, leaf)]
-        # What may be left out may be so too where Excel ruined it.
-        firm = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
-        flags = dict(self._order_columns())
-        ids = [*(self.schema.source.order or ()), *firm]
-        return ruined(self.leaves, ids, "order") + [
-            Fault(_flag(flags[name]), "differs_in_order", name, "order")
+        # A cell that may be left out is left out too where a spreadsheet ruined it.
+        required = [name for leaf in deciding if leaf.unfit is None for name in leaf_columns(leaf)]
+        columns = dict(self._order_columns())
+        ids = [*(self.schema.source.order or ()), *required]
+        return ruined_id_faults(self.leaves.columns, ids, Stage.ORDER) + [
+            Fault(self.query.column(_differs(columns[name]), Stage.ORDER), "differs_in_order", name)
             for name in dict.fromkeys(wanted)
-            if name in flags
+            if name in columns
         ]
 
-    # orders ------------------------------------------------------------------------------------
 
-    def _orders(self, people: People, blocks: Sequence[Block]) -> str:
-        lines = self._has_lines(blocks)
-        joined = f"t join ({self._gathered(blocks)}) g on t.o = g.o" if lines else "t"
-        rows = "select t.*, g.* exclude (o) from " if lines else "select t.* from "
-        wanted = " or ".join(f"w{at}" for at in range(len(blocks)))
-        columns = [
-            *people.of_an_order,
-            *(column for block in blocks if block.level == "order" for column in block.columns),
-            (self._reason(people, blocks), "reason"),
-            (f"reason is null and ({wanted})", "accepted"),
-            (f"reason is null and not ({wanted})", "left_out"),
+_ROW_FAULTS = (
+    ("_ragged", "ragged_row", False),
+    ("_orderless", "no_order", True),
+    (REPEATED, "repeated_in_file", False),
+    ("_differs", "differs_across_files", False),
+)
+"""Flags of a slice's rows, each with its reason, and whether the fault names the order columns."""
+
+
+def _any(flags: Iterable[Sql]) -> str:
+    return " or ".join(f"coalesce({flag.text}, false)" for flag in flags) or "false"
+
+
+def _differs(column: str) -> str:
+    """The column that says whether an order's rows disagree about another one."""
+    return f"differs_{column}"
+
+
+def check_constants(loaded: LoadedSchema) -> None:
+    """Check each ``value`` and ``default`` of a schema.
+
+    Raises:
+        SchemaError: some of them do not fit their types; it holds them all.
+    """
+    with connect() as connection:
+        problems = [
+            loaded.problem(path, f'"{text}" does not fit the type {cell_type.kind}')
+            for use in uses(loaded.schema)
+            for path, text, cell_type in _constants(loaded, use)
+            if not _fits(connection, text, cell_type, loaded.schema.source.timezone)
         ]
-        kept = ", ".join(self._kept(people, blocks))
-        return f"select {kept} from {layered(f'({rows}{joined})', columns)}"
-
-    def _kept(self, people: People, blocks: Sequence[Block]) -> list[str]:
-        """What of x is asked for later; the cells are most of its memory."""
-        events = [
-            f"{column}{at}"
-            for at, block in enumerate(blocks)
-            if block.level == "order"
-            for column in "tivupw"
-        ]
-        flagged = [*self.leaves.clocks, *self.leaves.left_out]
-        clocks = [name for sql in flagged for name in _COMPUTED.findall(sql)]
-        flags = [_flag(column) for _, column in self._order_columns()]
-        person = [*people.columns, "who", "whose", "person"]
-        ends = ["reason", "accepted", "left_out"]
-        return ["o", "_file", "_row", *flags, *dict.fromkeys(clocks), *person, *events, *ends]
-
-    def _reason(self, people: People, blocks: Sequence[Block]) -> str:
-        first = [
-            Fault("_ragged", "ragged_row", "", "order"),
-            Fault("_orderless", "no_order", ", ".join(self.schema.source.order or ()), "order"),
-            *([] if self.flat else [Fault("_repeats", "repeated_in_file", "", "order")]),
-            Fault("_differs", "differs_across_files", "", "order"),
-        ]
-        ats = range(len(blocks))
-        unsure = ", ".join(f"q{at}" for at in ats)
-        wanted = " or ".join(f"w{at}" for at in ats)
-        whole = [*self._agreeing(), *people.faults(self.schema)]
-        events = ", ".join(f"r{at}" for at in ats)
-        return (
-            f"coalesce({first_fault(first)}, {unsure}, case when {wanted} then "
-            f"coalesce({first_fault(whole)}, {events}) end)"
-        )
-
-    def _clocks(self, state: str) -> str:
-        flags = [sql for sql, found in self.leaves.clocks.items() if found == state]
-        return " or ".join(f"coalesce({flag}, false)" for flag in flags) or "false"
+    if problems:
+        raise SchemaError(problems)
 
 
-def _flag(column: str) -> str:
-    """The column that tells whether an order's rows disagree about another one."""
-    return f"d_{column}"
+def _constants(loaded: LoadedSchema, use: Use) -> Iterator[tuple[KeyPath, str, Type]]:
+    leaf = use.leaf
+    if leaf.value is not None:
+        yield use.path, leaf.value, leaf_type(loaded.schema, leaf, use.field)
+    if leaf.default is not None:
+        cell_type = default_type(loaded.schema, leaf, use.field)
+        yield (*use.path, "default"), leaf.default, cell_type
+
+
+def _fits(
+    connection: duckdb.DuckDBPyConnection, text: str, cell_type: Type, zone: str | None
+) -> bool:
+    context = CellContext(None if zone is None else quote(zone))
+    value = read_cell(Sql("cell"), cell_type, context).value.text
+    query = f"select ({value}) is not null from (select ?::varchar as cell)"
+    [(fits,)] = connection.execute(query, [text]).fetchall()
+    return bool(fits)

@@ -7,10 +7,13 @@ from backfill.mapping import structured, udf
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection that reaches nothing but what is handed in, and cannot be told otherwise."""
+    """A connection that reaches only the tables that are registered on it.
+
+    It reads no file and no variable of Python, and no statement can change that.
+    """
     connection = duck.connect()
-    udf.teach(connection)
-    structured.teach(connection)
+    udf.register(connection)
+    structured.register(connection)
     for setting in (
         "timezone = 'UTC'",
         f"disabled_optimizers = '{duck.UNSAFE_OPTIMIZERS}'",

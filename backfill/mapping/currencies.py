@@ -1,4 +1,4 @@
-"""Currencies: which codes there are, and how many decimal places an amount of each has.
+"""Currencies: their codes, and the decimal places of an amount.
 
 Source: ISO 4217, list one (current currencies), as the package iso4217 carries it.
 """
@@ -12,7 +12,7 @@ _USUAL: Final = 2
 
 
 def places(currency: str | None) -> int:
-    """Decimal places of an amount: the currency's minor unit; two where it has none or is unknown.
+    """The decimal places of an amount: the currency's, or two if it has none or is unknown.
 
     Args:
         currency: an ISO 4217 code, or None where the schema names none.
@@ -21,7 +21,7 @@ def places(currency: str | None) -> int:
 
 
 def currency_code(cell: str) -> str | None:
-    """The ISO 4217 code that a cell holds, in capitals; None where it holds none of today's."""
+    """The ISO 4217 code in a cell, in capitals; None where it is no current code."""
     code = cell.upper()
     return code if code in _places() else None
 

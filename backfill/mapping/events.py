@@ -4,148 +4,181 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
-from backfill.mapping.cells import quote
-from backfill.mapping.leaves import LeafCompiler, first_fault, json_object
-from backfill.mapping.people import People
+from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
+from backfill.mapping.leaves import LeafCompiler, json_object
+from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
-from backfill.mapping.results import Fault
-from backfill.mapping.ruined import ruined
+from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
 from backfill.schema.model import Event, Leaf
-from backfill.schema.uses import Level, documented, leaf_columns
+from backfill.schema.uses import documented_field, leaf_columns
 
 _SPECIAL: Final = ("$event_id", "$value")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """The SQL columns of one event: where they are computed, and how x learns of them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSql:
+    """The columns of one event, computed with its order or with each of its lines."""
 
-    level: Level
-    columns: list[tuple[str, str]]
-    """SQL and name."""
-    gathered: list[tuple[str, str]]
+    event: Event
+    time: Sql
+    event_id: Sql
+    value: Sql
+    currency: Sql
+    properties: Sql
+    wanted: Sql
+    """A condition: the schema wants the event."""
+    wanted_of_order: Sql
+    """A condition on the order: the schema wants the event, or the event of any line."""
+    where_fault: Sql
+    """The first fault of ``where``, of the order or of any line."""
+    fault: Sql
+    """The first fault of the event, of the order or of any line."""
 
+    @property
+    def per_line(self) -> bool:
+        return self.event.per == "line"
 
-def block_of(at: int, event: Event, leaves: LeafCompiler, bounds: Bounds) -> Block:
-    """The ``at``-th event of a schema."""
-    level: Level = event.per
-    time = leaves.compile(event.time, level, "time")
-    wanted, unsure = "true", "null::varchar"
-    if event.where is not None:
-        where = leaves.compile(Leaf.condition(event.where), level, "where")
-        assert where is not None  # noqa: S101
-        wanted, unsure = where.value, first_fault(where.faults)
-    when = time.raw if time else "null::bigint"
-    if bounds.until_s is not None:
-        wanted = f"({wanted} and coalesce({when} < {bounds.until_s}, true))"
-    members, faults = _properties(event, leaves, level)
-    event_id = _event_id(at, event, leaves, level, faults)
-    value = _value(event, leaves, level, faults)
-    currency = _currency(event, leaves, level, faults)
-    faults[:0] = time.faults if time else ()
-    column = ", ".join(leaf_columns(event.time))
-    late = f"t{at} not between {bounds.earliest_s} and {bounds.latest_s}"
-    faults += [
-        Fault(f"t{at} is null", "no_time", column, level),
-        Fault(late, "time_out_of_range", column, level),
-        Fault(f"i{at} is null", "no_event_id", "", level),
-    ]
-    columns = [
-        (when, f"t{at}"),
-        (event_id, f"i{at}"),
-        (f"({value})::decimal(38,6)", f"v{at}"),
-        (currency, f"u{at}"),
-        (json_object(members), f"p{at}"),
-        (unsure, f"q{at}"),
-        (f"coalesce({wanted}, false) and q{at} is null", f"w{at}"),
-        (f"case when w{at} then {first_fault(faults)} end", f"r{at}"),
-    ]
-    gathered = [(f"w{at}", f"any_of(w{at})"), (f"q{at}", f"first_of(q{at})")]
-    gathered.append((f"r{at}", f"first_of(r{at})"))
-    return Block(level, columns, gathered)
+    @property
+    def columns(self) -> tuple[Sql, ...]:
+        """The columns that the query of the rows reads."""
+        own = (self.time, self.event_id, self.value, self.currency, self.properties)
+        return (*own, self.wanted)
 
 
-def _properties(
-    event: Event, leaves: LeafCompiler, level: Level
-) -> tuple[list[tuple[str, str]], list[Fault]]:
-    members: list[tuple[str, str]] = []
+def compile_event(
+    at: int, event: Event, leaves: LeafCompiler, query: Query, person: Person, bounds: Bounds
+) -> EventSql:
+    """The ``at``-th event of a schema, counted from 0."""
+    per_line = event.per == "line"
+    stage = Stage.LINE if per_line else Stage.JUDGED
+
+    def column(name: str, expression: Sql) -> Sql:
+        return query.named(expression, stage, f"{name}_{at}")
+
+    def first_of_lines(found: Sql) -> Sql:
+        return query.aggregated("first", found) if per_line else found
+
     faults: list[Fault] = []
+    compiled = leaves.compile(event.time, "time")
+    time = column("time", compiled.value if compiled else Sql("null::bigint"))
+    members: dict[str, Sql] = {}
     for name, leaf in event.properties.items():
-        if name in _SPECIAL:
+        if name in _SPECIAL or (member := leaves.compile(leaf, documented_field(name))) is None:
             continue
-        made = leaves.compile(leaf, level, documented(name))
-        if made is not None:
-            members.append((name, made.json))
-            faults += made.faults
-    return members, faults
+        members[name] = member.json
+        faults += member.faults
+    event_id = column("id", _event_id(event, leaves, time, person, faults))
+    value = column("value", _value(event, leaves, faults))
+    currency = column("currency", _currency(event, leaves, faults))
+    properties = column("properties", json_object(members))
+    wanted, faults_of_where = _where(event, leaves, time, bounds)
+    where_fault = column("where_fault", first_fault(faults_of_where))
+    decided = "coalesce($wanted, false) and $fault is null"
+    wanted = column("wanted", sql(decided, wanted=wanted, fault=where_fault))
+    late = sql(f"$time not between {bounds.earliest_s} and {bounds.latest_s}", time=time)
+    time_columns = ", ".join(leaf_columns(event.time))
+    faults = [
+        *(compiled.faults if compiled else ()),
+        *faults,
+        Fault(sql("$time is null", time=time), "no_time", time_columns),
+        Fault(late, "time_out_of_range", time_columns),
+        Fault(sql("$id is null", id=event_id), "no_event_id", ""),
+    ]
+    of_wanted = "case when $wanted then $fault end"
+    fault = column("fault", sql(of_wanted, wanted=wanted, fault=first_fault(faults)))
+    return EventSql(
+        event=event,
+        time=time,
+        event_id=event_id,
+        value=value,
+        currency=currency,
+        properties=properties,
+        wanted=wanted,
+        wanted_of_order=query.aggregated("any", wanted) if per_line else wanted,
+        where_fault=first_of_lines(where_fault),
+        fault=first_of_lines(fault),
+    )
+
+
+def _where(
+    event: Event, leaves: LeafCompiler, time: Sql, bounds: Bounds
+) -> tuple[Sql, tuple[Fault, ...]]:
+    """A condition, ``where`` holds and the event is before ``--until``; and the faults of it."""
+    wanted: Sql = Sql("true")
+    faults: tuple[Fault, ...] = ()
+    if event.where is not None:
+        where = leaves.compile(Leaf.condition(event.where), "where")
+        assert where is not None  # noqa: S101
+        wanted, faults = where.value, where.faults
+    if bounds.until_s is not None:
+        early = f"coalesce($time < {bounds.until_s}, true)"
+        wanted = sql(f"($wanted and {early})", wanted=wanted, time=time)
+    return wanted, faults
 
 
 def _event_id(
-    at: int, event: Event, leaves: LeafCompiler, level: Level, faults: list[Fault]
-) -> str:
+    event: Event, leaves: LeafCompiler, time: Sql, person: Person, faults: list[Fault]
+) -> Sql:
     if event.event_id is None:
         # The documented format. Source: Track API reference v1-2, ``$event_id``:
         # "event name+timestamp+customer email/id".
-        name = quote(f"{event.event}+")
-        return f"{name} || t{at}::varchar || '+' || who"
-    made = leaves.compile(event.event_id, level, "$event_id")
-    if made is None:
-        return "null::varchar"
-    faults += [*ruined(leaves, leaf_columns(event.event_id), "line"), *made.faults]
-    return f"nullif({made.text}, '')"
+        name, who = quote(f"{event.event}+"), person.identifier
+        return sql("$name || $time::varchar || '+' || $who", name=name, time=time, who=who)
+    compiled = leaves.compile(event.event_id, "$event_id")
+    if compiled is None:
+        return NULL
+    columns = leaf_columns(event.event_id)
+    faults += [*ruined_id_faults(leaves.columns, columns, Stage.LINE), *compiled.faults]
+    return sql("nullif($text, '')", text=compiled.text)
 
 
-def _value(event: Event, leaves: LeafCompiler, level: Level, faults: list[Fault]) -> str:
+def _value(event: Event, leaves: LeafCompiler, faults: list[Fault]) -> Sql:
     leaf = event.properties.get("$value")
-    made = leaves.compile(leaf, level, "$value") if leaf is not None else None
-    if made is None:
-        return "null"
-    faults += made.faults
-    # what is written, so that the amount is rounded once
-    return f"try_cast({made.text} as decimal(38,6))"
+    compiled = leaves.compile(leaf, "$value") if leaf is not None else None
+    if compiled is None:
+        return Sql("null::decimal(38,6)")
+    faults += compiled.faults
+    # Its text, as it is written, so that the amount is rounded once.
+    return sql("try_cast($text as decimal(38,6))", text=compiled.text)
 
 
-def _currency(event: Event, leaves: LeafCompiler, level: Level, faults: list[Fault]) -> str:
-    leaf = event.currency
-    made = leaves.compile(leaf, level, "currency") if leaf is not None else None
-    if made is None:
-        return "null::varchar"
-    faults += made.faults
-    return made.text
+def _currency(event: Event, leaves: LeafCompiler, faults: list[Fault]) -> Sql:
+    compiled = leaves.compile(event.currency, "currency") if event.currency is not None else None
+    if compiled is None:
+        return NULL
+    faults += compiled.faults
+    return compiled.text
 
 
-def rows_of(at: int, event: Event, people: People) -> str:
-    """The query of its events: ``event.EVENTS`` without the sizes."""
-    per_line = event.per == "line"
-    k = "l." if per_line else "x."
-    source = "l join x on l.o = x.o" if per_line else "x"
-    # NULL adds nothing: an event without a currency is what it was before there were any.
-    currency = f", chr(31) || {k}u{at}" if event.currency is not None else ""
-    content = (
-        f"concat({k}t{at}, chr(31), {k}v{at}, chr(31), x.whose, chr(31), x.who, chr(31), "
-        f"{k}p{at}{currency})"
-    )
+def select_events(found: EventSql, person: Person) -> str:
+    """The query of an event's rows: ``event.EVENTS`` without the sizes."""
+    metric = quote(found.event.event).text
+    table = "lines" if found.per_line else "judged"
+    source = "lines join judged using (order_no)" if found.per_line else "judged"
+    own = (found.time, found.event_id, found.value, found.properties, found.currency)
+    time, event_id, value, properties, currency = (f"{table}.{column.text}" for column in own)
+    who = (f"judged.{person.identifier_name.text}", f"judged.{person.identifier.text}")
+    hashed = [time, value, *who, properties]
+    if found.event.currency is not None:
+        hashed[-1] += f", chr(31) || {currency}"  # NULL adds nothing to what is hashed
+    content = ", chr(31), ".join(hashed)
     columns = {
-        "key": hash_sql(quote(event.event), f"{k}i{at}"),
-        "person": "x.person",
-        "metric": quote(event.event),
-        "event_id": f"{k}i{at}",
-        "time": f"{k}t{at}",
-        "value": f"{k}v{at}",
-        "currency": f"{k}u{at}",
+        "key": hash_sql(metric, event_id),
+        "person": f"judged.{person.key.text}",
+        "metric": metric,
+        "event_id": event_id,
+        "time": time,
+        "value": value,
+        "currency": currency,
         **{
-            name: f"x.{name}" if name in people.columns else "null::varchar"
+            name: f"judged.{person.columns[name].text}" if name in person.columns else NULL.text
             for name in (*IDENTIFIERS, *PROFILE_FIELDS, "profile")
         },
-        "properties": f"{k}p{at}",
-        "content": f"unhex(left(sha256({content}), 16))",
-        "file": "x._file",
-        "row": "x._row",
+        "properties": properties,
+        "content": f"unhex(left(sha256(concat({content})), 16))",
+        "file": "judged._file",
+        "row": "judged._row",
     }
     assert list(columns) == [n for n in EVENTS.names if "size" not in n]  # noqa: S101
-    select = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in columns.items())
-    return f"select {select} from {source} where x.accepted and {k}w{at}"
-
-
-def quote_name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    select = ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())
+    return f"select {select} from {source} where judged.accepted and {table}.{found.wanted.text}"

@@ -1,19 +1,18 @@
-"""A slice of whole orders becomes events and rejects: the pure function at the heart of it all."""
+"""Maps a slice of whole orders to events and rejects: a pure function of its rows."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
-from backfill.mapping.bounded import bounded
 from backfill.mapping.connection import connect
-from backfill.mapping.duplicates import AcrossFiles, settle_overlap
+from backfill.mapping.duplicates import AcrossFiles, flag_repeated_orders, resolve_overlap
 from backfill.mapping.program import Program, is_cell
-from backfill.mapping.repeated import flag_repeats
 
 K = TypeVar("K")
 
@@ -27,15 +26,15 @@ REJECTS: Final = pa.schema(
         pa.field("column", pa.string()),
     ]
 )
-"""A row for each row of a rejected order; order_file and order_row are its first row."""
+"""A row for each row of a rejected order; order_file and order_row are the order's first row."""
 
 MEMBERS: Final = pa.schema([REJECTS.field(at) for at in range(4)])
-"""A row for each further row of an accepted order."""
+"""A row for each row of an accepted order but its first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of a slice, or of many: they add up."""
+    """What became of the rows of a slice; the counts of several slices add up."""
 
     rows: int = 0
     rows_accepted: int = 0
@@ -44,42 +43,31 @@ class Counts:
     orders_accepted: int = 0
     orders_rejected: int = 0
     clock_skipped: int = 0
+    """Accepted orders with a local time that its clock skipped."""
     clock_doubled: int = 0
-    disagreements: tuple[tuple[str, int], ...] = ()
-    """For columns of which an order has one value: accepted orders whose rows disagree."""
-    left_out_cells: tuple[tuple[tuple[str, str], int], ...] = ()
-    """For columns, each with a reason: accepted orders of which a cell was left out for it."""
+    """Accepted orders with a local time that its clock showed twice."""
+    disagreements: Counter[str] = field(default_factory=Counter)
+    """Accepted orders whose rows disagree, by the column that has one value per order."""
+    left_out_cells: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Accepted orders of which a cell was left out, by its column and the reason."""
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            self.rows + other.rows,
-            self.rows_accepted + other.rows_accepted,
-            self.rows_rejected + other.rows_rejected,
-            self.rows_left_out + other.rows_left_out,
-            self.orders_accepted + other.orders_accepted,
-            self.orders_rejected + other.orders_rejected,
-            self.clock_skipped + other.clock_skipped,
-            self.clock_doubled + other.clock_doubled,
-            _added(self.disagreements, other.disagreements),
-            _added(self.left_out_cells, other.left_out_cells),
-        )
-
-
-def _added(
-    one: Iterable[tuple[K, int]], other: Iterable[tuple[K, int]]
-) -> tuple[tuple[K, int], ...]:
-    counted = dict(one)
-    for what, orders in other:
-        counted[what] = counted.get(what, 0) + orders
-    return tuple(counted.items())
+        added = {
+            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)
+        }
+        return Counts(**added)
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
+    """What a slice was mapped to."""
+
     events: pa.Table
     """``event.EVENTS`` without the two sizes, which the wire knows."""
     rejects: pa.Table
+    """``REJECTS``."""
     members: pa.Table
+    """``MEMBERS``."""
     counts: Counts
 
 
@@ -87,132 +75,142 @@ class Mapper:
     """Maps slices, one after the other, on one connection of its own; for one thread."""
 
     def __init__(self, program: Program, across_files: AcrossFiles | None) -> None:
-        self._program = program
+        """Open the connection.
+
+        Args:
+            program: the compiled schema.
+            across_files: which file to trust for an order in several files that disagree; None
+                rejects it.
+        """
+        self.program = program
+        self.connection = connect()
         self._across_files = across_files
-        self._connection = connect()
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()
 
     def map(self, rows: pa.Table) -> Mapped:
-        """``rows`` as an export gives them: text columns c0 …, then _file, _row, _ragged."""
-        program = self._program
+        """Map the rows of whole orders.
+
+        Args:
+            rows: the columns of a slice, as ``Program`` has them; all rows of each order.
+
+        Raises:
+            duckdb.Error: the schema's SQL fails for a reason that try() does not catch, or takes
+                more memory than it may.
+        """
+        program = self.program
         whole, blank = _prepared(rows, program)
         if program.order:
-            whole = flag_repeats(
+            whole = flag_repeated_orders(
                 whole,
                 program.cells,
                 program.lines,
                 program.order,
                 row_is_order=program.row_is_order,
             )
-        kept = settle_overlap(whole, program.cells, program.lines, self._across_files)
-        with (
-            self._registered("slice_all", whole),
-            self._registered("slice", kept),
-            bounded(self._connection, program.place),
-        ):
-            self._connection.execute("begin")
+        kept = resolve_overlap(whole, program.cells, program.lines, self._across_files)
+        with self._registered("whole_slice", whole), self._registered("slice", kept):
+            self.connection.execute("begin")
             try:
-                for statement in self._program.tables:
-                    self._connection.execute(statement)
+                for statement in program.statements:
+                    self.connection.execute(statement)
                 return Mapped(
                     self._events(),
-                    _renamed(self._ask(_REJECTS), REJECTS),
-                    _renamed(self._ask(_MEMBERS), MEMBERS),
+                    self._table(_REJECTS, REJECTS),
+                    self._table(_MEMBERS, MEMBERS),
                     self._counts(rows.num_rows, blank),
                 )
             finally:
-                # The tables go at once; one replaced by its successor stays until that is there.
-                self._connection.execute("rollback")
+                # This drops the tables at once. A table that the next slice replaces would stay
+                # until its successor is there.
+                self.connection.execute("rollback")
 
     @contextmanager
     def _registered(self, name: str, table: pa.Table) -> Iterator[None]:
-        self._connection.register(name, table)
+        self.connection.register(name, table)
         try:
             yield
         finally:
-            self._connection.unregister(name)
-
-    def _ask(self, query: str) -> pa.Table:
-        return self._connection.sql(query).to_arrow_table()
+            self.connection.unregister(name)
 
     def _events(self) -> pa.Table:
-        found = self._ask(self._program.events)
-        fields = [EVENTS.field(name) for name in found.column_names]
-        arrays = [
-            found[field.name].cast(field.type)
-            if found[field.name].type != field.type
-            else found[field.name]
-            for field in fields
-        ]
-        return pa.table(arrays, schema=pa.schema(fields))
+        found = self.connection.sql(self.program.events).to_arrow_table()
+        return found.cast(pa.schema([EVENTS.field(name) for name in found.column_names]))
+
+    def _table(self, query: str, schema: pa.Schema) -> pa.Table:
+        found = self.connection.sql(query).to_arrow_table()
+        return found.rename_columns(schema.names).cast(schema)
 
     def _counts(self, rows: int, blank: int) -> Counts:
-        flags = [
-            f"count(*) filter (accepted and {flag})"
-            for _, flag in (*self._program.disagreements, *self._program.left_out_cells)
+        disagreements, left_out = self.program.disagreements, self.program.left_out_cells
+        conditions = [
+            "accepted",
+            "reason is not null",
+            *(
+                f"accepted and ({condition})"
+                for condition in (
+                    self.program.clock_skipped,
+                    self.program.clock_doubled,
+                    *(condition for _, condition in (*disagreements, *left_out)),
+                )
+            ),
         ]
-        query = ", ".join(
-            [
-                "count(*) filter (accepted)",
-                "count(*) filter (reason is not null)",
-                f"count(*) filter (accepted and ({self._program.skipped}))",
-                f"count(*) filter (accepted and ({self._program.doubled}))",
-                *flags,
-            ]
-        )
-        accepted, rejected, skipped, doubled, *more = self._row(f"select {query} from x")
-        taken, refused, left = self._row(_ROWS)
-        names = [name for name, _ in self._program.disagreements]
-        cells = [cell for cell, _ in self._program.left_out_cells]
+        counted = ", ".join(f"count(*) filter ({condition})" for condition in conditions)
+        accepted, rejected, skipped, doubled, *more = self._row(f"select {counted} from judged")
+        rows_accepted, rows_rejected, rows_left_out = self._row(_ROWS)
         return Counts(
-            rows,
-            taken,
-            refused,
-            left + blank,
-            accepted,
-            rejected,
-            skipped,
-            doubled,
-            _seen(names, more[: len(names)]),
-            _seen(cells, more[len(names) :]),
+            rows=rows,
+            rows_accepted=rows_accepted,
+            rows_rejected=rows_rejected,
+            rows_left_out=rows_left_out + blank,
+            orders_accepted=accepted,
+            orders_rejected=rejected,
+            clock_skipped=skipped,
+            clock_doubled=doubled,
+            disagreements=_counter((name for name, _ in disagreements), more[: len(disagreements)]),
+            left_out_cells=_counter((cell for cell, _ in left_out), more[len(disagreements) :]),
         )
 
     def _row(self, query: str) -> tuple[Any, ...]:
-        [found] = self._connection.execute(query).fetchall()
+        [found] = self.connection.execute(query).fetchall()
         return tuple(found)
 
 
+_ROWS_OF_ORDERS: Final = "whole_slice s join judged on s.order_no = judged.order_no"
 _ROWS: Final = (
     "select count(*) filter (accepted), count(*) filter (reason is not null), "
-    "count(*) filter (left_out) from slice_all s join x on s.o = x.o"
+    f"count(*) filter (left_out) from {_ROWS_OF_ORDERS}"
 )
 _REJECTS: Final = (
-    "select s._file, s._row, x._file, x._row, "
+    "select s._file, s._row, judged._file, judged._row, "
     f"split_part(reason, '{SEPARATOR}', 1), substr(reason, instr(reason, '{SEPARATOR}') + 1) "
-    "from slice_all s join x on s.o = x.o where reason is not null"
+    f"from {_ROWS_OF_ORDERS} where reason is not null"
 )
 _MEMBERS: Final = (
-    "select s._file, s._row, x._file, x._row from slice_all s join x on s.o = x.o "
-    "where accepted and (s._file <> x._file or s._row <> x._row)"
+    f"select s._file, s._row, judged._file, judged._row from {_ROWS_OF_ORDERS} "
+    "where accepted and (s._file <> judged._file or s._row <> judged._row)"
 )
 
 
-def _seen(what: Iterable[K], counts: Iterable[int]) -> tuple[tuple[K, int], ...]:
-    return _added((), [(of, count) for of, count in zip(what, counts, strict=True) if count])
-
-
-def _renamed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    return table.rename_columns(schema.names).cast(schema)
+def _counter(keys: Iterable[K], counts: Iterable[int]) -> Counter[K]:
+    """The counts over 0, which add up for equal keys."""
+    found: Counter[K] = Counter()
+    for key, count in zip(keys, counts, strict=True):
+        if count:
+            found[key] += count
+    return found
 
 
 def _prepared(rows: pa.Table, program: Program) -> tuple[pa.Table, int]:
-    """Cells tidied, empty ones NULL, orders numbered; and how many rows held nothing at all.
+    """The rows with clean cells and the numbers of their orders.
 
-    Adds ``o``, the number of the row's order, ``pos``, its place, ``_origin``, the file that it
-    comes from (the program's ``origin`` says so for rejects that are fed in again), and the flags
-    ``_orderless`` (cells, but none of the order's) and ``_differs`` (files that disagree).
+    Empty cells are NULL. Added are ``order_no``, the number of the row's order; ``place``, the
+    row's place in the slice; ``_origin``, the number of the file that the row came from at first;
+    ``_orderless``, are all its order columns empty?; and ``_differs``, which is false as yet.
+
+    Returns:
+        The rows with cells, and how many rows have none.
     """
     order, origin = program.order, program.origin
     names = [name for name in rows.column_names if not name.startswith("_") and name != origin]
@@ -231,8 +229,8 @@ def _prepared(rows: pa.Table, program: Program) -> tuple[pa.Table, int]:
     table = (
         table.append_column("_orderless", orderless)
         .append_column("_differs", pa.repeat(pa.scalar(value=False), table.num_rows))
-        .append_column("o", numbers)
-        .append_column("pos", places)
+        .append_column("order_no", numbers)
+        .append_column("place", places)
     )
     return table, rows.num_rows - table.num_rows
 
@@ -254,7 +252,7 @@ def _all_null(columns: list[pa.ChunkedArray], rows: int) -> pa.ChunkedArray | pa
 
 
 def _codes(values: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A number for each, the same for equal ones, less than there are values."""
+    """Numbers for values, equal for equal ones, each less than the count of values."""
     whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     return pc.cast(whole.dictionary_encode().indices, pa.int64())
 
@@ -262,14 +260,14 @@ def _codes(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _numbered(
     table: pa.Table, order: tuple[str, ...], places: pa.Array
 ) -> tuple[pa.Array | pa.ChunkedArray, pa.Array]:
-    """Which rows have no order, and each row's order number; such rows are orders of their own."""
+    """Which rows have no order, and the order's number of each row; orderless rows are alone."""
     if not order:
         return pa.repeat(pa.scalar(value=False), table.num_rows), places
     columns = [table[name] for name in order]
     orderless = _all_null([table[name] for name in order if is_cell(name)], table.num_rows)
     codes = _codes(pc.fill_null(columns[0], ""))
     for column in columns[1:]:
-        # no text is put between the cells: whatever it were, a cell might hold it
+        # The cells are not joined by a sign: a cell might hold it.
         behind = pc.add(_codes(pc.fill_null(column, "")), pc.multiply(codes, table.num_rows))
         codes = _codes(behind)
     own = pc.subtract(-1, places)

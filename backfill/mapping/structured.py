@@ -1,4 +1,4 @@
-"""The parts of one cell as texts: JSON, lists and key:value pairs, exactly as they stand there."""
+"""Cells with several values: JSON, lists and key:value pairs, read without a change to a value."""
 
 import functools
 import itertools
@@ -11,24 +11,72 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from backfill.mapping.exact_json import read_exact, write_exact
+from backfill.engine.duck import add_function
 from backfill.schema.types import Type
 
+
+class Number(str):
+    """A number as the JSON writes it."""
+
+    __slots__ = ()
+
+
+def read_exact(text: str) -> Any:
+    """Parse JSON; numbers stay as they are written.
+
+    Raises:
+        ValueError: it is no JSON, repeats a key, or holds NaN or Infinity.
+        RecursionError: it nests too deep.
+    """
+    return json.loads(
+        text,
+        parse_float=Number,
+        parse_int=Number,
+        parse_constant=_refuse,
+        object_pairs_hook=_object,
+    )
+
+
+def write_exact(value: Any) -> str:
+    """The JSON of a value that ``read_exact`` gave, without blanks."""
+    match value:
+        case Number():
+            return str(value)
+        case dict():
+            members = (f"{write_exact(key)}:{write_exact(item)}" for key, item in value.items())
+            return "{" + ",".join(members) + "}"
+        case list():
+            return "[" + ",".join(map(write_exact, value)) + "]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
 CACHE: Final = 4_096
-"""Distinct cells that are remembered; most orders' lines are their own."""
+"""The number of distinct cells that are remembered; most orders' lines are unlike others."""
 
 _KEY: Final = re.compile(r"[\w.$#/()-]+(?: [\w.$#/()-]+)*")
 
 
-def teach(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make known ``backfill_parts(cell, spec)`` and ``backfill_pairs(cell, spec)``.
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the functions ``backfill_parts(cell, spec)`` and ``backfill_pairs(cell, spec)``.
 
-    The first gives a list of lines, each a list with the text of every path that ``spec`` asks for,
-    NULL where there is none. Without ``listed`` a cell is one line. Of a cell that does not fit it
-    is one line of ``misfit``. The second gives a cell of pairs as JSON, NULL where it does not fit.
+    ``spec`` is the text of ``spec_of``. The first function gives a list of lines, each a list with
+    the text at every path of ``spec``, NULL where there is none; for a cell that does not fit, one
+    line of ``fault``. The second gives a cell of pairs as JSON, NULL where it does not fit.
     """
     lines_of = functools.lru_cache(CACHE)(_lines)
-    written = functools.lru_cache(CACHE)(_pairs_json)
+    json_of = functools.lru_cache(CACHE)(_pairs_json)
 
     def parts(cells: pa.ChunkedArray, specs: pa.ChunkedArray) -> pa.Array:
         spec = _spec(specs[0].as_py()) if len(specs) else None
@@ -37,47 +85,44 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
 
     def pairs(cells: pa.ChunkedArray, specs: pa.ChunkedArray) -> pa.Array:
         spec = _spec(specs[0].as_py()) if len(specs) else None
-        found = [None if cell is None else written(cell, spec) for cell in cells.to_pylist()]
+        found = [None if cell is None else json_of(cell, spec) for cell in cells.to_pylist()]
         return pa.array(found, pa.string())
 
-    for name, function, kind in (
-        ("backfill_parts", parts, "VARCHAR[][]"),
-        ("backfill_pairs", pairs, "VARCHAR"),
-    ):
-        connection.create_function(  # type: ignore[call-overload]  # its stubs take no texts
-            name, function, ["VARCHAR", "VARCHAR"], kind, type="arrow", null_handling="special"
-        )
+    add_function(connection, "backfill_parts", parts, "VARCHAR[][]")
+    add_function(connection, "backfill_pairs", pairs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Spec:
-    form: str
-    between: str
+    """How a cell is read; ``schema.types.Type`` and ``spec_of`` say what the fields mean."""
+
+    kind: str
+    separator: str
     sign: str
     lines: str | None
     keys: tuple[str, ...]
     listed: bool
     paths: tuple[tuple[str, ...], ...]
-    misfit: str
+    fault: str
 
 
 def spec_of(
-    form: Type, *, listed: bool = False, paths: Sequence[tuple[str, ...]] = (), misfit: str = ""
+    cell_type: Type, *, listed: bool = False, paths: Sequence[tuple[str, ...]] = (), fault: str = ""
 ) -> str:
-    """What the two functions are to do, as the text that SQL hands them."""
-    return json.dumps(
-        {
-            "form": form.kind,
-            "between": form.separator,
-            "sign": form.sign,
-            "lines": form.lines,
-            "keys": form.keys,
-            "listed": listed,
-            "paths": paths,
-            "misfit": misfit,
-        },
-        ensure_ascii=False,
-    )
+    """How a cell is read, as a text for SQL.
+
+    Args:
+        cell_type: json, pairs or list.
+        listed: does the cell hold several lines?
+        paths: the keys to each text that is wanted of a line.
+        fault: stands for each text of a cell that does not fit.
+    """
+    options = {name: getattr(cell_type, name) for name in _TYPE_OPTIONS}
+    more = {"listed": listed, "paths": paths, "fault": fault}
+    return json.dumps(options | more, ensure_ascii=False)
+
+
+_TYPE_OPTIONS: Final = ("kind", "separator", "sign", "lines", "keys")
 
 
 @functools.cache
@@ -94,19 +139,19 @@ def _lines(cell: str, spec: _Spec) -> list[list[str | None]]:
         for text in itertools.chain(*found):
             (text or "").encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
-        return [[spec.misfit] * len(spec.paths)]
+        return [[spec.fault] * len(spec.paths)]
     return found
 
 
 def _elements(cell: str, spec: _Spec) -> Sequence[Any]:
     """Raises ValueError where the cell is not what the schema says."""
-    match spec.form:
+    match spec.kind:
         case "list":
             if cell.startswith(("[", "{")):
                 raise ValueError
-            return [text for part in cell.split(spec.between) if (text := part.strip())]
+            return [text for part in cell.split(spec.separator) if (text := part.strip())]
         case "pairs":
-            lines = _cut(cell, spec) if spec.listed else [cell]
+            lines = _split_lines(cell, spec) if spec.listed else [cell]
             return [_pairs(line, spec) for line in lines if line.strip()]
     value = read_exact(cell)
     if not spec.listed:
@@ -118,57 +163,61 @@ def _elements(cell: str, spec: _Spec) -> Sequence[Any]:
             return []
         case list():
             return [element for element in value if element is not None]
-        case dict():  # one element that a writer left without its brackets
+        case dict():  # some programs write one element without brackets
             return [value]
     raise ValueError
 
 
-_TWICE: Final = "\x1f"
-"""Stands for a key's values where it has several: which one is meant cannot be told."""
+_REPEATED: Final = "\x1f"
+"""Stands for the values of a key that is repeated: nothing says which of them is meant."""
 
 
 def _pairs(text: str, spec: _Spec) -> dict[str, str]:
-    """A key is a word or a few: what has none is the rest of a value that holds the sign between.
+    """The pairs of a line.
 
-    Which of the two it is cannot be told, so the cell does not fit. A key that stands twice, as
-    ``meta`` does in WebToffee's exports, makes it unfit only where that key is asked for.
+    A key is one word or a few. A part without a key belongs to a value that holds the separator,
+    but it may be an error too, so the cell does not fit. A repeated key, such as ``meta`` in
+    WebToffee's exports, makes a cell unfit only where this key is asked for.
+
+    Raises:
+        ValueError: the line does not fit.
     """
-    found, text = _head(text, spec)
-    known = bool(found)
+    found, text = _leading_pairs(text, spec)
+    has_leading = bool(found)
     last = ""
-    for part in _split(text, spec.between):
+    for part in _split(text, spec.separator):
         if not part.strip():
             continue
         key, sign, value = f"{part.strip()} ".partition(spec.sign)
         key = key.strip()
         if not sign or not _KEY.fullmatch(key):
-            if not known:
+            if not has_leading:
                 raise ValueError
-            key = last  # of a value behind those that are known, where it is not asked for
+            key = last  # a part of the last value; nobody asks for keys after the leading ones
         if key:
-            found[key] = _TWICE if key in found else _bare(value.strip(), spec)
+            found[key] = _REPEATED if key in found else _unescape(value.strip(), spec)
         last = key
     return found
 
 
-def _head(text: str, spec: _Spec) -> tuple[dict[str, str], str]:
-    """The values of ``keys``, where a line begins with them, and what stands behind."""
-    if not spec.keys or not (match := _beginning(spec).match(text)):
+def _leading_pairs(text: str, spec: _Spec) -> tuple[dict[str, str], str]:
+    """The pairs of ``keys`` at the beginning of a line, if they are there, and the rest of it."""
+    if not spec.keys or not (match := _leading_pattern(spec).match(text)):
         return {}, text
     values = [value.strip() for value in match.groups()]
     return dict(zip(spec.keys, values, strict=True)), text[match.end() :]
 
 
 @functools.cache
-def _beginning(spec: _Spec) -> re.Pattern[str]:
-    between, sign = re.escape(spec.between), re.escape(spec.sign)
+def _leading_pattern(spec: _Spec) -> re.Pattern[str]:
+    between, sign = re.escape(spec.separator), re.escape(spec.sign)
     *firsts, last = (rf"{re.escape(key)}\s*{sign}" for key in spec.keys)
     values = "".join(rf"{first}(.*?){between}\s*" for first in firsts)
     return re.compile(rf"\s*{values}{last}((?:(?!{between}).)*)", re.DOTALL)
 
 
-def _cut(cell: str, spec: _Spec) -> list[str]:
-    """The lines of a cell; with ``keys``, at the signs that the first of them stands behind."""
+def _split_lines(cell: str, spec: _Spec) -> list[str]:
+    """The lines of a cell. With ``keys``, a line begins only where the first of them follows."""
     if spec.lines is None:
         return [cell]
     if not spec.keys:
@@ -178,31 +227,28 @@ def _cut(cell: str, spec: _Spec) -> list[str]:
 
 
 def _split(text: str, sign: str) -> list[str]:
-    """At each ``sign`` that no backslash stands before, as SkyVerge's exports have it in names."""
+    """Split at each ``sign`` without a backslash before it: SkyVerge's exports escape names so."""
     if "\\" not in text:
         return text.split(sign)
     return re.split(rf"(?<!\\){re.escape(sign)}", text)
 
 
-def _bare(value: str, spec: _Spec) -> str:
-    for sign in filter(None, (spec.sign, spec.between, spec.lines)):
+def _unescape(value: str, spec: _Spec) -> str:
+    for sign in filter(None, (spec.sign, spec.separator, spec.lines)):
         value = value.replace(f"\\{sign}", sign)
     return value
 
 
 def _pairs_json(cell: str, spec: _Spec) -> str | None:
     try:
-        lines = _cut(cell, spec)
-        found = [_without_empty(_pairs(line, spec)) for line in lines if line.strip()]
+        lines = _split_lines(cell, spec)
+        found = [_pairs(line, spec) for line in lines if line.strip()]
     except ValueError:
         return None
-    if any(_TWICE in line.values() for line in found):
+    if any(_REPEATED in line.values() for line in found):
         return None
-    return json.dumps(found if spec.lines else found[0], ensure_ascii=False, separators=(",", ":"))
-
-
-def _without_empty(found: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in found.items() if value}
+    filled = [{key: value for key, value in line.items() if value} for line in found]
+    return write_exact(filled if spec.lines else filled[0])
 
 
 def _member(value: Any, path: tuple[str, ...]) -> Any:
@@ -215,7 +261,7 @@ def _member(value: Any, path: tuple[str, ...]) -> Any:
 
 def _text(value: Any) -> str | None:
     match value:
-        case str() if value == _TWICE:
+        case str() if value == _REPEATED:
             raise ValueError
         case str():
             return value.strip() or None

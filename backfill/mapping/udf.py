@@ -1,7 +1,6 @@
-"""Cells that SQL cannot read: phone numbers, countries, JSON; as functions that SQL calls."""
+"""Functions that SQL calls for cells that it cannot read, such as phone numbers and countries."""
 
 import functools
-import inspect
 import json
 import re
 from collections.abc import Callable
@@ -11,23 +10,25 @@ import duckdb
 import phonenumbers
 import pyarrow as pa
 
-from backfill.mapping.countries import country_code
+from backfill.engine.duck import add_function
 from backfill.mapping.currencies import currency_code
-from backfill.mapping.exact_json import Number, read_exact, write_exact
-from backfill.mapping.zones import zone_reader
+from backfill.mapping.structured import Number, read_exact, write_exact
+from backfill.schema.countries import country_code
+from backfill.schema.zones import zone_reader
 
-_NO_NUMBER: Final = re.compile(r"[^\W\d_]")
-"""Letters: phonenumbers would dial 1-800-FLOWERS, and find a number in any sentence."""
+_LETTER: Final = re.compile(r"[^\W\d_]")
+"""A letter: phonenumbers would read 1-800-FLOWERS, and find a number in any sentence."""
+
 CACHE: Final = 65_536
-"""Distinct cells that are remembered: an export repeats them."""
+"""The number of distinct cells that are remembered: an export repeats them."""
 
 
-def teach(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make known what SQL then calls.
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Add the functions to a connection.
 
     ``backfill_phone(cell, region)``, ``backfill_country(cell)``, ``backfill_currency(cell)``,
-    ``backfill_zone(cell)`` and ``backfill_json(cell)`` give NULL for a cell that does not fit;
-    ``backfill_built(json)`` makes of SQL's own JSON what a payload may hold.
+    ``backfill_zone(cell)`` and ``backfill_json(cell)`` give NULL for a cell that does not fit.
+    ``backfill_built(json)`` cleans the JSON that SQL made for a payload.
     """
     phone = functools.lru_cache(CACHE)(_phone)
 
@@ -36,45 +37,37 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
         numbers = [None if cell is None else phone(cell, region) for cell, region in pairs]
         return pa.array(numbers, pa.string())
 
-    functions: dict[str, Callable[..., pa.Array]] = {
-        "backfill_phone": phones,
-        "backfill_country": _each(country_code),
-        "backfill_zone": _each(zone_reader(_zones_of(connection))),
-        "backfill_currency": _each(currency_code),
-        "backfill_json": _each(_json),
-        "backfill_built": _each(_built),
-    }
-    for name, function in functions.items():
-        cells = ["VARCHAR"] * len(inspect.signature(function).parameters)
-        connection.create_function(  # type: ignore[call-overload]  # its stubs take no texts
-            name,
-            function,
-            cells,
-            "VARCHAR",
-            type="arrow",
-            null_handling="special",
-        )
+    add_function(connection, "backfill_phone", phones)
+    add_function(connection, "backfill_country", _for_each(country_code))
+    add_function(connection, "backfill_zone", _for_each(zone_reader(_zones_of(connection))))
+    add_function(connection, "backfill_currency", _for_each(currency_code))
+    add_function(connection, "backfill_json", _for_each(_json))
+    add_function(connection, "backfill_built", _for_each(_built))
 
 
 def _zones_of(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Every name of a zone that ``timezone()`` takes on this connection; of others it dies."""
+    """The zones that ``timezone()`` takes on this connection; it fails on others."""
     found = connection.execute("select name from pg_timezone_names()").fetchall()
     return [name for (name,) in found]
 
 
-def _each(read: Callable[[str], str | None]) -> Callable[[pa.ChunkedArray], pa.Array]:
+def _for_each(read: Callable[[str], str | None]) -> Callable[[pa.ChunkedArray], pa.Array]:
+    """A function of a column from one of a cell; it remembers results."""
     known = functools.lru_cache(CACHE)(read)
 
-    def over(cells: pa.ChunkedArray) -> pa.Array:
+    def column(cells: pa.ChunkedArray) -> pa.Array:
         values = [None if cell is None else known(cell) for cell in cells.to_pylist()]
         return pa.array(values, pa.string())
 
-    return over
+    return column
 
 
 def _phone(cell: str, region: str) -> str | None:
-    """E.164. Source: Klaviyo's OpenAPI file 2026-07-15, ``phone_number``."""
-    if _NO_NUMBER.search(cell):
+    """A phone number as Klaviyo takes it: E.164.
+
+    Source: docs/klaviyo.md, "Phone numbers".
+    """
+    if _LETTER.search(cell):
         return None
     try:
         number = phonenumbers.parse(cell.lstrip("'"), region or None)
@@ -86,7 +79,7 @@ def _phone(cell: str, region: str) -> str | None:
 
 
 def _json(cell: str) -> str | None:
-    """The same JSON, compact, without nulls and what is empty; numbers as they stand."""
+    """The same JSON without blanks, nulls and empty values; numbers stay as they are written."""
     try:
         kept = _without_nulls(read_exact(cell))
         text = "null" if kept is None else write_exact(kept)
@@ -97,7 +90,7 @@ def _json(cell: str) -> str | None:
 
 
 def _built(text: str) -> str | None:
-    """Without nulls and infinities, what holds nothing, and places that say nothing."""
+    """SQL's JSON without nulls, infinities, empty values, and zeros at the end of decimals."""
     read = json.loads(text, parse_float=_shortened, parse_int=Number, parse_constant=lambda _: None)
     value = _without_nulls(read)
     return None if value is None else write_exact(value)

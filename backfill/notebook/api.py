@@ -15,9 +15,9 @@ from backfill import limits
 from backfill.account.account import Account, Keys, account_of, api_of, wire_of
 from backfill.errors import GateError, StoppedByUserError
 from backfill.ledger.ledger import Ledger
-from backfill.mapping.constants import check_constants
+from backfill.mapping.compile import check_constants
 from backfill.notebook.results import Preview, Report
-from backfill.planning.judge import Profiles
+from backfill.planning.judgement import Profiles
 from backfill.report.summary import Summary
 from backfill.running.history import known_runs
 from backfill.running.prepare import Exports, prepare
@@ -28,7 +28,7 @@ from backfill.running.signals import stop_on_signals
 from backfill.schema.load import LoadedSchema
 from backfill.schema.load import load_schema as _load
 from backfill.transport.pace import Quota, parse_rate
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import ApiName, Method
 
 STATE = ".backfill"
 
@@ -52,7 +52,7 @@ def preview(
     timezone: str | None = None,
     until: str | None = None,
     method: Method = "post",
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
 ) -> Preview:
     """The first ``limit`` orders, whole: source rows beside payloads, rejects beside reasons.
 
@@ -70,11 +70,11 @@ def plan(
     export: Exports,
     *,
     state: str | Path = STATE,
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
     key: str = "",
     private_key: str = "",
     account: str | None = None,
-    api: Api | None = None,
+    api: ApiName | None = None,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,
@@ -102,11 +102,11 @@ def run(
     export: Exports,
     *,
     state: str | Path = STATE,
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
     key: str = "",
     private_key: str = "",
     account: str | None = None,
-    api: Api | None = None,
+    api: ApiName | None = None,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,

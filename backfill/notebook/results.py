@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from backfill.errors import BackfillError, UsageError
 from backfill.event import IDENTIFIERS
-from backfill.planning.judge import Verdict
+from backfill.planning.judgement import Verdict
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.html import preview_fragment, summary_fragment
 from backfill.running.folder import RunFolder

@@ -1,7 +1,7 @@
-"""Two plans of one export beside each other, in DuckDB and in bounded memory.
+"""The difference between two plans of one export, computed in DuckDB with little memory.
 
-Events pair by their key. Of what remains, the same metric's events of one order pair by their
-places: those have another id, and sending them would make a second copy.
+Events pair by their key. The other events of a metric and an order pair by their places: they have
+another id in the second plan, and to send them again would make copies.
 """
 
 from collections import Counter
@@ -13,11 +13,10 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from backfill.engine.duck import connect_spilling
-from backfill.event import IDENTIFIERS, PROFILE_FIELDS
-from backfill.planning.judge import order_of
-from backfill.planning.make import Plan
-from backfill.planning.standing import AS_SENT, EVENT, standing
+from backfill.engine.duck import connect_spilling, streamed
+from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS
+from backfill.planning.judgement import order_of
+from backfill.planning.plan import Plan
 
 SAMPLES: Final = 10
 
@@ -28,61 +27,88 @@ _SCALARS: Final = {
     "currency": "currency",
     **{f"customer_properties.${name}": name for name in (*IDENTIFIERS, *PROFILE_FIELDS)},
 }
-"""Parts of a payload by their names in a schema, and their columns."""
+"""The columns of single values in a payload, by their names in a schema."""
+
+_NOT_SENT: Final = ("key", "person", "content", "size", "attributes_size")
+"""The columns of an event that are in no payload."""
 
 _OBJECTS: Final = {"properties.": "properties", "customer_properties.": "profile"}
-"""JSON objects whose members are parts of a payload."""
+"""The columns of JSON objects, by the beginning of their members' names."""
+
+_READ: Final = ["key", *(name for name in EVENTS.names if name not in _NOT_SENT)]
+_ROW: Final = pa.schema(
+    [
+        *(EVENTS.field(name) for name in _READ),
+        pa.field("part", pa.int32()),
+        pa.field("n", pa.int64()),
+        pa.field("carries", pa.bool_()),
+    ]
+)
+
+_CONDITIONS: Final = {
+    "phone_number": "carries or email is null",
+    "id": "carries or (email is null and phone_number is null)",
+    **dict.fromkeys((*PROFILE_FIELDS, "profile"), "carries"),
+}
+"""The columns that are sent only with attributes, and the conditions on which they are sent."""
+
+_AS_SENT: Final = "select * replace ({}) from given".format(
+    ", ".join(f"case when {when} then {name} end as {name}" for name, when in _CONDITIONS.items())
+)
+"""A query of the events of ``given`` as they are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One event under both schemas, by what differs; None where a part is not there."""
+    """One event of both schemas: the parts of its payload that differ."""
 
     metric: str
     file: int
     row: int
     old: Mapping[str, str | None]
-    """JSON texts."""
+    """JSON texts by the part's name; None where the payload lacks the part."""
     new: Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """What a second schema makes of the same export that the first does not."""
+    """How the events of a second schema differ from those of the first, over one export."""
 
     events_old: int
     events_new: int
     changed: int
-    """Events of both whose payloads differ, those of another id among them."""
+    """Events of both whose payloads differ, also where their ids do."""
     fields: Mapping[str, int]
-    """Of these, how many differ in which part of the payload."""
+    """The number of these by the part of the payload that differs."""
     ids: Mapping[str, int]
-    """By metric, events that have another id."""
+    """Events that have another id, by metric."""
     renamed: Mapping[tuple[str, str], int]
-    """By old and new name, events of a metric that has another name: another event to Klaviyo."""
+    """Events of a renamed metric, by its old and its new name: new events to Klaviyo."""
     gone: Mapping[str, int]
-    """By metric, events that the first schema alone makes."""
+    """Events that only the first schema makes, by metric."""
     added: Mapping[str, int]
+    """Events that only the second schema makes, by metric."""
     rejected: Mapping[str, int]
-    """By reason, orders that the second schema alone rejects."""
+    """Orders that only the second schema rejects, by reason."""
     accepted: Mapping[str, int]
-    """By the reason of the first schema, orders that it alone rejects."""
+    """Orders that only the first schema rejects, by its reason."""
     samples: tuple[Sample, ...]
 
     @property
     def copies(self) -> int:
-        """Events that Klaviyo would have twice, were they sent by both schemas."""
+        """Events that Klaviyo would have twice if both schemas were sent."""
         return sum(self.ids.values()) + sum(self.renamed.values())
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """Two schemas over one export; ``files`` are those that samples point into."""
+class Comparison:
+    """Two schemas over one export."""
 
     difference: Difference
     files: tuple[str, ...]
+    """The names of the export's files; a sample's ``file`` is a place here."""
     rules: tuple[str, ...]
-    """The metrics whose rule of ids differs: a run with the new one stops there."""
+    """The metrics whose rule of ids differs: a run of the second schema stops there."""
 
     @property
     def makes_copies(self) -> bool:
@@ -90,65 +116,77 @@ class Compared:
 
 
 def difference(old: Plan, new: Plan, spill: Path) -> Difference:
+    """Compare two plans of one export.
+
+    Args:
+        old: the plan of the first schema.
+        new: the plan of the second schema.
+        spill: a folder for data that does not fit into memory.
+    """
     with connect_spilling(spill) as connection:
-        return _Comparing(connection, {"old": old, "new": new}).difference()
+        return _PlanPair(connection, {"old": old, "new": new}).difference()
 
 
-class _Comparing:
+class _PlanPair:
+    """The events of two plans as DuckDB's tables."""
+
     def __init__(self, connection: duckdb.DuckDBPyConnection, plans: Mapping[str, Plan]) -> None:
         self.connection = connection
         self.plans = plans
 
     def difference(self) -> Difference:
-        self._prints()
-        self._pairs()
-        self._wide()
+        self._hash_payloads()
+        self._pair_events()
+        self._compare_payloads()
+        self._list_rejects()
         renamed = self._renamed()
-        gone, added = self._alone("old"), self._alone("new")
+        gone, added = self._unpaired("old", "new"), self._unpaired("new", "old")
         for (before, after), events in renamed.items():
             gone, added = gone - Counter({before: events}), added - Counter({after: events})
-        rejected, accepted = self._fates()
         return Difference(
-            self._count("old"),
-            self._count("new"),
-            self._count("changes"),
-            self._fields(),
-            dict(
-                self._rows("select metric, count(*) from pairs where moved group by 1 order by 1")
+            events_old=self._count("old"),
+            events_new=self._count("new"),
+            changed=self._count("changes"),
+            fields=self._counts(
+                "select part, count(*) from (select unnest(parts) as part from changes) "
+                "group by 1 order by 2 desc, 1"
             ),
-            renamed,
-            gone,
-            added,
-            rejected,
-            accepted,
-            tuple(self._samples()),
+            ids=self._counts(
+                "select metric, count(*) from pairs where moved group by 1 order by 1"
+            ),
+            renamed=renamed,
+            gone=gone,
+            added=added,
+            rejected=self._rejected_by_one("new", "old"),
+            accepted=self._rejected_by_one("old", "new"),
+            samples=tuple(self._samples()),
         )
 
-    # steps ---------------------------------------------------------------------------------------
+    # tables --------------------------------------------------------------------------------------
 
-    def _prints(self) -> None:
-        """Tables ``old`` and ``new``: each event's key and place, and a print of its payload."""
+    def _hash_payloads(self) -> None:
+        """Make the tables ``old`` and ``new``: each event's key, place and payload's hash."""
         payload = ", chr(31), ".join([*_SCALARS.values(), *_OBJECTS.values()])
         for side in self.plans:
-            self._stream(side, "given")
-            self.connection.execute(
+            self._run_over(
+                side,
                 f"create temp table {side} as select part, n, key, metric, file, row, event_id, "
-                f"md5_number(properties) as body, md5_number(concat({payload})) as print "
-                f"from ({AS_SENT})"
+                f"md5_number(properties) as body, md5_number(concat({payload})) as payload "
+                f"from ({_AS_SENT})",
             )
 
-    def _pairs(self) -> None:
-        """A table of events in both plans; ``moved`` are those that have another key.
+    def _pair_events(self) -> None:
+        """Make the table ``pairs`` of events in both plans; ``moved`` ones have another key.
 
-        Of an order's lines that have other ids, those with the same properties pair first: the
-        order in which a plan holds them says nothing.
+        Of an order's lines with other ids, those with equal properties pair first: the order in
+        which a plan holds them means nothing.
         """
         places = "o.part as old_part, o.n as old_n, n.part as new_part, n.n as new_n"
         event = "n.metric, n.file, n.row"
         run = self.connection.execute
         run(
-            f"create temp table same as select {places}, {event}, o.print <> n.print as differs, "
-            "false as moved from old o join new n using (key)"
+            f"create temp table same as select {places}, {event}, "
+            "o.payload <> n.payload as differs, false as moved from old o join new n using (key)"
         )
         for by in ("metric, file, row, body", "metric, file, row"):
             for side in self.plans:
@@ -166,13 +204,13 @@ class _Comparing:
             "(order by file, row, metric, new_part, new_n) as pair from same where differs"
         )
 
-    def _wide(self) -> None:
-        """A table ``changes``: each pair of which something differs, and what."""
+    def _compare_payloads(self) -> None:
+        """Make the table ``changes``: the pairs that differ, and the parts in which they do."""
         for side in self.plans:
-            self._stream(side, "given")
-            self.connection.execute(
+            self._run_over(
+                side,
                 f"create temp table wide_{side} as select p.pair, w.* exclude (part, n, file, row) "
-                f"from ({AS_SENT}) w join pairs p on w.part = p.{side}_part and w.n = p.{side}_n"
+                f"from ({_AS_SENT}) w join pairs p on w.part = p.{side}_part and w.n = p.{side}_n",
             )
         scalars = [
             f"case when o.{column} is distinct from n.{column} then ['{name}'] else [] end"
@@ -180,32 +218,39 @@ class _Comparing:
         ]
         objects = [_members(prefix, column) for prefix, column in _OBJECTS.items()]
         self.connection.execute(
-            f"create temp table changes as select pair, {_joined(scalars + objects)} as parts "
-            "from wide_old o join wide_new n using (pair) where len(parts) > 0"
+            f"create temp table changes as select pair, flatten([{', '.join(scalars + objects)}]) "
+            "as parts from wide_old o join wide_new n using (pair) where len(parts) > 0"
         )
+
+    def _list_rejects(self) -> None:
+        """Make the tables ``rejects_old`` and ``rejects_new`` of rejected orders."""
+        run = self.connection.execute
+        for side, plan in self.plans.items():
+            run(f"create temp table rejects_{side} (file int, row bigint, reason varchar)")
+            for path in plan.reject_files:
+                run(
+                    f"insert into rejects_{side} select file, row, reason from read_parquet(?) "
+                    "where file = order_file and row = order_row",
+                    [str(path)],
+                )
+            for rejected in plan.judgement.rejected:
+                file, row = order_of(rejected.orders)
+                self.connection.register("judged", pa.table({"file": file, "row": row}))
+                insert = f"insert into rejects_{side} select file, row, ? from judged"
+                run(insert, [rejected.reason])
 
     # answers -------------------------------------------------------------------------------------
 
-    def _fields(self) -> dict[str, int]:
-        return dict(
-            self._rows(
-                "select part, count(*) from (select unnest(parts) as part from changes) "
-                "group by 1 order by 2 desc, 1"
-            )
-        )
-
-    def _alone(self, side: str) -> Counter[str]:
-        other = "new" if side == "old" else "old"
-        rows = self._rows(
+    def _unpaired(self, side: str, other: str) -> Counter[str]:
+        return self._counts(
             f"select metric, count(*) from rest_{side} anti join rest_{other} "
             "using (metric, file, row, place) group by 1 order by 1"
         )
-        return Counter(dict(rows))
 
     def _renamed(self) -> dict[tuple[str, str], int]:
-        """Metrics that one schema alone has, whose events are the other's under another name."""
+        """Metrics of one schema alone whose events are the other schema's under another name."""
         events = {
-            side: dict(self._rows(f"select metric, count(*) from {side} group by 1"))
+            side: self._counts(f"select metric, count(*) from {side} group by 1")
             for side in self.plans
         }
         pairs = self._rows(
@@ -221,36 +266,14 @@ class _Comparing:
                 found[old, new] = count
         return found
 
-    def _fates(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Orders that are rejects under one schema alone: the new one's reasons, the old one's."""
-        for side, plan in self.plans.items():
-            self.connection.execute(
-                f"create temp table rejects_{side} (file int, row bigint, reason varchar)"
-            )
-            for path in sorted(plan.folder.glob("rejects-*.parquet")):
-                self.connection.execute(
-                    f"insert into rejects_{side} select file, row, reason from read_parquet(?) "
-                    "where file = order_file and row = order_row",
-                    [str(path)],
-                )
-            for lost in plan.judgement.rejected:
-                at = [order_of(code) for code in lost.orders.tolist()]
-                columns = {"file": [file for file, _ in at], "row": [row for _, row in at]}
-                self.connection.register("judged", pa.table(columns))
-                self.connection.execute(
-                    f"insert into rejects_{side} select file, row, ? from judged", [lost.reason]
-                )
-        found = [
-            self._rows(
-                f"select reason, count(*) from rejects_{one} anti join rejects_{other} "
-                "using (file, row) group by 1 order by 2 desc, 1"
-            )
-            for one, other in (("new", "old"), ("old", "new"))
-        ]
-        return dict(found[0]), dict(found[1])
+    def _rejected_by_one(self, side: str, other: str) -> Counter[str]:
+        return self._counts(
+            f"select reason, count(*) from rejects_{side} anti join rejects_{other} "
+            "using (file, row) group by 1 order by 2 desc, 1"
+        )
 
     def _samples(self) -> Iterator[Sample]:
-        """Each kind of change before the second of any."""
+        """The first sample of each kind of change, then the second ones."""
         kinds = "row_number() over (partition by metric, parts order by file, row, pair) as nth"
         chosen = self._rows(
             f"select pair, parts, metric, file, row from (select *, {kinds} from changes "
@@ -280,13 +303,17 @@ class _Comparing:
 
     # DuckDB --------------------------------------------------------------------------------------
 
-    def _stream(self, side: str, name: str) -> None:
-        """Register the events of a plan that stand, for one statement."""
-        reader = pa.RecordBatchReader.from_batches(EVENT, standing(self.plans[side]))
-        self.connection.register(name, reader)
+    def _run_over(self, side: str, statement: str) -> None:
+        """Run a statement over ``given``, the events of one plan that are to be sent."""
+        events = (batch.cast(_ROW) for batch in self.plans[side].events(columns=_READ))
+        with streamed(self.connection, "given", _ROW, events):
+            self.connection.execute(statement)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(query).fetchall()
+
+    def _counts(self, query: str) -> Counter[str]:
+        return Counter(dict(self._rows(query)))
 
     def _count(self, source: str) -> int:
         [(rows,)] = self._rows(f"select count(*) from {source}")
@@ -299,7 +326,7 @@ def _pointer(name: str) -> str:
 
 
 def _members(prefix: str, column: str) -> str:
-    """SQL for the names of the members in which two objects differ, whatever their order."""
+    """SQL for the names of the members in which two objects differ; their order does not matter."""
     names = (
         f"list_sort(list_distinct(list_concat(coalesce(json_keys(o.{column}), []), "
         f"coalesce(json_keys(n.{column}), []))))"
@@ -308,7 +335,3 @@ def _members(prefix: str, column: str) -> str:
     differs = f"json_extract(o.{column}, {at}) is distinct from json_extract(n.{column}, {at})"
     found = f"[concat('{prefix}', name) for name in {names} if {differs}]"
     return f"case when o.{column} is distinct from n.{column} then {found} else [] end"
-
-
-def _joined(lists: list[str]) -> str:
-    return f"flatten([{', '.join(lists)}])"

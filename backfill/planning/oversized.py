@@ -1,4 +1,4 @@
-"""Orders of which no request may hold an event become rejects, before the plan is written."""
+"""Orders with an event that no request may hold become rejects, before the plan is written."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,20 +10,29 @@ from backfill.mapping.mapper import REJECTS, Counts, Mapped
 from backfill.wire.interface import Limits
 
 
-def within_limits(mapped: Mapped, limits: Limits, *, carries: bool) -> Mapped:
-    """The same with the events' sizes, whole ``event.EVENTS``, and with all that fits."""
+def reject_oversized(mapped: Mapped, limits: Limits, *, attributes: bool) -> Mapped:
+    """A slice's events with their sizes, without those that are oversized.
+
+    Args:
+        mapped: the slice.
+        limits: what a request of the API may hold.
+        attributes: can an event carry its person's attributes?
+
+    Returns:
+        The slice; its events have all columns of ``event.EVENTS``.
+    """
     sizes = limits.measure(mapped.events)
     events = mapped.events
     for at, name in enumerate(EVENTS.names):
         if name not in events.column_names:
             events = events.add_column(at, EVENTS.field(name), sizes[name])
     measured = replace(mapped, events=events)
-    unfit = limits.unfit(events, carries=carries)
-    return _without(measured, unfit) if unfit.num_rows else measured
+    oversized = limits.oversized(events, carries=attributes)
+    return _without(measured, oversized) if oversized.num_rows else measured
 
 
-def rejecting(counts: Counts, orders: int, rows: int) -> Counts:
-    """So many accepted orders, with so many rows, are rejects after all."""
+def reject_accepted(counts: Counts, orders: int, rows: int) -> Counts:
+    """The counts after some accepted orders, with some rows, become rejects."""
     return replace(
         counts,
         rows_accepted=counts.rows_accepted - rows,
@@ -33,26 +42,26 @@ def rejecting(counts: Counts, orders: int, rows: int) -> Counts:
     )
 
 
-def _without(mapped: Mapped, unfit: pa.Table) -> Mapped:
-    """An order is rejected whole, for the first of its events that does not fit."""
-    orders = _pairs(mapped.events.take(unfit["at"]), "file", "row")
-    told = zip(unfit["reason"].to_pylist(), unfit["column"].to_pylist(), strict=True)
-    why: dict[tuple[int, int], tuple[str, str]] = {}
-    for order, reason in zip(orders, told, strict=True):
-        why.setdefault(order, reason)
-    beside = [order in why for order in _pairs(mapped.members, "order_file", "order_row")]
-    rejects = [(*order, *order, *reason) for order, reason in why.items()]
+def _without(mapped: Mapped, oversized: pa.Table) -> Mapped:
+    """Reject whole orders, each for the first of its events that is oversized."""
+    orders = _pairs(mapped.events.take(oversized["at"]), "file", "row")
+    faults = zip(oversized["reason"].to_pylist(), oversized["column"].to_pylist(), strict=True)
+    rejected: dict[tuple[int, int], tuple[str, str]] = {}
+    for order, fault in zip(orders, faults, strict=True):
+        rejected.setdefault(order, fault)
+    is_member = [order in rejected for order in _pairs(mapped.members, "order_file", "order_row")]
+    rejects = [(*order, *order, *fault) for order, fault in rejected.items()]
     rejects += [
-        (*member.values(), *why[member["order_file"], member["order_row"]])
-        for member in mapped.members.filter(pa.array(beside, pa.bool_())).to_pylist()
+        (*member.values(), *rejected[member["order_file"], member["order_row"]])
+        for member in mapped.members.filter(pa.array(is_member, pa.bool_())).to_pylist()
     ]
     table = pa.table(list(map(list, zip(*rejects, strict=True))), schema=REJECTS)
-    keep = [order not in why for order in _pairs(mapped.events, "file", "row")]
+    keep = [order not in rejected for order in _pairs(mapped.events, "file", "row")]
     return Mapped(
         mapped.events.filter(pa.array(keep, pa.bool_())),
         pa.concat_tables([mapped.rejects, table]),
-        mapped.members.filter(pa.array([not rejected for rejected in beside], pa.bool_())),
-        rejecting(mapped.counts, len(why), len(rejects)),
+        mapped.members.filter(pa.array([not one for one in is_member], pa.bool_())),
+        reject_accepted(mapped.counts, len(rejected), len(rejects)),
     )
 
 

@@ -1,20 +1,22 @@
-"""The first orders of an export, whole, as their events would go over the wire."""
+"""The first orders of an export, with their events as they would be sent."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backfill.event import SEPARATOR
 from backfill.mapping.compile import compile_schema
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import Mapped, Mapper
 from backfill.mapping.program import Bounds, Program
-from backfill.planning.judge import Profiles
-from backfill.planning.oversized import within_limits
+from backfill.planning.judgement import Profiles
+from backfill.planning.map_export import map_slice
+from backfill.planning.oversized import reject_oversized
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
 from backfill.wire.interface import Wire
@@ -22,20 +24,30 @@ from backfill.wire.track import Track
 
 BY_POST: Final = Track()
 
+Place = tuple[int, int]
+"""The number of a file in the export, and a row's number in it."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewedOrder:
-    """One order: where it begins, its payloads as JSON texts, or why it is a reject."""
+    """One order: its payloads, or why it is a reject."""
 
-    at: tuple[int, int]
-    """The place of its file in the export, and its first row."""
+    at: Place
+    """Where it begins."""
     file: str
-    row: int
-    payloads: tuple[str, ...]
+    """The file's name."""
+    payloads: tuple[str, ...] = ()
+    """The payloads of its events as JSON texts."""
     reason: str | None = None
+    """The reason why it is a reject; None for an accepted order."""
     column: str = ""
-    rows: tuple[tuple[int, int], ...] = ()
-    """All its rows: the place of the file in the export, and the row's number."""
+    rows: tuple[Place, ...] = ()
+    """All its rows."""
+
+    @property
+    def row(self) -> int:
+        """The number of its first row."""
+        return self.at[1]
 
 
 def preview_orders(
@@ -48,26 +60,45 @@ def preview_orders(
     wire: Wire = BY_POST,
     shown: Wire | None = None,
 ) -> list[PreviewedOrder]:
-    """The first ``limit`` orders that stand in the export, with all their rows, wherever they are.
+    """Map the first orders of an export, each with all its rows.
 
-    Reads the whole export where the schema names an order: its rows may be scattered. Whether an
-    event carries the person's attributes is decided among the previewed events alone.
+    The whole export is read if the schema names an order: its rows may be scattered. Which event of
+    a person is the newest is decided among the previewed events alone.
+
+    Args:
+        bound: the schema, bound to the export's columns.
+        export: the export.
+        profiles: which events carry their person's attributes: each person's newest one, none, or
+            every one.
+        bounds: the times that events may have.
+        limit: the number of orders.
+        wire: the API, whose limits make rejects.
+        shown: the API whose payloads are shown; None is ``wire``.
+
+    Returns:
+        The orders, in the order of the export.
+
+    Raises:
+        ExportError: the export cannot be read.
+        SchemaError: a constant of the schema does not fit its type, or the schema's SQL takes too
+            much memory or time.
     """
-    shown = shown or wire
-    program = compile_schema(bound, export.temporal, bounds, attributes=profiles != "none")
+    attributes = profiles != "none"
+    program = compile_schema(bound, export.temporal, bounds, attributes=attributes)
     rows = _first_orders(export, program, limit)
     if rows is None:
         return []
     mapper = Mapper(program, bound.schema.source.across_files)
     try:
-        mapped = within_limits(mapper.map(rows), wire, carries=profiles != "none")
+        mapped = reject_oversized(map_slice(mapper, rows), wire, attributes=attributes)
     finally:
         mapper.close()
-    return sorted(_orders(mapped, export, profiles, shown), key=lambda order: order.at)[:limit]
+    orders = _orders(mapped, export, profiles, shown or wire)
+    return sorted(orders, key=lambda order: order.at)[:limit]
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:
-    """All rows of the first orders."""
+    """All rows of the first orders; a row without an order counts as one."""
     batches = (
         with_file_names(batch, program, export.files) for batch in export.batches(program.columns)
     )
@@ -76,12 +107,13 @@ def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | No
     wanted: dict[str, None] = {}
     found: list[pa.Table] = []
     for batch in batches:
-        keys = _keys(batch, program.order)
-        if len(wanted) < limit:
-            for key in pc.unique(keys).to_pylist():
-                if len(wanted) < limit:
-                    wanted[key] = None
-        found.append(batch.filter(pc.is_in(keys, pa.array(list(wanted), pa.string()))))
+        keys = program.order_keys(batch)
+        for key in pc.unique(keys).to_pylist() if len(wanted) < limit else ():
+            if key is not None and len(wanted) < limit:
+                wanted[key] = None
+        orderless = batch.filter(pc.is_null(keys)).slice(0, limit)
+        of_orders = pc.is_in(keys, pa.array(list(wanted), pa.string()))
+        found += [batch.filter(of_orders), orderless]
     return pa.concat_tables(found) if found else None
 
 
@@ -94,57 +126,45 @@ def _first_rows(batches: Iterator[pa.Table], limit: int) -> pa.Table | None:
     return pa.concat_tables(found) if found else None
 
 
-def _keys(batch: pa.Table, order: tuple[str, ...]) -> pa.ChunkedArray:
-    cells = [pc.utf8_trim_whitespace(pc.fill_null(batch[name], "")) for name in order]
-    return pc.binary_join_element_wise(*cells, "", SEPARATOR)
-
-
 def _orders(
     mapped: Mapped, export: Export, profiles: Profiles, wire: Wire
 ) -> Iterator[PreviewedOrder]:
-    events = mapped.events
-    carries = pa.array(_carrying(events, profiles), pa.bool_())
-    payloads = wire.payloads(events.append_column("carries", carries))
-    by_order: dict[tuple[int, int], list[str]] = {}
-    places = zip(events["file"].to_pylist(), events["row"].to_pylist(), payloads, strict=True)
-    for file, row, payload in places:
-        by_order.setdefault((file, row), []).append(payload)
-    rows = _rows_by_order(mapped)
-    for at, texts in by_order.items():
-        file, row = at
-        yield PreviewedOrder(
-            at, export.files[file], row, tuple(texts), rows=tuple(sorted([at, *rows.get(at, ())]))
-        )
+    rows: defaultdict[Place, list[Place]] = defaultdict(list)
+    for table in (mapped.members, mapped.rejects):
+        for member in table.to_pylist():
+            order = (member["order_file"], member["order_row"])
+            rows[order].append((member["file"], member["row"]))
+    payloads: defaultdict[Place, list[str]] = defaultdict(list)
+    carries = pa.array(_carrying(mapped.events, profiles), pa.bool_())
+    texts = wire.payloads(mapped.events.append_column("carries", carries))
+    files, first_rows = (mapped.events[name].to_pylist() for name in ("file", "row"))
+    for file, row, text in zip(files, first_rows, texts, strict=True):
+        payloads[file, row].append(text)
+    for at, own in payloads.items():
+        every = tuple(sorted([at, *rows[at]]))
+        file = export.files[at[0]]
+        yield PreviewedOrder(at=at, file=file, payloads=tuple(own), rows=every)
     for reject in mapped.rejects.to_pylist():
         at = (reject["file"], reject["row"])
         if at == (reject["order_file"], reject["order_row"]):
-            why = (reject["reason"], reject["column"])
-            yield PreviewedOrder(at, export.files[at[0]], at[1], (), *why, tuple(sorted(rows[at])))
+            yield PreviewedOrder(
+                at=at,
+                file=export.files[at[0]],
+                reason=reject["reason"],
+                column=reject["column"],
+                rows=tuple(sorted(rows[at])),
+            )
 
 
-def _rows_by_order(mapped: Mapped) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """The rejects' rows, and those beside its first row of each accepted order."""
-    rows: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for table in (mapped.members, mapped.rejects):
-        places = (table[name].to_pylist() for name in ("order_file", "order_row", "file", "row"))
-        for order_file, order_row, file, row in zip(*places, strict=True):
-            rows.setdefault((order_file, order_row), []).append((file, row))
-    return rows
-
-
-def _carrying(events: pa.Table, profiles: Profiles) -> "np.typing.NDArray[np.bool_]":
+def _carrying(events: pa.Table, profiles: Profiles) -> npt.NDArray[np.bool_]:
+    """Which of the events carry their person's attributes."""
     if profiles != "newest":
         return np.full(events.num_rows, profiles == "every")
-    rows = zip(
-        events["person"].to_pylist(),
-        events["time"].to_pylist(),
-        events["key"].to_pylist(),
-        range(events.num_rows),
-        strict=True,
-    )
-    top: dict[bytes, tuple[int, bytes, int]] = {}
-    for person, time, key, at in rows:
-        top[person] = max(top.get(person, (time, key, at)), (time, key, at))
+    people, *rest = (events[name].to_pylist() for name in ("person", "time", "key"))
+    newest: dict[bytes, tuple[int, bytes, int]] = {}
+    for person, *ranked in zip(people, *rest, range(events.num_rows), strict=True):
+        rank = tuple(ranked)
+        newest[person] = max(newest.get(person, rank), rank)
     carries = np.zeros(events.num_rows, dtype=bool)
-    carries[[at for _, _, at in top.values()]] = True
+    carries[[at for _, _, at in newest.values()]] = True
     return carries

@@ -1,11 +1,10 @@
-"""Identities that stand for several people: a till's own e-mail address, a guest's id."""
+"""Identities that many people share, such as the e-mail address of a till, or the id of guests."""
 
 from typing import Final
 
-import duckdb
-import pyarrow as pa
-
 from backfill.event import IDENTIFIERS
+from backfill.planning.judgement import ORDER_CODE, Rejected, Verdict
+from backfill.planning.tables import PlanTables
 
 _NAME: Final = "nullif(lower(concat_ws(' ', first_name, last_name)), '')"
 _OTHERS: Final = (
@@ -13,13 +12,13 @@ _OTHERS: Final = (
     "case when email is not null then phone_number end",
     "case when coalesce(email, phone_number) is not null then id end",
 )
-"""What tells people apart who have one identity, whichever tells more of them apart."""
+"""What tells apart people who share an identity; the one with the most values counts."""
 
 _WHOSE: Final = " ".join(f"when {name} is not null then '${name}'" for name in IDENTIFIERS)
 
 
 def shared_identities(events: str, most: int) -> str:
-    """A query of the identities in ``events`` that have more than ``most`` people."""
+    """A query of the identities that have more than ``most`` people; ``events`` is a relation."""
     frequent = f"select person from {events} group by person having count(*) > {most}"
     counts = ", ".join(f"count(distinct {other})" for other in _OTHERS)
     return (
@@ -28,28 +27,30 @@ def shared_identities(events: str, most: int) -> str:
     )
 
 
-def exclude_shared_identities(
-    connection: duckdb.DuckDBPyConnection, order: str, most: int
-) -> dict[str, pa.Table]:
-    """The orders of identities with more than ``most`` people, by the field of the identity.
+def reject_shared_identities(tables: PlanTables, most: int | None) -> list[Rejected]:
+    """Reject the orders of identities with more than ``most`` people; None rejects none.
 
-    The view ``e`` of all events is without those orders from then on, and ``aside`` has part and n
-    of their events. ``order`` is SQL for an order's number.
+    Afterwards the view ``e`` of all events is without those orders.
     """
-    connection.execute(f"create temp table strangers as {shared_identities('e', most)}")
-    [(found,)] = connection.execute("select count(*) from strangers").fetchall()
-    if not found:
-        return {}
-    connection.execute(
-        f"create temp table aside as select part, n, {order} as order_code, "
-        f"case {_WHOSE} end as whose from e semi join strangers using (person)"
+    if most is None:
+        return []
+    tables.run(f"create temp table shared as {shared_identities('e', most)}")
+    if not tables.count("shared"):
+        return []
+    tables.run(
+        f"create temp table excluded as select part, n, {ORDER_CODE} as order_code, "
+        f"case {_WHOSE} end as whose from e semi join shared using (person)"
     )
-    connection.execute("alter view e rename to every_event")
-    connection.execute("create view e as select * from every_event anti join aside using (part, n)")
-    return {
-        whose: connection.sql(
-            f"select distinct order_code from aside where whose = '${name}'"
-        ).to_arrow_table()
+    tables.run("alter view e rename to every_event")
+    tables.run("create view e as select * from every_event anti join excluded using (part, n)")
+    for batch in tables.batches("select part, n from excluded"):
+        tables.mark(batch, Verdict.REJECTED)
+    query = "select distinct order_code from excluded where whose = '${}'"
+    return [
+        Rejected(
+            "shared_identity",
+            f"${name}",
+            tables.connection.sql(query.format(name)).to_arrow_table()["order_code"].to_numpy(),
+        )
         for name in IDENTIFIERS
-        for whose in [f"${name}"]
-    }
+    ]

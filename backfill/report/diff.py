@@ -7,15 +7,15 @@ from typing import Any, Final
 from rich.cells import cell_len, set_cell_size
 
 from backfill.display import plain, plain_json, truncate
-from backfill.mapping.reasons import REASONS
-from backfill.planning.difference import Compared, Sample
+from backfill.planning.difference import Comparison, Sample
+from backfill.report.reasons import REASONS
 from backfill.report.summary import iso
 
 _SIDE_MIN: Final = 8
 """Columns of each side of a sample, however narrow the terminal is."""
 
 
-def lines(compared: Compared, width: int) -> Iterator[str]:
+def lines(compared: Comparison, width: int) -> Iterator[str]:
     found = compared.difference
     yield f"{found.events_old:>12,} events by the old schema, {found.events_new:,} by the new one"
     yield f"{found.changed:>12,} that both make differ{':' if found.changed else ''}"
@@ -72,7 +72,7 @@ def _side_by_side(old: str, new: str, width: int) -> tuple[str, str]:
     return truncate(old, width), truncate(new, width)
 
 
-def _ids(compared: Compared) -> Iterator[str]:
+def _ids(compared: Comparison) -> Iterator[str]:
     found = compared.difference
     for metric, events in found.ids.items():
         yield f'ids change: {events:,} events "{plain(metric)}" have another id'
@@ -89,7 +89,7 @@ def _ids(compared: Compared) -> Iterator[str]:
         yield "ids stay"
 
 
-def as_dict(compared: Compared) -> dict[str, Any]:
+def as_dict(compared: Comparison) -> dict[str, Any]:
     found = compared.difference
     return {
         "events": {"old": found.events_old, "new": found.events_new},

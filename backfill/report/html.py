@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from backfill.mapping.reasons import REASONS
 from backfill.planning.preview import PreviewedOrder
+from backfill.report.reasons import REASONS
 from backfill.report.summary import Summary, iso
 from backfill.report.summary_text import notes, sorted_reasons
 

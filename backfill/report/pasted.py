@@ -10,7 +10,7 @@ from typing import Final
 from backfill import limits
 from backfill.account.account import endpoint_of
 from backfill.display import plain, plain_json
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import Api, Method
 from backfill.wire.track import PLACEHOLDER_TOKEN
 
 KEY_VARIABLE: Final = "KLAVIYO_PUBLIC_KEY"
@@ -21,11 +21,10 @@ _OPENING: Final = f'{{"token":"{PLACEHOLDER_TOKEN}",'
 
 def curl_writer(api: Api, method: Method, url: str) -> Callable[[str], str]:
     """Returns the function that makes a payload a line for a shell, for the account at ``url``."""
-    if api == "track":
-        target = endpoint_of(url)
-        return lambda payload: curl(payload, target, method)
-    target = endpoint_of(url, limits.BULK_PATH if api == "bulk" else limits.EVENTS_PATH)
-    return lambda payload: curl_json_api(payload, target)
+    target = endpoint_of(url, api)
+    if api.is_json_api:
+        return lambda payload: curl_json_api(payload, target)
+    return lambda payload: curl(payload, target, method)
 
 
 def curl(payload: str, url: str, method: Method) -> str:

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, TypeAlias
 from rich.cells import cell_len, set_cell_size
 
 from backfill.display import counted, plain, plain_json, truncate
-from backfill.mapping.reasons import REASONS
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
+from backfill.report.reasons import REASONS
 
 _QUOTE: Final = "'"
 _LEVELS_SHOWN: Final = 3

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from backfill.delivery.run import Delivery
-from backfill.planning.judge import MetricCount
-from backfill.planning.make import Plan
+from backfill.delivery.delivery import Delivery
+from backfill.planning.judgement import MetricCount
+from backfill.planning.plan import Plan
 
 State = Literal["planned", "finished", "stopped", "failed", "gated"]
 
@@ -97,7 +97,7 @@ def summarise(
     """The counts of a plan and of what was delivered of it; the rest is the run's own."""
     counts, judgement = plan.counts, plan.judgement
     left_out_cells: dict[str, dict[str, int]] = {}
-    for (column, reason), orders in counts.left_out_cells:
+    for (column, reason), orders in counts.left_out_cells.items():
         left_out_cells.setdefault(column, {})[reason] = orders
     return Summary(
         run=run,

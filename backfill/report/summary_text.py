@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from backfill.display import counted
-from backfill.mapping.reasons import REASONS
+from backfill.report.reasons import REASONS
 from backfill.report.summary import Summary
 
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backfill.account.account import Account, wire_of
-from backfill.planning.difference import Compared, difference
-from backfill.planning.judge import Known
+from backfill.planning.difference import Comparison, difference
+from backfill.planning.judgement import Known
 from backfill.running.folder import StateFolder, disk_errors
 from backfill.running.lock import hold
 from backfill.running.prepare import Exports, prepare
@@ -24,7 +24,7 @@ def compare(
     account: Account,
     options: Options,
     hooks: Hooks,
-) -> Compared:
+) -> Comparison:
     """Plan the export with both schemas. Nothing is sent, and nothing stays in the state folder."""
     before, after = (prepare(loaded, exports, options, account.api) for loaded in (old, new))
     with _temporary_folder(state) as folder:
@@ -36,7 +36,7 @@ def compare(
         answer = difference(old_plan, new_plan, folder / "spill")
     old_rules, new_rules = id_rules(before.schema), id_rules(after.schema)
     edited = tuple(name for name, rule in new_rules.items() if rule != old_rules.get(name, rule))
-    return Compared(answer, after.export.files, edited)
+    return Comparison(answer, after.export.files, edited)
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from backfill.errors import GateError
 from backfill.ledger.ledger import Ledger
-from backfill.mapping.cells import DAY_FOR_MONTH
-from backfill.planning.make import Plan
+from backfill.mapping.times import DAY_FOR_MONTH
+from backfill.planning.plan import Plan
 from backfill.running.settings import Options, RejectLimit
 from backfill.schema.id_rule import id_rules
 from backfill.schema.model import Schema

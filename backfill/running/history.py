@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from backfill.errors import BusyError, UsageError
-from backfill.ledger.ledger import Ledger, RunState, Target
+from backfill.ledger.ledger import RunState, read_runs
 from backfill.report.summary import iso
 from backfill.running.lock import hold
 
@@ -15,8 +15,7 @@ def known_runs(state: Path) -> list[dict[str, Any]]:
     path = state / "ledger.sqlite"
     if not path.exists():
         raise UsageError(f"{state}: no runs yet (no ledger there); is --state right?")
-    with Ledger.open(path, Target("http://localhost", "")) as ledger:
-        found = ledger.runs()
+    found = read_runs(path)
     alive = _is_held(state)
     known = []
     for run in found:

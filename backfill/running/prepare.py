@@ -12,23 +12,24 @@ import pyarrow as pa
 from pydantic_core import PydanticCustomError
 
 from backfill import limits
-from backfill.account.account import min_time_s
 from backfill.errors import SchemaError, UsageError
 from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Known, Profiles
-from backfill.planning.make import Look, Plan, make_plan
+from backfill.planning.judgement import Known, Profiles
+from backfill.planning.make import make_plan
+from backfill.planning.map_export import CellsListener
+from backfill.planning.plan import Plan
 from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.running.settings import Hooks, Options
 from backfill.schema.api_rules import api_problems
 from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
-from backfill.schema.zone import in_zone as zoned
-from backfill.schema.zone import without_zone
+from backfill.schema.shop_timezone import column_without_timezone, with_timezone
 from backfill.sources.export import Export, open_export
 from backfill.sources.source import ReadOptions
-from backfill.wire.interface import Api, Limits, Wire
+from backfill.wire.apis import TRACK, Api
+from backfill.wire.interface import Limits, Wire
 
 Exports: TypeAlias = str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table
 """A path or a pattern, several of them, or a frame."""
@@ -62,7 +63,13 @@ class Prepared:
         )
 
     def make_plan(
-        self, folder: Path, *, limits: Limits, known: Known, hooks: Hooks, look: Look | None = None
+        self,
+        folder: Path,
+        *,
+        limits: Limits,
+        known: Known,
+        hooks: Hooks,
+        on_cells: CellsListener | None = None,
     ) -> Plan:
         """Plan the export in ``folder``. Raises ExportError, StoppedByUserError."""
         return make_plan(
@@ -74,7 +81,7 @@ class Prepared:
             limits=limits,
             known=known,
             on_rows=hooks.report_rows,
-            look=look,
+            on_cells=on_cells,
         )
 
 
@@ -82,7 +89,7 @@ def prepare(
     loaded: LoadedSchema,
     exports: Exports,
     options: Options = _NO_OPTIONS,
-    api: Api = "track",
+    api: Api = TRACK,
     now: datetime | None = None,
 ) -> Prepared:
     """Make the choices, open the export, and bind the schema to it.
@@ -104,10 +111,10 @@ def prepare(
 
 
 def bind_export(
-    loaded: LoadedSchema, exports: Exports, api: Api = "track"
+    loaded: LoadedSchema, exports: Exports, api: Api = TRACK
 ) -> tuple[Export, BoundSchema]:
     """Open the export, and bind the schema to it. Raises ExportError, SchemaError."""
-    if problems := api_problems(loaded, api):
+    if api.is_json_api and (problems := api_problems(loaded, api.name)):
         raise SchemaError(problems)
     source = loaded.schema.source
     options = ReadOptions(
@@ -128,14 +135,18 @@ def bind_export(
 def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
     """The schema with the zone of ``--timezone``. Raises UsageError if there is no such zone."""
     try:
-        return zoned(loaded, zone)
+        return with_timezone(loaded, zone)
     except PydanticCustomError as error:
         raise UsageError(f"--timezone {error.message()}") from error
 
 
 def open_choices(schema: Schema) -> tuple[str, ...]:
     """The options that a run of this schema needs."""
-    zone = ["--timezone (times carry no offset)"] if without_zone(schema) is not None else []
+    zone = (
+        ["--timezone (times carry no offset)"]
+        if column_without_timezone(schema) is not None
+        else []
+    )
     return (*zone, *(["--profiles"] if _profiles_are_open(schema) else []))
 
 
@@ -149,7 +160,7 @@ def choose(
     chosen = in_zone(loaded, timezone)
     schema = chosen.schema
     missing = []
-    if (name := without_zone(schema)) is not None:
+    if (name := column_without_timezone(schema)) is not None:
         missing.append(
             f'the times of "{name}" carry no offset, and the schema {schema.name} names no zone: '
             "say --timezone ZONE, that of the shop's clock, such as Europe/Berlin"
@@ -173,7 +184,7 @@ def bounds_of(schema: Schema, until: str | None, api: Api, now: datetime) -> Bou
     """The earliest and the latest time of an event, and the time from which on none is wanted."""
     latest = int(now.timestamp()) + limits.MAX_FUTURE_S
     until_s = None if until is None else _until_s(schema, until)
-    return Bounds(min_time_s(api), latest, until_s)
+    return Bounds(api.min_time_s, latest, until_s)
 
 
 def _until_s(schema: Schema, until: str) -> int:

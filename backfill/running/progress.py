@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from backfill.delivery.run import Delivery
+from backfill.delivery.delivery import Delivery
 from backfill.report.summary import Summary
 from backfill.running.settings import Confirm, Hooks
 

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from backfill.planning.make import RejectedRows
+from backfill.planning.plan import RejectedRows
 from backfill.running.folder import private_file
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS, escape_formulas

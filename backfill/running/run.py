@@ -6,22 +6,25 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from backfill.account.account import WINDOWS, Account, least_requests, wire_of
-from backfill.account.metrics import lines, metric_statuses
+from backfill.account.account import Account, wire_of
+from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
-from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import Delivery, DeliveryOptions, deliver
+from backfill.delivery.delivery import Delivery, DeliveryOptions
+from backfill.delivery.refusals import refusals_file
+from backfill.delivery.run import deliver
 from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUserError
 from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as finding_lines
 from backfill.lint.lint import Lint
-from backfill.planning.judge import Known
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Known
+from backfill.planning.plan import Plan
+from backfill.report.account import metric_lines
 from backfill.report.html import report_page
 from backfill.report.summary import State, Summary, summarise
 from backfill.running.folder import RunFolder, StateFolder, disk_errors
@@ -31,6 +34,17 @@ from backfill.running.prepare import Exports, prepare
 from backfill.running.rejects_csv import write_rejects
 from backfill.running.settings import Hooks, Options, RunResult
 from backfill.schema.load import LoadedSchema
+from backfill.transport.pace import windows_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification(RunResult):
+    """A run's result, and what the account has of what was delivered."""
+
+    verified: Verified
+
+
+AnyResult = TypeVar("AnyResult", bound=RunResult)
 
 
 class Backfill:
@@ -80,23 +94,22 @@ class Backfill:
         """Plan, check the gates, deliver. Raises whatever prevents a plan."""
         return self._recorded(self._plan_and_deliver)
 
-    def verify(self, *, resend: bool = False) -> tuple[RunResult, Verified]:
-        """Plans, sends nothing, and asks the account whether what was delivered is there."""
-        found: list[Verified] = []
+    def verify(self, *, resend: bool = False) -> Verification:
+        """Plan, send nothing, and ask the account whether what was delivered is there."""
 
-        def work(folder: RunFolder, ledger: Ledger) -> RunResult:
-            ended = self._plan_only(folder, ledger)
+        def work(folder: RunFolder, ledger: Ledger) -> Verification:
+            planned = self._plan_only(folder, ledger)
             with self._reader() as reader:
                 files, now_s = self.export.files, _now()
-                answer = verify(ended.plan, reader, ledger, files=files, now_s=now_s, resend=resend)
-            folder.log("verified", missing=answer.missing, struck=answer.struck)
-            found.append(answer)
-            return ended
+                verified = verify(
+                    planned.plan, reader, ledger, files=files, now_s=now_s, resend=resend
+                )
+            folder.log("verified", missing=verified.missing, struck=verified.struck)
+            return Verification(planned.summary, planned.plan, verified=verified)
 
-        ended = self._recorded(work)
-        return ended, found[0]
+        return self._recorded(work)
 
-    def _recorded(self, work: Callable[[RunFolder, Ledger], RunResult]) -> RunResult:
+    def _recorded(self, work: Callable[[RunFolder, Ledger], AnyResult]) -> AnyResult:
         """Do ``work`` as a run of the state folder: locked, recorded, its plan removed."""
         with ExitStack() as stack:
             folder, ledger = self._begin(stack)
@@ -122,7 +135,14 @@ class Backfill:
         self.state.drop_abandoned_plans()
         ledger = stack.enter_context(Ledger.open(self.state.ledger, self.account.target))
         folder = self.state.begin(datetime.now(UTC))
-        ledger.begin_run(Run(folder.id, self.command, self.schema.name, _now()))
+        ledger.begin_run(
+            Run(
+                id=folder.id,
+                command=self.command,
+                schema_name=self.schema.name,
+                started=_now(),
+            )
+        )
         stack.callback(self._clean_up, folder)
         folder.log("begun", schema=self.schema.name, files=len(self.export.files))
         return folder, ledger
@@ -178,7 +198,7 @@ class Backfill:
             limits=wire_of(self.account, self.options.method),
             known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
             hooks=self.hooks,
-            look=None if lint is None else lint.add,
+            on_cells=None if lint is None else lint.add,
         )
         if lint is not None:
             self._findings = tuple(finding_lines(lint.findings(plan, _now())))
@@ -194,11 +214,11 @@ class Backfill:
 
     def _remarks(self, planned: Summary) -> tuple[str, ...]:
         """What the account says of the plan's metrics: twins, and flows that hang on them."""
-        if self.account.api == "track":
+        if self.account.api.has_public_key:
             return ()
         with self._reader() as reader:
             return tuple(
-                lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
+                metric_lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
             )
 
     def _reader(self) -> Reader:
@@ -207,30 +227,30 @@ class Backfill:
 
     def _deliver(self, folder: RunFolder, plan: Plan, ledger: Ledger) -> Delivery:
         options, account = self.options, self.account
-        windows = WINDOWS[account.api] if options.windows is None else options.windows
+        windows = windows_of(account.api.rates) if options.windows is None else options.windows
         how = DeliveryOptions(concurrency=options.concurrency, windows=options.quota.of(windows))
-        aside = None
-        if account.api == "bulk":
-            aside = wire_of(replace(account, api="events"), backfill=options.backfill)
-            how = replace(how, aside_windows=options.quota.of(WINDOWS["events"]))
-        with Refusals.open(folder.refusals) as refusals:
+        fallback = None
+        if (single := account.api.fallback) is not None:
+            fallback = wire_of(replace(account, api=single), backfill=options.backfill)
+            how = replace(how, fallback_windows=options.quota.of(windows_of(single.rates)))
+        with refusals_file(folder.refusals) as write_refusal:
             return deliver(
                 plan.pending(self.options.limit),
                 wire=wire_of(account, options.method, backfill=options.backfill),
-                aside=aside,
+                fallback=fallback,
                 url=self.account.url,
                 ledger=ledger,
                 run_id=folder.id,
-                refuse=refusals.write,
+                on_refusal=write_refusal,
                 on_progress=self.hooks.on_progress,
                 stop=self.hooks.stop,
-                how=how,
+                options=how,
             )
 
     # summaries -----------------------------------------------------------------------------------
 
     def _planned(self, folder: RunFolder, plan: Plan) -> Summary:
-        requests = least_requests(self.account.api, plan.to_send, plan.judgement.size)
+        requests = self.account.api.least_requests(plan.to_send, plan.judgement.size)
         sending = Delivery(requests=requests, body_bytes=plan.judgement.size)
         return self._summary(folder, plan, sending, "planned")
 
@@ -241,7 +261,7 @@ class Backfill:
             run=folder.id,
             state=state,
             schema=self.schema.name,
-            api=self.account.api,
+            api=self.account.api.name,
             seconds=time.monotonic() - self._began,
             notes=(*self._notes(), *_delivery_notes(delivery)),
             next_command=self.command if state == "stopped" else "",
@@ -259,19 +279,19 @@ class Backfill:
             yield "profiles every: of a person's events, the one that arrives last stays"
         if not self.account.key:
             yield "no key: what was delivered before is not looked at"
-        if not self.options.backfill and self.account.api != "track":
+        if not self.options.backfill and self.account.api.takes_backfill:
             yield "--trigger-flows: old orders may start the account's live flows"
         yield from self._findings
 
 
 def _delivery_notes(delivery: Delivery) -> Iterator[str]:
-    if delivery.aside:
+    if delivery.by_fallback:
         yield (
-            f"{delivery.aside:,} events went one by one, by Create Event: the bulk endpoint did "
-            "not take them together"
+            f"{delivery.by_fallback:,} events went one by one, by Create Event: the bulk endpoint "
+            "did not take them together"
         )
-    if delivery.allowance is not None:
-        left = delivery.allowance
+    if delivery.rate_limit is not None:
+        left = delivery.rate_limit
         yield (
             f"Klaviyo's last answer leaves {left.remaining:,} of {left.limit:,} requests for the "
             f"next {left.reset_s:,} s"

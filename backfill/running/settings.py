@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias
 
-from backfill.delivery.run import Delivery
+from backfill.delivery.delivery import Delivery
 from backfill.errors import BackfillError, StoppedByUserError, UsageError
-from backfill.planning.judge import Profiles
-from backfill.planning.make import Plan
+from backfill.planning.judgement import Profiles
+from backfill.planning.plan import Plan
 from backfill.report.summary import Summary
 from backfill.transport.pace import Quota, Window
-from backfill.wire.interface import Method
+from backfill.wire.apis import Method
 
 ALL: Final = Quota()
 

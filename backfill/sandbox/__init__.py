@@ -1,7 +1,7 @@
-"""A local Klaviyo to send to, with faults on demand: Track, and the API of today.
+"""A local Klaviyo to send to, with faults on demand: the Track API and the JSON:API.
 
-It judges what arrives by Klaviyo's documents and shares no code with the rest of ``backfill`` but
-the numbers in ``limits``: else code and judge would be wrong together.
+It judges what arrives by Klaviyo's documents, and shares no code with the rest of ``backfill`` but
+the numbers in ``limits``: otherwise both could be wrong in the same way.
 """
 
 from backfill.sandbox.faults.script import Faults, FaultsError

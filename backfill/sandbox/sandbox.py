@@ -1,17 +1,17 @@
 """A sandbox in a thread of its own, for tests and notebooks, or as the whole of a process."""
 
-import asyncio
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from backfill.sandbox.app import Listening, Settings, listen
+import anyio
+from anyio.from_thread import start_blocking_portal
+
+from backfill.sandbox.app import Server, Settings, listen
 from backfill.sandbox.faults.script import NO_FAULTS, Faults
 from backfill.sandbox.json_api.behaviour import DEFAULT, Behaviour, Flows, Platforms, Repeats
 from backfill.sandbox.json_api.problems import Pointers
@@ -25,24 +25,39 @@ _T = TypeVar("_T")
 class Sandbox:
     """A local Klaviyo for the length of a ``with`` block.
 
+    It has a thread and an event loop of its own, so that it serves code that blocks and code in a
+    running loop (a notebook) alike.
+
     Example:
         with Sandbox(faults=Faults.of({"faults": [{"at": [3], "answer": 429}]})) as sandbox:
             post(f"{sandbox.url}/api/track", ...)
             assert sandbox.stats()["recorded"] == 1
 
-    It has a thread and an event loop of its own, so that it serves code that blocks and code in a
-    running loop (a notebook) alike. ``port=0`` takes a free one; without ``store`` all is kept in
-    memory and gone afterwards. ``clock`` stands in for the time of day, in Unix seconds.
-
-    Of today's API: ``repeats`` is what Bulk Create Events does with what it has had,
-    ``visible_after_s`` how long a query is blind to an event, ``account`` whose the keys are that
-    name none, ``scopes`` what all keys may, ``pointers`` how much a refusal says, ``flows`` by
-    metric what hangs on it, as ``{"Placed Order": [("Thank you", "live")]}``, ``platforms`` by
-    metric which integration has one of the same name, as ``{"Placed Order": "Shopify"}``.
+    Args:
+        port: on 127.0.0.1; 0 takes a free one.
+        store: an SQLite file, made if it is not there, that keeps everything from one start to
+            the next; None keeps all in memory until the block is left.
+        faults: a script, or the YAML file of one; None for no faults.
+        rate_limits: answer 429 over Klaviyo's rate limits.
+        clock: the time of day in Unix seconds, which events and rate limits go by.
+        repeats: what Bulk Create Events does with an event that it has had, or has twice in one
+            request: "discard" answers 202 and keeps the first, "refuse" answers 400 and takes
+            nothing of the request.
+        visible_after_s: seconds from the answer to an event until a query finds it.
+        account: six letters and digits; the account of private keys that name none, as
+            ``pk_ABC123_…`` does.
+        scopes: what every private key may do, as ``events:write``; another endpoint answers 403.
+        pointers: how much a refusal says: "all" faulty members (20 at most), the "first", or
+            "none", only that there is one.
+        flows: by metric, the (name, status) of each flow that it triggers, as
+            ``{"Placed Order": [("Thank you", "live")]}``; None for no flows.
+        platforms: by metric, the integration that has one of the same name, as
+            ``{"Placed Order": "Shopify"}``; None for no integrations.
 
     Raises:
-        FaultsError, StoreError: a file that is not what it should be.
-        OSError: the port is taken.
+        FaultsError: the script is not of the form that it should be; when this is made.
+        StoreError: the store cannot be used; when the block is entered.
+        OSError: the port is taken; when the block is entered.
     """
 
     def __init__(
@@ -61,107 +76,77 @@ class Sandbox:
         flows: Flows | None = None,
         platforms: Platforms | None = None,
     ) -> None:
-        behaviour = Behaviour(
-            repeats,
-            visible_after_s,
-            account,
-            frozenset(scopes),
-            pointers,
-            flows or {},
-            platforms or {},
+        self._settings = Settings(
+            port=port,
+            store=store,
+            faults=_script(faults),
+            rate_limits=rate_limits,
+            clock=clock,
+            behaviour=Behaviour(
+                repeats=repeats,
+                visible_after_s=visible_after_s,
+                account=account,
+                scopes=frozenset(scopes),
+                pointers=pointers,
+                flows=flows or {},
+                platforms=platforms or {},
+            ),
         )
-        self._settings = Settings(port, store, _script(faults), rate_limits, clock, behaviour)
-        self._running: _Running | None = None
+        self._server: Server | None = None
 
     def __enter__(self) -> Self:
-        self._running = _Running(self._settings)
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal())
+            listening = self._portal.wrap_async_context_manager(listen(self._settings))
+            self._server = stack.enter_context(listening)
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        running, self._running = self._open(), None
-        running.stop()
+    def __exit__(self, *_: object) -> None:
+        self._server = None
+        self._stack.close()
 
     @property
     def url(self) -> str:
-        return self._open().listening.url
+        """Such as ``http://127.0.0.1:8765``."""
+        return self._running().url
 
     def stats(self) -> dict[str, Any]:
-        """What ``GET /_sandbox/stats`` says."""
-        return self._open().read(views.stats)
+        """The counts that ``GET /_sandbox/stats`` answers."""
+        return self._read(views.stats)
 
     def events(
         self, *, token: str | None = None, metric: str | None = None
     ) -> list[dict[str, Any]]:
-        """All events, in the order in which they were recorded."""
-        return self._all(views.events, Filter(token, metric))
+        """Events in the order in which they were recorded; None for any account, any metric."""
+        return self._rows(views.events, Filter(token, metric))
 
     def profiles(
         self, *, token: str | None = None, metric: str | None = None
     ) -> list[dict[str, Any]]:
-        """All people; those of a metric are those with an event of it."""
-        return self._all(views.profiles, Filter(token, metric))
+        """Profiles; those of a metric are those with an event of it."""
+        return self._rows(views.profiles, Filter(token, metric))
 
     def refusals(self, *, token: str | None = None) -> list[dict[str, Any]]:
-        """Why each request was answered with no, in order."""
-        return self._all(views.refusals, Filter(token))
+        """Why each request was refused, in order."""
+        return self._rows(views.refusals, Filter(token))
 
     def lose(self, event_ids: Iterable[str]) -> int:
         """Forget events, as Klaviyo would that took and lost them; how many there were."""
         ids = list(event_ids)
-        return self._open().read(lambda store: store.lose(ids))
+        return self._read(lambda store: store.lose(ids))
 
-    def _all(self, pages: views.Pages, wanted: Filter) -> list[dict[str, Any]]:
-        return self._open().read(lambda store: list(chain.from_iterable(pages(store, wanted))))
+    def _rows(self, pages: views.Pages, wanted: Filter) -> list[dict[str, Any]]:
+        return self._read(lambda store: list(chain.from_iterable(pages(store, wanted))))
 
-    def _open(self) -> "_Running":
-        if self._running is None:
-            raise RuntimeError("the sandbox runs inside its with block only")
-        return self._running
-
-
-class _Running:
-    """The thread: it has started when this is made, and ended when ``stop`` returns."""
-
-    def __init__(self, settings: Settings) -> None:
-        started: Future[Listening] = Future()
-        self._ended: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(settings, started), name="sandbox", daemon=True
-        )
-        self._thread.start()
-        self.listening = started.result()
-
-    def read(self, question: Callable[[Store], _T]) -> _T:
+    def _read(self, question: Callable[[Store], _T]) -> _T:
         """Ask in the thread that owns the store, between two requests."""
+        return self._portal.call(question, self._running().store)
 
-        async def ask() -> _T:
-            return question(self.listening.store)
-
-        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
-        self._ended.result()
-
-    def _run(self, settings: Settings, started: Future[Listening]) -> None:
-        try:
-            asyncio.run(self._listen(settings, started))
-            self._ended.set_result(None)
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
-            (self._ended if started.done() else started).set_exception(error)
-
-    async def _listen(self, settings: Settings, started: Future[Listening]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        async with listen(settings) as listening:
-            started.set_result(listening)
-            await self._stop.wait()
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError("the sandbox runs inside its with block only")
+        return self._server
 
 
 def serve(
@@ -173,22 +158,36 @@ def serve(
     behaviour: Behaviour = DEFAULT,
     ready: Callable[[str], None],
 ) -> None:
-    """Be a sandbox until SIGINT or SIGTERM; ``ready`` is told its URL once it listens.
+    """Be a sandbox until SIGINT or SIGTERM comes; in the main thread only, as signals are.
 
-    Raises what ``Sandbox`` raises. In the main thread only, as signals are.
+    Args:
+        port: on 127.0.0.1; 0 takes a free one.
+        store: an SQLite file, made if it is not there; None keeps all in memory.
+        faults: a script, or the YAML file of one; None for no faults.
+        rate_limits: answer 429 over Klaviyo's rate limits.
+        behaviour: how the JSON:API answers.
+        ready: is called with the URL once the sandbox listens.
+
+    Raises:
+        FaultsError: the script is not of the form that it should be.
+        StoreError: the store cannot be used.
+        OSError: the port is taken.
     """
-    settings = Settings(port, store, _script(faults), rate_limits, behaviour=behaviour)
-    asyncio.run(_until_signalled(settings, ready))
+    settings = Settings(
+        port=port,
+        store=store,
+        faults=_script(faults),
+        rate_limits=rate_limits,
+        behaviour=behaviour,
+    )
+    anyio.run(_serve_until_signalled, settings, ready)
 
 
-async def _until_signalled(settings: Settings, ready: Callable[[str], None]) -> None:
-    signalled = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
-    async with listen(settings) as listening:
-        ready(listening.url)
-        await signalled.wait()
+async def _serve_until_signalled(settings: Settings, ready: Callable[[str], None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with listen(settings) as server:
+            ready(server.url)
+            await anext(signals)
 
 
 def _script(faults: Faults | Path | None) -> Faults:

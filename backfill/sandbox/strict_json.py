@@ -1,11 +1,11 @@
-"""JSON without what JSON parsers let pass."""
+"""JSON, without what most parsers take though it is not JSON."""
 
 import json
 import math
 from collections.abc import Sequence
 from typing import NoReturn
 
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.store.event import RefusedError
 
 _SHOWN_CHARS = 60
 
@@ -14,18 +14,18 @@ def parse(text: str) -> dict[str, object]:
     """The one object that ``text`` is.
 
     Raises:
-        Refused: it is no JSON, no object, holds a key twice, a number that is none (NaN, Infinity,
-            1e999), half of a surrogate pair, or is nested deeper than Python follows.
+        RefusedError: it is not JSON or not an object, has a key twice, NaN, Infinity or 1e999, half
+            of a surrogate pair, or is nested deeper than Python follows.
     """
     try:
         parsed = _decode(text)
     except RecursionError:
-        raise Refused("json", "the JSON is nested too deeply") from None
+        raise RefusedError("json", "the JSON is nested too deeply") from None
     except ValueError as error:  # JSONDecodeError, and integers of thousands of digits
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise Refused("json", f"this is no JSON{where}") from None
+        raise RefusedError("json", f"this is not JSON{where}") from None
     if not isinstance(parsed, dict):
-        raise Refused("object", "the JSON is no object")
+        raise RefusedError("object", "the JSON is not an object")
     if "\\u" in text:
         _check_surrogates(parsed)
     return parsed
@@ -36,7 +36,7 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise Refused("repeated_key", f"the key {twice[:_SHOWN_CHARS]!a} stands twice")
+        raise RefusedError("repeated_key", f"the key {twice[:_SHOWN_CHARS]!a} is given twice")
     return made
 
 
@@ -48,14 +48,14 @@ def _number(digits: str) -> float:
 
 
 def _not_a_number(_: str) -> NoReturn:
-    raise Refused("json", "NaN and Infinity are no JSON numbers")
+    raise RefusedError("json", "NaN and Infinity are not JSON numbers")
 
 
 def _check_surrogates(parsed: object) -> None:
     try:
         json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise Refused("encoding", r"a \u escape is half of a surrogate pair") from None
+        raise RefusedError("encoding", r"a \u escape is half of a surrogate pair") from None
 
 
 _decode = json.JSONDecoder(

@@ -1,11 +1,11 @@
-"""What a schema may say to Track and not to Klaviyo's API of today, told before any export."""
+"""Problems of a schema that Track takes and Klaviyo's JSON:API does not."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from backfill import limits
 from backfill.errors import Problem
-from backfill.schema.document import Place
+from backfill.schema.document import KeyPath
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Event, Schema
 
@@ -16,21 +16,30 @@ _NO_CONSENT: Final = (
 
 
 def api_problems(loaded: LoadedSchema, api: str) -> list[Problem]:
-    """Why ``loaded`` cannot be sent through ``api`` (track, events or bulk); [] where it can."""
-    found = () if api == "track" else _today(loaded.schema)
+    """Say why a schema cannot be used with an API.
+
+    Args:
+        loaded: the schema.
+        api: ``track``, ``events`` or ``bulk``.
+
+    Returns:
+        The problems, each with its line; [] if there are none.
+    """
+    found = () if api == "track" else _json_api_problems(loaded.schema)
     return [loaded.problem(path, text.replace("{api}", api)) for path, text in found]
 
 
-def _today(schema: Schema) -> Iterator[tuple[Place, str]]:
+def _json_api_problems(schema: Schema) -> Iterator[tuple[KeyPath, str]]:
     if "$consent" in schema.customer_properties:
         yield ("customer_properties", "$consent"), _NO_CONSENT
     for at, event in enumerate(schema.events):
-        yield from _event(event, ("events", at))
+        yield from _metric_problems(event, ("events", at))
 
 
-def _event(event: Event, path: Place) -> Iterator[tuple[Place, str]]:
+def _metric_problems(event: Event, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     if not event.event.strip():
         yield (*path, "event"), "the metric's name is blank"
     if len(event.event) > limits.MAX_METRIC_CHARS:
-        most = limits.MAX_METRIC_CHARS
-        yield (*path, "event"), f"the metric's name has {len(event.event)} characters, over {most}"
+        length, most = len(event.event), limits.MAX_METRIC_CHARS
+        problem = f"the metric's name has {length} characters; Klaviyo takes at most {most}"
+        yield (*path, "event"), problem

@@ -1,27 +1,38 @@
-"""A schema meets an export's header: which column stands where, and what does not fit."""
+"""A schema bound to an export: where its columns are, or all problems with them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from backfill.errors import Problem, SchemaError
-from backfill.schema.columns import Absent, Made, Piece, find, fits, readings, why_not
-from backfill.schema.document import Place
+from backfill.schema.columns import (
+    Absent,
+    CellPart,
+    DerivedColumn,
+    find_column,
+    matches_any,
+    missing_column_problem,
+    possible_paths,
+)
+from backfill.schema.document import KeyPath
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.schema.uses import needed_columns, uses
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSchema:
+    """A schema, and where an export has its columns."""
+
     loaded: LoadedSchema
     columns: Mapping[str, int]
-    """For each cell that the schema uses and the export has: its position in the export."""
-    notes: tuple[str, ...] = ()
+    """The position in the export of each column that the schema uses and the header names."""
+    derived: Mapping[str, DerivedColumn] = field(default_factory=dict)
+    """The other columns that the schema uses: what each is made of."""
     origin: int | None = None
-    """The position of ``_file`` in rejects that are fed in again."""
-    made: Mapping[str, Made] = field(default_factory=dict)
-    """For each column that the schema uses and that is no cell itself: what it is made of."""
+    """The position of ``_file`` in an export of rejects: it names the file a row came from."""
+    notes: tuple[str, ...] = ()
+    """Sentences about columns that are not used or not there."""
 
     @property
     def schema(self) -> Schema:
@@ -34,95 +45,101 @@ def bind(
     lacking: Mapping[int, Sequence[str]] = MappingProxyType({}),
     where: str = "the export",
 ) -> BoundSchema:
-    """Raises SchemaError with every column that is missing or stands twice, each once.
+    """Find the columns of a schema in an export.
 
-    ``lacking`` names, for a position of ``header``, the files that do not have that column;
-    ``where`` is the export in a person's words.
+    Args:
+        loaded: the schema.
+        header: the names of the export's columns, in their order; names may repeat.
+        lacking: by position in ``header``, the files of the export that lack this column.
+        where: the export in words, for messages.
+
+    Raises:
+        SchemaError: columns are missing, ambiguous or of the wrong type; each stands in it once.
     """
     schema = loaded.schema
-    cells: dict[str, int] = {}
-    made: dict[str, Made] = {}
+    columns: dict[str, int] = {}
+    derived: dict[str, DerivedColumn] = {}
     missing: set[str] = set()
     problems: dict[str, Problem] = {}
-    for path, name, leaf_may_lack in _wanted(schema):
+    for path, name, leaf_is_optional in _column_uses(schema):
         in_order = path == ("source", "order")
-        may_lack = () if in_order else schema.source.optional
-        found = find(name, header, schema.columns, may_lack)
-        optional = leaf_may_lack or fits(name, may_lack)
+        optional_columns = () if in_order else schema.source.optional
+        found = find_column(name, header, schema.columns, optional_columns)
+        optional = leaf_is_optional or matches_any(name, optional_columns)
         if isinstance(found, Absent):
             missing.add(name)
-        elif found is None and optional and header.count(name) == 0:
+        elif found is None and optional and name not in header:
             missing.add(name)
             continue
-        why = _why(name, found, header, {} if optional else lacking, where)
-        if in_order and isinstance(found, Piece):
-            why = f'"{name}" is a part of a cell, and rows are told apart by whole cells'
-        if why:
-            problems.setdefault(name, loaded.problem(path, why))
+        problem = _problem(name, found, header, {} if optional else lacking, where)
+        if in_order and isinstance(found, CellPart):
+            problem = f'"{name}" is a part of a cell, and an order column is a whole cell'
+        if problem:
+            problems.setdefault(name, loaded.problem(path, problem))
         elif path[0] == "columns":
             continue
         elif isinstance(found, int):
-            cells[name] = found
+            columns[name] = found
         elif found is not None:
-            made[name] = found
+            derived[name] = found
     if problems:
         raise SchemaError(sorted(problems.values(), key=lambda problem: problem.line))
     notes = [f'column "{name}" has a type and no use' for name in sorted(_unused(schema))]
-    notes += _missing(sorted(missing))
-    origin = header.index("_file") if {"_file", "_row"} <= set(header) else None
-    return BoundSchema(loaded, cells, tuple(notes), origin, made)
+    return BoundSchema(
+        loaded=loaded,
+        columns=columns,
+        derived=derived,
+        origin=header.index("_file") if {"_file", "_row"} <= set(header) else None,
+        notes=(*notes, *_missing_notes(sorted(missing))),
+    )
 
 
-def _missing(names: Sequence[str]) -> list[str]:
-    """One note: a schema for many layouts has dozens of columns that this export lacks."""
+def _missing_notes(names: Sequence[str]) -> list[str]:
+    """One note for all: a schema for many layouts has dozens of columns that one export lacks."""
     if len(names) == 1:
         return [f'optional column "{names[0]}" is not in the export']
     listed = ", ".join(f'"{name}"' for name in names)
     return [f"{len(names)} optional columns are not in the export: {listed}"] if names else []
 
 
-def _why(
+def _problem(
     name: str,
-    found: int | Made | None,
+    found: int | DerivedColumn | None,
     header: Sequence[str],
     lacking: Mapping[int, Sequence[str]],
     where: str,
 ) -> str:
-    """What is wrong with a column; nothing where it can be used."""
+    """Say why a column cannot be used; "" where it can."""
     if found is None:
-        return why_not(name, header, where)
-    if isinstance(found, Piece) and (why := _not_apart(found)):
-        return why
-    position = found.cells.get(0) if isinstance(found, Piece) else found
+        return missing_column_problem(name, header, where)
+    if isinstance(found, CellPart) and (problem := _type_problem(found)):
+        return problem
+    position = found.positions.get(0) if isinstance(found, CellPart) else found
     if isinstance(position, int) and position in lacking:
         files, named = lacking[position], header[position]
         return f'column "{named}" is not in {files[0]}, and the schema needs it in every file'
     return ""
 
 
-def _not_apart(piece: Piece) -> str:
-    """Why a cell cannot be taken apart as a schema wants it."""
-    base, form = piece.base, piece.form
-    if not piece.listed and not piece.path:
+def _type_problem(part: CellPart) -> str:
+    """Say why the cell's type does not have such parts; "" where it has."""
+    base, kind, by_line = part.base, part.cell_type.kind, part.cell_type.lines is not None
+    if kind == "json" or not (part.listed or part.path):
         return ""
-    match form.kind:
-        case "json":
-            return ""
-        case "list" if piece.listed and not piece.path:
-            return ""
-        case "list":
+    match kind:
+        case "list" if part.path:
             return f'"{base}" is a list, whose elements have no members: write "{base}[]"'
-        case "pairs" if piece.listed and form.lines is None:
+        case "pairs" if part.listed and not by_line:
             return f'"{base}[]" needs the sign between lines: {{pairs: {{lines: ";", …}}}}'
-        case "pairs" if form.lines is not None and not piece.listed:
-            return f'"{base}" holds several lines: write "{base}[].{".".join(piece.path)}"'
-        case "pairs":
+        case "pairs" if by_line and not part.listed:
+            return f'"{base}" holds several lines: write "{base}[].{".".join(part.path)}"'
+        case "list" | "pairs":
             return ""
-    return f'"{base}" is read as {form.kind}; as json, pairs or list it can be taken apart'
+    return f'"{base}" is read as {kind}; only json, pairs and list have parts'
 
 
-def _wanted(schema: Schema) -> Iterable[tuple[Place, str, bool]]:
-    """Each use of a column: its place, the name, whether the export may lack it."""
+def _column_uses(schema: Schema) -> Iterator[tuple[KeyPath, str, bool]]:
+    """Each use of a column: its place, the column's name, and whether the leaf is optional."""
     for name in schema.source.order or ():
         yield ("source", "order"), name, False
     for use in uses(schema):
@@ -133,9 +150,9 @@ def _wanted(schema: Schema) -> Iterable[tuple[Place, str, bool]]:
 
 
 def _unused(schema: Schema) -> list[str]:
-    """Columns that have a type and no use, not as a cell that others are made of either."""
+    """The columns with a type that no leaf uses, nor a part of their cells."""
     used = set(schema.source.order or ())
     for use in uses(schema):
         for name in needed_columns(schema, use.leaf):
-            used |= {name, *(reading.base for reading in readings(name))}
+            used |= {name, *(path.base for path in possible_paths(name))}
     return [name for name in schema.columns if name not in used]

@@ -1,4 +1,4 @@
-"""A YAML text becomes plain values, all scalars text, with the line of every place."""
+"""A YAML text as plain values, in which every scalar is text, with the line of each value."""
 
 import re
 from collections.abc import Iterator
@@ -20,29 +20,32 @@ _KINDS: Final = frozenset(
     f"tag:yaml.org,2002:{kind}"
     for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
 )
-"""What YAML finds by itself; whatever else stands in a tag was written there."""
+"""The tags that YAML gives by itself; any other tag is written in the file."""
 
-_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
-"""NUL ends texts in C, half a pair is no character."""
+_FORBIDDEN: Final = re.compile("[\0\ud800-\udfff]")
+"""NUL ends texts in C, and half a surrogate pair is no character."""
 
-_NO_METRIC: Final = re.compile("[\0\x1f\ud800-\udfff]")
-"""U+001F stands behind the metric in an event's key."""
+_FORBIDDEN_IN_METRIC: Final = re.compile("[\0\x1f\ud800-\udfff]")
+"""U+001F separates the metric from the id in what is hashed to an event's key."""
 
-Place = tuple[str | int, ...]
-Plain = str | None | list["Plain"] | dict[str, "Plain"]
+KeyPath = tuple[str | int, ...]
+"""The keys and list positions that lead to a value of the file."""
+
+YamlValue = str | None | list["YamlValue"] | dict[str, "YamlValue"]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: its values, and for each path into them the line where it stands."""
+    """A parsed YAML file."""
 
     file: str
-    values: Plain
-    lines: dict[Place, int]
+    values: YamlValue
+    lines: dict[KeyPath, int]
+    """The line of each value, counted from 1."""
 
-    def place(self, path: Place) -> str:
-        """``file:line`` of the deepest part of ``path`` that stands in the file."""
-        at: Place = ()
+    def place(self, path: KeyPath) -> str:
+        """``file:line`` of the value at ``path``, or of the nearest value around it."""
+        at: KeyPath = ()
         for part in path:
             if (*at, part) in self.lines:
                 at = (*at, part)
@@ -50,7 +53,15 @@ class Document:
 
 
 def read_document(text: str, file: str) -> Document:
-    """Raises SchemaError where ``text`` is no YAML, repeats a key or holds a tag."""
+    """Parse YAML.
+
+    Args:
+        text: the YAML.
+        file: the name of its file, for messages.
+
+    Raises:
+        SchemaError: the text is no YAML, repeats a key or holds a tag.
+    """
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text)
@@ -65,21 +76,23 @@ def read_document(text: str, file: str) -> Document:
         raise SchemaError([Problem(f"{file}:1", f"no valid YAML: {message}")]) from error
     if not isinstance(node, MappingNode):
         raise SchemaError([Problem(f"{file}:1", "a schema is a mapping that begins with name:")])
-    reading = _Reading(file)
-    values = reading.plain(node, ())
-    if reading.problems:
-        raise SchemaError(reading.problems)
-    return Document(file, values, reading.lines)
+    reader = _Reader(file)
+    values = reader.value(node, ())
+    if reader.problems:
+        raise SchemaError(reader.problems)
+    return Document(file, values, reader.lines)
 
 
-class _Reading:
+class _Reader:
+    """Reads the nodes of one file, and collects their lines and problems."""
+
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
-        self.lines: dict[Place, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.nodes = 0
 
-    def plain(self, node: Node, path: Place) -> Plain:
+    def value(self, node: Node, path: KeyPath) -> YamlValue:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             problem = Problem(f"{self.file}:1", f"over {MAX_NODES:,} values once aliases are read")
@@ -88,46 +101,48 @@ class _Reading:
             raise SchemaError([Problem(f"{self.file}:1", TOO_DEEP)])
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
-        if "python" in str(node.tag):
-            self._problem(line, "a schema holds no Python objects")
-        elif node.tag and str(node.tag) not in _KINDS:
-            tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
-            self._problem(line, f'a tag such as "{tag}" has no meaning in a schema')
-        if isinstance(node, ScalarNode):
-            self._text(str(node.value), line, path)
+        self._check_tag(str(node.tag or ""), line)
         match node:
             case ScalarNode():
+                self._check_text(str(node.value), line, path)
                 return None if str(node.tag).endswith(":null") else str(node.value)
             case SequenceNode():
-                return [self.plain(child, (*path, at)) for at, child in enumerate(node.value)]
+                return [self.value(child, (*path, at)) for at, child in enumerate(node.value)]
             case MappingNode():
                 return dict(self._members(node, path))
         raise AssertionError(node)
 
-    def _members(self, node: MappingNode, path: Place) -> Iterator[tuple[str, Plain]]:
+    def _members(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, YamlValue]]:
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, ScalarNode):
-                self._problem(line, "a key is one text")
+                self._add_problem(line, "a key is one text")
                 continue
             key = str(key_node.value)
             if str(key_node.tag).endswith(":merge"):
-                self._problem(line, "<< has no meaning in a schema; write the keys out")
+                self._add_problem(line, "<< has no meaning in a schema; write the keys out")
                 continue
-            self._text(key, line, path)
+            self._check_text(key, line, path)
             if key in seen:
-                self._problem(line, f'the key "{key}" stands already on line {seen[key]}')
+                self._add_problem(line, f'the key "{key}" is already on line {seen[key]}')
                 continue
             seen[key] = line
             self.lines[*path, key] = line
-            yield key, self.plain(value_node, (*path, key))
+            yield key, self.value(value_node, (*path, key))
 
-    def _text(self, text: str, line: int, path: Place) -> None:
-        unfit = _NO_METRIC if path[-1:] == ("event",) else _NO_TEXT
-        if found := unfit.search(text):
+    def _check_tag(self, tag: str, line: int) -> None:
+        if "python" in tag:
+            self._add_problem(line, "a schema holds no Python objects")
+        elif tag and tag not in _KINDS:
+            written = tag.replace("tag:yaml.org,2002:", "!!")
+            self._add_problem(line, f'a tag such as "{written}" has no meaning in a schema')
+
+    def _check_text(self, text: str, line: int, path: KeyPath) -> None:
+        forbidden = _FORBIDDEN_IN_METRIC if path[-1:] == ("event",) else _FORBIDDEN
+        if found := forbidden.search(text):
             code = f"U+{ord(found.group()):04X}"
-            self._problem(line, f"the character {code} cannot stand in a schema here")
+            self._add_problem(line, f"the character {code} is not allowed here in a schema")
 
-    def _problem(self, line: int, text: str) -> None:
+    def _add_problem(self, line: int, text: str) -> None:
         self.problems.append(Problem(f"{self.file}:{line}", text))

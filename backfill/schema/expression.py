@@ -1,12 +1,13 @@
-"""One SQL expression of a schema: parsed by DuckDB, refused where it does more than compute.
+"""The SQL expressions of a schema: parsed by DuckDB, and refused where they do more than compute.
 
-An expression sees columns and constants. It has no subquery, window, aggregate or parameter, and
-calls only the functions that ``functions.toml`` allows: the same export must give the same events
-on every day and every machine.
+An expression consists of columns and constants. It has no subquery, window, aggregate or parameter,
+and calls only the functions that ``functions.toml`` allows: the same export must give the same
+events on every day and every machine.
 
-DuckDB's own limit on memory does not count the texts and lists of a running expression, so what
-makes much out of little is refused too. What no rule here sees (a text that replace makes ten times
-as long, ten times over) is stopped while it runs; see ``mapping.bounded``.
+DuckDB's own limit on memory does not count the texts and lists of a running expression. So an
+expression that makes a long text or list out of a short one is refused too. The rules here do not
+see all of them (ten calls of replace, each of which makes a text ten times as long);
+``engine.bounded`` stops the others while they run.
 """
 
 import functools
@@ -25,18 +26,18 @@ from backfill.engine.duck import (
     ParseError,
     Tree,
     describe,
+    error_text,
     read_tree,
-    reason_of,
     write_tree,
 )
 from backfill.engine.memory import MEMORY
 from backfill.schema.suggest import did_you_mean
 
 MAX_CHARS: Final = 10_000
-"""Of one expression. A long one has some hundred; each call in it may multiply."""
+"""The longest expression. A long one has some hundred characters, and each call may multiply."""
 
 MAX_COUNT: Final = 10_000
-"""The longest padding or list that a number in the schema may ask for."""
+"""The greatest length of a padding or a list that a schema may write."""
 
 _FUNCTIONS: Final = Path(__file__).with_name("functions.toml")
 
@@ -53,7 +54,7 @@ _NAMES_OF_KINDS: Final = {
     "collate": "a collation",
 }
 
-_COUNTS: Final[dict[str, slice]] = {
+_LENGTH_ARGUMENTS: Final[dict[str, slice]] = {
     "array_resize": slice(1, 2),
     "bar": slice(3, 4),
     "bitstring": slice(1, 2),
@@ -66,46 +67,54 @@ _COUNTS: Final[dict[str, slice]] = {
     "rpad": slice(1, 2),
     "to_base": slice(2, 3),
 }
-"""Functions whose result is as long as a number says, and where the number stands."""
+"""Functions whose result is as long as a number says, and which arguments are that number."""
 
 _FOLDS: Final = frozenset({"list_reduce", "array_reduce", "reduce"})
-"""Each step may double what the step before it made."""
+"""Functions of which each step may double the result of the step before."""
 
 _FORMATS: Final = frozenset({"format", "printf"})
 _WIDE: Final = re.compile(r"[0-9]{4}|\*|\{[^{}]*\{")
-"""A width of four digits, or one that an argument gives."""
+"""A width of four digits, or a width from an argument."""
 
-_CONSTANT_BYTES: Final = 200_000_000
-"""DuckDB computes what is constant already to tell its type."""
+_TYPING_BYTES: Final = 200_000_000
+"""The memory for telling a type: DuckDB computes constant parts of an expression for it."""
 
 
 class ExpressionError(ValueError):
-    """One sentence without the place, which the caller knows."""
+    """A problem of an expression, as one sentence without its place in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
+    """A parsed SQL expression that a schema may hold."""
+
     text: str
     columns: tuple[str, ...]
-    """The names it uses, spelled as they stand, each once."""
+    """The names of its columns as they are written, each once."""
     _tree: Tree
 
     def sql(self, rename: Callable[[str], str], in_text: Callable[[str], str] | None = None) -> str:
-        """The expression with each column's name replaced by what ``rename`` gives for it.
+        """The expression as SQL, with other names for its columns.
 
-        ``in_text`` gives it for a column that is put into a text as it is, where DuckDB would
-        write an amount with all its places.
+        Args:
+            rename: gives the SQL for a column's name.
+            in_text: gives the SQL for a column that ``||`` or concat puts into a text, where DuckDB
+                would write an amount with all its places; None is ``rename``.
         """
-        textual = {ref.place for node in self._tree.root.walk() for ref in _put_in_text(node)}
+        concatenated = {ref.place for node in self._tree.root.walk() for ref in _concatenated(node)}
         names = {
-            ref.place: (in_text if in_text and ref.place in textual else rename)(ref.path[0])
+            ref.place: (in_text if in_text and ref.place in concatenated else rename)(ref.path[0])
             for ref in _columns(self._tree.root)
         }
         return write_tree(self._tree, names)
 
 
 def parse_expression(text: str) -> Expression:
-    """Raises ExpressionError."""
+    """Parse an expression of a schema.
+
+    Raises:
+        ExpressionError: it is no SQL, more than one expression, or not allowed in a schema.
+    """
     if len(text) > MAX_CHARS:
         raise ExpressionError(f"an SQL expression has at most {MAX_CHARS:,} characters")
     try:
@@ -116,8 +125,8 @@ def parse_expression(text: str) -> Expression:
         ) from error
     except ParseError as error:
         raise ExpressionError(
-            f"no valid SQL expression: {error} (a column that is named as a word "
-            'of SQL, such as "Order" or "At", stands in double quotes)'
+            f"no valid SQL expression: {error} (put double quotes around a column whose name is a "
+            'word of SQL, such as "Order" or "At")'
         ) from error
     for node in tree.root.walk():
         if problem := _problem(node) or _size_problem(node):
@@ -127,32 +136,32 @@ def parse_expression(text: str) -> Expression:
 
 
 def _problem(node: Node) -> str | None:
-    """Why a node may not stand in a schema."""
+    """Say why a node is not allowed in a schema; None where it is."""
     if node.kind not in _KINDS:
         return f"{_NAMES_OF_KINDS.get(node.kind, f'a {node.kind}')} cannot stand in a schema's SQL"
     if node.arrow:
         return "-> is read as a function's arrow; write json_extract(column, '$.x')"
     if len(node.path) > 1:
-        return f'"{".".join(node.path)}": a name with a dot stands in double quotes'
+        return f'"{".".join(node.path)}": put double quotes around a name with a dot'
     if node.kind == "function" and (reason := _refusal(node.name)):
         return f'the function "{node.name}" cannot stand in a schema\'s SQL: {reason}'
     return None
 
 
 def _refusal(name: str) -> str | None:
-    """Why a function may not be called; None where it may."""
+    """Say why a function is not allowed; None where it is."""
     allowed, refused, prefixes = _functions()
     if name in allowed:
         return None
     by_prefix = (reason for prefix, reason in prefixes.items() if name.startswith(prefix))
-    unknown = "it is none of those whose result their arguments alone decide"
+    unknown = "it is not one of those whose result depends on their arguments alone"
     found = refused.get(name) or next(by_prefix, unknown)
     return found if found != unknown else unknown + did_you_mean(name, allowed)
 
 
 @functools.cache
 def _functions() -> tuple[frozenset[str], dict[str, str], dict[str, str]]:
-    """The names that are allowed; the reasons of others, by name and by the name's beginning."""
+    """The allowed names; the reasons against other names, and against beginnings of names."""
     lists = tomllib.loads(_FUNCTIONS.read_text(encoding="utf-8"))
     allowed = frozenset(name for names in lists["allowed"].values() for name in names)
     refused, prefixes = (
@@ -163,17 +172,17 @@ def _functions() -> tuple[frozenset[str], dict[str, str], dict[str, str]]:
 
 
 def _size_problem(node: Node) -> str | None:
-    """Why a node may make too much out of little."""
+    """Say why a node may make a long result out of short arguments; None where it does not."""
     if node.kind == "lambda":
         within = any(inner.kind == "lambda" for child in node.children for inner in child.walk())
         return "a lambda cannot stand within a lambda" if within else None
     name = node.name
     if name in _FOLDS:
         return f"{name} cannot stand in a schema's SQL: its result may double with each step"
-    if not all(map(_is_small, node.arguments[_COUNTS.get(name, slice(0))])):
-        return f"the length that {name} makes is a number written out, at most {MAX_COUNT:,}"
+    if not all(map(_is_small, node.arguments[_LENGTH_ARGUMENTS.get(name, slice(0))])):
+        return f"{name} takes a length that is written as a number, at most {MAX_COUNT:,}"
     if name in _FORMATS and node.arguments and not _is_narrow(node.arguments[0]):
-        return f"{name} takes a format written out, with no width over 999 and none from a column"
+        return f"{name} takes a format written as a text, with no width over 999 or from a column"
     return None
 
 
@@ -188,14 +197,14 @@ def _is_narrow(node: Node) -> bool:
     return kind == "STRING" and not _WIDE.search(text)
 
 
-def _put_in_text(node: Node) -> Iterator[Node]:
-    """The columns that ``||`` and concat put together."""
+def _concatenated(node: Node) -> Iterator[Node]:
+    """The columns that are arguments of ``||`` or concat."""
     if node.name in ("||", "concat", "concat_ws"):
         yield from (argument for argument in node.arguments if argument.kind == "column ref")
 
 
 def _columns(node: Node, bound: tuple[str, ...] = ()) -> Iterator[Node]:
-    """The references to columns; a lambda's own parameters are none."""
+    """The references to columns, without a lambda's own parameters."""
     if node.kind == "column ref" and node.path[0] not in bound:
         yield node
     for child in node.children:
@@ -215,19 +224,24 @@ def is_numeric(sql_type: str) -> bool:
 
 
 def result_type(expression: Expression, types: dict[str, str]) -> str:
-    """The SQL type of the result where each column has the type that ``types`` gives.
+    """The SQL type of an expression's result.
 
-    Raises ExpressionError where DuckDB knows no such operation for these types.
+    Args:
+        expression: the expression.
+        types: the SQL type of each of its columns.
+
+    Raises:
+        ExpressionError: DuckDB knows no such operation for these types.
     """
     names = {name: f"v{at}" for at, name in enumerate(expression.columns)}
-    nothing = ", ".join(f"null::{types[name]} as {alias}" for name, alias in names.items())
+    nulls = ", ".join(f"null::{types[name]} as {alias}" for name, alias in names.items())
     try:
-        with MEMORY.limited(_CONSTANT_BYTES):
+        with MEMORY.limited(_TYPING_BYTES):
             return describe(
-                f"select {expression.sql(names.__getitem__)} from (select {nothing or '1'})"
+                f"select {expression.sql(names.__getitem__)} from (select {nulls or '1'})"
             )
     except duckdb.Error as error:
-        reason = reason_of(error)
+        reason = error_text(error)
         for name, alias in names.items():
             reason = reason.replace(alias, name)
         raise ExpressionError(

@@ -1,6 +1,7 @@
-"""How a schema makes a metric's ids, as one text: an edit that changes ids changes it.
+"""The rule by which a schema makes a metric's event ids, as one text.
 
-Under other ids Klaviyo takes the same orders for new ones, and history stands there twice.
+An edit of the schema that changes ids changes this text. Ledgers keep it: Klaviyo takes the same
+orders under other ids for new ones, and would hold history twice.
 """
 
 import json
@@ -12,24 +13,25 @@ from backfill.schema.uses import needed_columns
 
 
 def id_rule(schema: Schema, event: Event) -> str:
+    """The rule of one event: of ``$event_id``, or of the time and identity that stand for it."""
     if event.event_id is not None:
-        return _text(schema, {"$event_id": event.event_id})
+        return _rule_text(schema, {"$event_id": event.event_id})
     identity = {f"${name}": schema.customer_properties[f"${name}"] for name in schema.identifiers}
-    return _text(schema, {"time": event.time, **identity})
+    return _rule_text(schema, {"time": event.time, **identity})
 
 
 def id_rules(schema: Schema) -> dict[str, str]:
-    """The rule of each metric; several events may make one."""
-    made: dict[str, set[str]] = {}
+    """The rules by metric; a metric of several events has all their rules."""
+    rules: dict[str, set[str]] = {}
     for event in schema.events:
-        made.setdefault(event.event, set()).add(id_rule(schema, event))
-    return {metric: "\n".join(sorted(found)) for metric, found in made.items()}
+        rules.setdefault(event.event, set()).add(id_rule(schema, event))
+    return {metric: "\n".join(sorted(found)) for metric, found in rules.items()}
 
 
-def _text(schema: Schema, leaves: dict[str, Leaf]) -> str:
-    """The leaves that decide, with the types of their columns, and the zone where a time is one."""
+def _rule_text(schema: Schema, leaves: dict[str, Leaf]) -> str:
+    """The leaves, the types of their columns, and the shop's zone if one of them is a time."""
     columns = {name for leaf in leaves.values() for name in needed_columns(schema, leaf)}
-    types = {name: _said(schema.columns[name]) for name in columns if name in schema.columns}
+    types = {name: _options(schema.columns[name]) for name in columns if name in schema.columns}
     timed = "time" in leaves or any(
         schema.columns[name].kind == "time" for name in columns if name in schema.columns
     )
@@ -44,7 +46,7 @@ def _text(schema: Schema, leaves: dict[str, Leaf]) -> str:
     return json.dumps(rule, sort_keys=True, default=str)
 
 
-def _said(kind: Type) -> dict[str, object]:
-    """What of a type stands in the schema, so that an option of later versions changes no rule."""
-    options = ((option, getattr(kind, option.name)) for option in fields(kind))
+def _options(cell_type: Type) -> dict[str, object]:
+    """A type's options without defaults: an option that is added later changes no rule."""
+    options = ((option, getattr(cell_type, option.name)) for option in fields(cell_type))
     return {option.name: value for option, value in options if value != option.default}

@@ -1,4 +1,4 @@
-"""A YAML file becomes a Schema, or all its problems at once."""
+"""Load a schema from a YAML file, or raise all its problems at once."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -8,15 +8,20 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from backfill.errors import Problem, SchemaError, UsageError
-from backfill.schema.checks import check
-from backfill.schema.document import Document, Place, Plain, read_document
+from backfill.schema.checks import check_schema
+from backfill.schema.document import Document, KeyPath, YamlValue, read_document
 from backfill.schema.model import Event, Leaf, Schema, Source
 from backfill.schema.shipped import nearest, path_of
 from backfill.schema.suggest import did_you_mean
 
+MAX_BYTES: Final = 1_000_000
+"""A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
+
+OPEN_QUESTION: Final = 'open question: put the answer where "?" stands'
+
 
 class LoadedSchema:
-    """A schema together with the places of its parts, for problems that an export brings up."""
+    """A schema with the lines of its parts, so that an export's problems can name them."""
 
     def __init__(self, schema: Schema, document: Document) -> None:
         self.schema = schema
@@ -26,62 +31,61 @@ class LoadedSchema:
         return f"<schema {self.schema.name} of {self._document.file}>"
 
     def with_schema(self, schema: Schema) -> "LoadedSchema":
-        """A changed copy, whose problems stand at the same places."""
+        """A copy with a changed schema, whose problems name the same lines."""
         return LoadedSchema(schema, self._document)
 
-    def problem(self, path: Place, text: str) -> Problem:
+    def problem(self, path: KeyPath, text: str) -> Problem:
+        """A problem of the value at ``path`` in the file."""
         return Problem(self._document.place(path), text)
 
 
 def load_schema(source: str | Path) -> LoadedSchema:
-    """Reads a schema from a file, or from YAML text where ``source`` has a line break.
+    """Load a schema.
 
-    Where there is no such file, the name of a schema that comes with the package does.
-    Raises SchemaError with every problem of the file, UsageError where there is no such file.
+    Args:
+        source: a YAML file; the name of a shipped schema, where no file has that name; or YAML
+            text, which has a line break.
+
+    Raises:
+        SchemaError: the schema has problems; the error holds all of them.
+        UsageError: there is no such file, or it cannot be read.
     """
     if isinstance(source, str) and "\n" in source:
         return _load(source, "schema")
-    return _load(_text_of(_shipped(source) or source), str(source))
+    return _load(_read_file(_shipped_file(source) or source), str(source))
 
 
-MAX_BYTES: Final = 1_000_000
-"""A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
-
-
-OPEN: Final = 'open question: put the answer where "?" stands'
-
-
-def questions(values: Plain, path: Place = ()) -> Iterator[Place]:
+def open_questions(values: YamlValue, path: KeyPath = ()) -> Iterator[KeyPath]:
     """The places of ``?``, which ``backfill init`` writes where an export does not tell."""
     match values:
         case "?":
             yield path
         case dict():
             for key, value in values.items():
-                yield from questions(value, (*path, key))
+                yield from open_questions(value, (*path, key))
         case list():
             for at, value in enumerate(values):
-                yield from questions(value, (*path, at))
+                yield from open_questions(value, (*path, at))
 
 
-def _shipped(source: str | Path) -> Path | None:
-    """The file of the shipped schema that is meant; a folder of that name hides none."""
+def _shipped_file(source: str | Path) -> Path | None:
+    """The file of a shipped schema; None where a file of the user has that name."""
     found = path_of(str(source))
     return None if found is None or Path(source).is_file() else found
 
 
-def _unknown(source: str | Path) -> str:
-    """What to say beside a name that no file has."""
+def _suggestion(source: str | Path) -> str:
+    """What to write instead of a name that no file has."""
     near = nearest(str(source))
     if not near:
         return "; backfill schemas lists those that come along"
     return f"; of those that come along, did you mean {' or '.join(near)}?"
 
 
-def _text_of(source: str | Path) -> str:
+def _read_file(source: str | Path) -> str:
     try:
         if not Path(source).is_file():
-            Path(source).stat()  # says why, where there is nothing
+            Path(source).stat()  # raises the reason where there is no file
             raise UsageError(f"the schema {source} cannot be read: it is no regular file")
         with Path(source).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -92,8 +96,8 @@ def _text_of(source: str | Path) -> str:
             )
         return content.decode("utf-8-sig")
     except FileNotFoundError as error:
-        why = f"{error.strerror}{_unknown(source)}"
-        raise UsageError(f"the schema {source} cannot be read: {why}") from error
+        reason = f"{error.strerror}{_suggestion(source)}"
+        raise UsageError(f"the schema {source} cannot be read: {reason}") from error
     except OSError as error:
         raise UsageError(f"the schema {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -106,42 +110,42 @@ def _text_of(source: str | Path) -> str:
 
 def _load(text: str, file: str) -> LoadedSchema:
     document = read_document(text, file)
-    open_ = {path: Problem(document.place(path), OPEN) for path in questions(document.values)}
+    problems = {
+        path: Problem(document.place(path), OPEN_QUESTION)
+        for path in open_questions(document.values)
+    }
     schema: Schema | None
     try:
         schema = Schema.model_validate(document.values)
-        broken: dict[Place, Problem] = {}
     except ValidationError as error:
-        schema, broken = _rest(document, error)
-    known = {
-        path: why
-        for path, why in broken.items()
-        if not any(_related(path, other) for other in open_)
-    }
-    broken = open_ | known
-    problems = list(broken.values())
-    for path, why in check(schema) if schema else ():
-        if not any(_related(path, other) for other in broken):
-            problems.append(Problem(document.place(path), why))
-    if problems or schema is None:
-        raise SchemaError(_in_order(problems))
+        schema, broken = _without_broken_parts(document, error)
+        problems |= _unrelated(broken, problems)
+    found = list(problems.values())
+    found += [
+        Problem(document.place(path), sentence)
+        for path, sentence in (check_schema(schema) if schema else ())
+        if not _is_related(path, problems)
+    ]
+    if found or schema is None:
+        raise SchemaError(sorted(dict.fromkeys(found), key=lambda problem: problem.line))
     return LoadedSchema(schema, document)
 
 
-def _rest(document: Document, error: ValidationError) -> tuple[Schema | None, dict[Place, Problem]]:
-    """The schema without the parts whose shape is wrong, so that the rest is checked too."""
+def _without_broken_parts(
+    document: Document, error: ValidationError
+) -> tuple[Schema | None, dict[KeyPath, Problem]]:
+    """The schema without the parts of wrong shape, so that the rest is checked too.
+
+    Returns:
+        The schema, None where no such rest is a schema; and the problems of the broken parts.
+    """
     values = copy.deepcopy(document.values)
-    broken: dict[Place, Problem] = {}
+    broken: dict[KeyPath, Problem] = {}
     while True:
         found = _shape_problems(error, document)
-        known = tuple(broken)  # what is found now may follow from what was taken out
-        broken |= {
-            path: problem
-            for path, problem in found.items()
-            if not any(_related(path, other) for other in known)
-        }
-        mended = [_prune(values, path) or _fill(values, path) for path in found]
-        if not all(mended):
+        # a later problem may follow from a part that was taken out
+        broken |= _unrelated(found, broken)
+        if not all(_remove(values, path) or _fill_in(values, path) for path in found):
             return None, broken
         try:
             return Schema.model_validate(values), broken
@@ -149,9 +153,9 @@ def _rest(document: Document, error: ValidationError) -> tuple[Schema | None, di
             error = next_error
 
 
-def _prune(values: Plain, path: Place) -> bool:
-    """Take out what stands at ``path``; False where nothing does (a missing key)."""
-    parent: dict[str, Plain] | None = None
+def _remove(values: YamlValue, path: KeyPath) -> bool:
+    """Remove the last member of a mapping on the way to ``path``; False where a key is missing."""
+    parent: dict[str, YamlValue] | None = None
     node, last = values, ""
     for part in path:
         if isinstance(node, dict) and part in node:
@@ -165,17 +169,17 @@ def _prune(values: Plain, path: Place) -> bool:
     return True
 
 
-PLACEHOLDERS: Final[dict[str | int, Plain]] = {
+PLACEHOLDERS: Final[dict[str | int, YamlValue]] = {
     "name": "-",
     "customer_properties": {"$id": {"value": "-"}},
     "event": "-",
     "time": {"value": "2000-01-01T00:00:00Z"},
 }
-"""What stands for a required key that is missing, so that the rest is checked."""
+"""Values for required keys that are missing, so that the rest of the schema is checked."""
 
 
-def _fill(values: Plain, path: Place) -> bool:
-    """Put something where a required key is missing; False where nothing is known for it."""
+def _fill_in(values: YamlValue, path: KeyPath) -> bool:
+    """Put a placeholder at a missing key; False where there is none for it."""
     node = values
     for part in path[:-1]:
         if isinstance(node, dict):
@@ -188,55 +192,58 @@ def _fill(values: Plain, path: Place) -> bool:
     return True
 
 
-def _related(one: Place, other: Place) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+def _is_related(path: KeyPath, others: Iterable[KeyPath]) -> bool:
+    """Is one of the other places around this one, or within it?"""
+    return any(path[: len(other)] == other[: len(path)] for other in others)
 
 
-def _in_order(problems: Iterable[Problem]) -> list[Problem]:
-    once = dict.fromkeys(problems)
-    return sorted(once, key=lambda problem: problem.line)
+def _unrelated(
+    problems: dict[KeyPath, Problem], others: dict[KeyPath, Problem]
+) -> dict[KeyPath, Problem]:
+    known = tuple(others)
+    return {path: one for path, one in problems.items() if not _is_related(path, known)}
 
 
-def _shape_problems(error: ValidationError, document: Document) -> dict[Place, Problem]:
-    problems: dict[Place, Problem] = {}
+def _shape_problems(error: ValidationError, document: Document) -> dict[KeyPath, Problem]:
+    problems: dict[KeyPath, Problem] = {}
     for found in error.errors(include_url=False):
         path = tuple(found["loc"])
-        problems.setdefault(path, Problem(document.place(path), _sentence(found, path)))
-    # a list whose parts are wrong counts as too short: the parts say it better
-    inner = [path[:at] for path in problems for at in range(len(path))]
-    return {path: problem for path, problem in problems.items() if path not in inner}
+        problems.setdefault(path, Problem(document.place(path), _message(found, path)))
+    # Pydantic also calls a list whose parts are wrong too short: the parts' problems say it better.
+    around = [path[:at] for path in problems for at in range(len(path))]
+    return {path: problem for path, problem in problems.items() if path not in around}
 
 
-def _sentence(found: Any, path: Place) -> str:
+_MAPPING: Final = '"{name}" must be a mapping'
+_MESSAGES: Final = {
+    "missing": '"{name}" is missing',
+    "literal_error": '"{name}" is one of {expected}',
+    "string_type": '"{name}" must be a text',
+    "tuple_type": '"{name}" must be a list',
+    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), _MAPPING),
+    **dict.fromkeys(("too_short", "string_too_short"), '"{name}" is empty'),
+    "string_too_long": '"{name}" must be a single character',
+    **dict.fromkeys(("bool_parsing", "bool_type"), '"{name}" must be true or false'),
+    **dict.fromkeys(("int_parsing", "int_type"), '"{name}" must be a whole number'),
+    "greater_than_equal": '"{name}" must be a whole number, {ge} or more',
+}
+"""Messages by pydantic's kind of error."""
+
+
+def _message(found: Any, path: KeyPath) -> str:
+    """A sentence for one of pydantic's errors; our own errors are sentences already."""
     name = path[-1] if path else ""
-    match found["type"]:
-        case "extra_forbidden":
-            known = _known(path)
-            hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
-            return f'unknown key "{name}"{hint}'
-        case "missing":
-            return f'"{name}" is missing'
-        case "literal_error":
-            return f'"{name}" is one of {found["ctx"]["expected"]}'
-        case "string_type" | "model_type" | "dict_type" | "tuple_type" | "model_attributes_type":
-            wanted = {"string_type": "a text", "tuple_type": "a list"}
-            kind = wanted.get(found["type"], "a mapping")
-            return f'"{name}" is {kind}, and nothing such stands here'
-        case "too_short" | "string_too_short":
-            return f'"{name}" is empty'
-        case "string_too_long":
-            return f'"{name}" is a single character'
-        case "bool_parsing" | "bool_type":
-            return f'"{name}" is true or false'
-        case "int_parsing" | "int_type" | "greater_than_equal":
-            return f'"{name}" is a whole number, 0 or more'
-        case _:
-            return str(found["msg"]).removeprefix("Value error, ")
+    if found["type"] == "extra_forbidden":
+        known = _known_keys(path)
+        hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
+        return f'unknown key "{name}"{hint}'
+    if (template := _MESSAGES.get(found["type"])) is not None:
+        return template.format(name=name, **found.get("ctx", {}))
+    return str(found["msg"]).removeprefix("Value error, ")
 
 
-def _known(path: Place) -> list[str]:
-    """The keys that can stand where an unknown one was found."""
+def _known_keys(path: KeyPath) -> list[str]:
+    """The keys that are known where an unknown one was found."""
     model: type[BaseModel]
     match path:
         case (_,):

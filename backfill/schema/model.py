@@ -1,6 +1,7 @@
-"""A schema as an object: what stands in the YAML file, checked for its shape, frozen.
+"""The schema file as an object: its keys, their shapes, and what each means.
 
-All scalars of the file are text; the fields here say what each is read as.
+The JSON Schema for editors takes its descriptions from the docstrings here. All scalars of the file
+are text; the fields say what each is read as.
 """
 
 from typing import Annotated, Any, Final, Literal, Self
@@ -24,9 +25,22 @@ Profiles = Literal["newest", "none", "every"]
 
 LEAF_KINDS: Final = ("column", "value", "template", "sql", "sum", "each", "object")
 
+_OPTIONS: Final[dict[str, tuple[str, ...]]] = {
+    "column": ("map", "take", "optional", "default", "as", "zone", "unfit"),
+    "value": ("as",),
+    "template": ("map", "optional", "default", "as", "zone", "unfit"),
+    "sql": ("optional", "default", "as", "unfit"),
+    "sum": ("optional", "default", "as"),
+    "each": ("optional",),
+    "object": ("optional",),
+}
+"""The options that each kind of leaf takes; a column takes all."""
+
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
 
 
 def as_list(value: object) -> object:
@@ -34,46 +48,69 @@ def as_list(value: object) -> object:
 
 
 def as_words(value: object) -> object:
-    """Words that mean nothing; YAML's own, without quotes, stands for all ways to write it."""
+    """The words of ``null_values``; YAML's null, without quotes, stands for both its spellings."""
     words = value if isinstance(value, list) else [value]
     trimmed = [word.strip() if isinstance(word, str) else word for word in words]
     return [every for word in trimmed for every in (("NULL", "null") if word is None else (word,))]
 
 
 def as_leaf(value: object) -> object:
-    """A bare text is a column's name, or a template where braces stand in it."""
+    """A text on its own is a column's name, or a template where it has braces."""
     if isinstance(value, str):
         return {"template" if "{" in value or "}" in value else "column": value}
     return value
 
 
 def as_each(value: object) -> object:
-    """What stands under ``each``: a leaf, or the members of an object."""
+    """The value of ``each``: a leaf, or the members of an object."""
     if isinstance(value, dict) and not any(kind in value for kind in LEAF_KINDS):
         return {"object": value}
     return as_leaf(value)
 
 
 class Leaf(Part):
-    """Where one value of a payload comes from; exactly one of the first seven stands."""
+    """Where one value of a payload comes from.
+
+    Exactly one of column, value, template, sql, sum, each and object says it; the other keys are
+    options.
+    """
 
     column: Name | None = None
+    """The column whose cell is the value."""
     value: Scalar | None = None
+    """A constant."""
     template: Name | None = None
+    """A text with columns in braces: "{Order}-{SKU}". {line} is the row's number in its order,
+    {file} the file's name, {{ a brace.
+    """
     sql: Name | None = None
+    """One SQL expression over columns (DuckDB's). Names with blanks stand in double quotes."""
     sum: Name | None = None
+    """One SQL expression over columns, added up over the order's lines."""
     each: "EachLeaf | None" = None
+    """A list with a value for each line of the order: of a leaf, or of an object's members."""
     object: "dict[Name, AnyLeaf] | None" = None
+    """An object: its members by name."""
     map: dict[Scalar, Scalar] | None = None
+    """The values that replace the cell's texts. Another text makes the order a reject, unless
+    ``else`` is given.
+    """
     otherwise: Scalar | None = Field(None, alias="else")
+    """The value for texts that are not in ``map``."""
     default: Scalar | None = None
+    """The value for an empty cell; in a sum, for a line without a value."""
     optional: bool = False
+    """Whether the export may lack the column: the value is left out then."""
     take: Literal["first_name", "last_name"] | None = None
+    """The part of a person's whole name that is taken."""
     zone: Name | None = None
-    """The column that holds a time's zone, in each row its own."""
+    """The column that holds the time zone of each row's time."""
     unfit: Literal["leave_out"] | None = None
-    """A cell that does not fit its type is left out and counted; its order stays."""
+    """What to do with a cell that does not fit its type: leave_out leaves it out and counts it.
+    Without it, the order becomes a reject.
+    """
     as_: ColumnType | None = Field(None, alias="as")
+    """The type that the value is read as, instead of the column's."""
 
     @classmethod
     def condition(cls, sql: str) -> Self:
@@ -85,45 +122,28 @@ class Leaf(Part):
         return next(kind for kind in LEAF_KINDS if getattr(self, kind) is not None)
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
+    def _check_keys(self) -> Self:
         kinds = [kind for kind in LEAF_KINDS if getattr(self, kind) is not None]
         if len(kinds) != 1:
             raise PydanticCustomError(
                 "leaf",
-                "one of {kinds} says where the value comes from; here stand {found}",
+                "exactly one of {kinds} says where a value comes from; here it is {found}",
                 {"kinds": ", ".join(LEAF_KINDS), "found": " and ".join(kinds) or "none"},
             )
-        self._fitting_options(kinds[0])
-        return self
-
-    def _fitting_options(self, kind: str) -> None:
         given = {
-            "map": self.map is not None,
-            "take": self.take is not None,
-            "optional": self.optional,
-            "default": self.default is not None,
-            "as": self.as_ is not None,
-            "zone": self.zone is not None,
-            "unfit": self.unfit is not None,
+            option: getattr(self, "as_" if option == "as" else option)
+            for option in _OPTIONS["column"]
         }
-        fitting = {
-            "column": {"map", "take", "optional", "default", "as", "zone", "unfit"},
-            "value": {"as"},
-            "template": {"map", "default", "optional", "as", "zone", "unfit"},
-            "sql": {"default", "optional", "as", "unfit"},
-            "sum": {"default", "optional", "as"},
-            "each": {"optional"},
-            "object": {"optional"},
-        }[kind]
-        wrong = [option for option, stands in given.items() if stands and option not in fitting]
-        if wrong:
-            raise PydanticCustomError(
-                "leaf",
-                '"{option}" has no meaning beside "{kind}"',
-                {"option": wrong[0], "kind": kind},
-            )
+        for option, value in given.items():
+            if value not in (None, False) and option not in _OPTIONS[kinds[0]]:
+                raise PydanticCustomError(
+                    "leaf",
+                    '"{option}" has no meaning beside "{kind}"',
+                    {"option": option, "kind": kinds[0]},
+                )
         if self.otherwise is not None and self.map is None:
-            raise PydanticCustomError("leaf", '"else" stands beside "map" only', {})
+            raise PydanticCustomError("leaf", '"else" has a meaning beside "map" only', {})
+        return self
 
 
 AnyLeaf = Annotated[Leaf, BeforeValidator(as_leaf, json_schema_input_type=str | Leaf)]
@@ -134,37 +154,58 @@ Leaf.model_rebuild()
 
 
 class Source(Part):
-    """What a row is, and how files are read."""
+    """What the schema says of the export: its orders, its lines and its files."""
 
     order: Annotated[
         tuple[Name, ...] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])
     ] = Field(None, min_length=1)
+    """The column, or columns, whose values tell orders apart. Without it, each row is an order."""
     line: tuple[Name, ...] = ()
+    """The columns that belong to a row and not to its order; patterns such as "Lineitem *"."""
     optional: tuple[Name, ...] = ()
-    """Columns, or patterns of them, that the export may lack."""
+    """The columns that the export may lack, as names or patterns: they are empty then."""
     timezone: Zone | None = None
+    """The IANA time zone of times without an offset."""
     null_values: Annotated[
         tuple[Name, ...],
         BeforeValidator(as_words, json_schema_input_type=str | list[str | None]),
     ] = ()
+    """The words that mean an empty cell, such as NA or "-"."""
     across_files: Literal["first", "last", "merge"] | None = None
+    """Which file to trust where an order is in several files that disagree: the first, the last, or
+    the lines of all. Without it, such an order is a reject.
+    """
     shared_identity_limit: Annotated[int, Field(ge=1)] | None = None
-    """How many people may have one e-mail address, phone number or id before it is nobody's."""
+    """The number of people who may share an e-mail address, phone number or id. If more do, it
+    identifies nobody, and their orders are rejects.
+    """
     ragged: Literal["pad"] | None = None
+    """pad fills a short row with empty cells. Without it, the row's order is a reject."""
     allow_test_domains: bool = False
+    """Whether addresses of domains for tests, such as example.com, are sent."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """The character between a CSV file's cells. It is detected where it is not given."""
     encoding: str | None = None
+    """The CSV file's encoding. It is detected where it is not given."""
     skip_lines: int = Field(0, ge=0)
+    """The number of lines before the CSV file's header."""
 
 
 class Event(Part):
+    """One metric's event of each order, or of each line."""
+
     event: Name
+    """The metric's name in Klaviyo."""
     per: Literal["order", "line"] = "order"
+    """Whether each order makes one event, or each line of it."""
     time: AnyLeaf
+    """When the event happened."""
     currency: AnyLeaf | None = None
-    """Of ``$value``: its ISO 4217 code."""
+    """The ISO 4217 code of $value's currency."""
     where: Name | None = None
+    """One SQL condition. Orders or lines for which it is not true make no event."""
     properties: dict[Name, AnyLeaf] = Field(default_factory=dict)
+    """The event's properties, with $event_id and $value."""
 
     @property
     def event_id(self) -> Leaf | None:
@@ -172,13 +213,23 @@ class Event(Part):
 
 
 class Schema(Part):
+    """How an export of orders becomes Klaviyo events."""
+
     name: Name
+    """A name for this schema."""
     about: str = ""
+    """A sentence about the export that it is for."""
     source: Source = Source()
+    """How the export's rows make orders, and how its files are read."""
     columns: dict[Name, ColumnType] = Field(default_factory=dict)
+    """The types of the columns that are not text."""
     profiles: Profiles | None = None
+    """Which events write a person's attributes: only each person's newest one, none, or every one.
+    """
     customer_properties: dict[Name, AnyLeaf]
+    """The person's identifiers ($email, $phone_number, $id) and attributes."""
     events: tuple[Event, ...] = Field(min_length=1)
+    """The events that the orders make."""
 
     @property
     def identifiers(self) -> tuple[str, ...]:

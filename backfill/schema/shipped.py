@@ -1,4 +1,4 @@
-"""The schemas that come with the package, by name: those of the platforms and of plain tables."""
+"""The schemas that come with the package, by name: for platforms, and for tables of a warehouse."""
 
 import difflib
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Final
 _PACKAGE: Final = Path(__file__).parents[1]
 
 _NEAR: Final = 0.5
-"""``shopify`` is as near to ``shopify_orders``; less finds names that share a few letters."""
+"""The likeness of ``shopify`` and ``shopify_orders``; less finds names that share a few letters."""
 
 
 def paths() -> dict[str, Path]:
-    """Each file by its schema's name, in the order of names."""
+    """The files by their schemas' names, in the order of names."""
     return {path.stem: path for path in sorted(folder_of(_PACKAGE).glob("*.yaml"))}
 
 
@@ -20,17 +20,17 @@ def names() -> tuple[str, ...]:
 
 
 def path_of(name: str) -> Path | None:
-    """The file of a shipped schema; None where none is called so."""
+    """The file of a shipped schema; None if there is no schema of this name."""
     return paths().get(name)
 
 
 def nearest(name: str) -> tuple[str, ...]:
-    """The names that were probably meant, the nearest first; a file's name does as well."""
+    """At most three names that were probably meant, the nearest first; ``name`` may be a file's."""
     stem = Path(name).stem.casefold().replace("-", "_")
     return tuple(difflib.get_close_matches(stem, names(), n=3, cutoff=_NEAR))
 
 
 def folder_of(package: Path) -> Path:
-    """Inside the package in a wheel, beside it in a checkout."""
+    """The folder of the schemas: inside the package in a wheel, beside it in a checkout."""
     inside = package / "schemas"
     return inside if inside.is_dir() else package.parent / "schemas"

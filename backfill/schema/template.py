@@ -1,47 +1,68 @@
-"""A template: text with columns in braces."""
+"""Templates: texts with the names of columns in braces."""
 
 import re
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.schema.columns import FILE
+from backfill.schema.columns import FILE_COLUMN
 
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnPart:
+    """A column's text within a template."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineNumberPart:
+    """``{line}``: the number of the row in its order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
-    """Its parts in order: a text, or a column in a one-tuple.
+    """A parsed template."""
 
-    ``{line}`` is the line's number, ``{file}`` the name of the file.
-    """
-
-    parts: tuple[str | tuple[str], ...]
+    parts: tuple[str | ColumnPart | LineNumberPart, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        names = (part[0] for part in self.parts if isinstance(part, tuple) and part != ("line",))
-        return tuple(FILE if name == "file" else name for name in names)
+        return tuple(part.name for part in self.parts if isinstance(part, ColumnPart))
 
     @property
     def counts_lines(self) -> bool:
-        return ("line",) in self.parts
+        return LineNumberPart() in self.parts
 
 
 def parse_template(text: str) -> Template:
-    """Raises ValueError with one clear sentence where braces do not pair."""
-    parts: list[str | tuple[str]] = []
+    """Parse a template.
+
+    Raises:
+        ValueError: braces do not pair, or hold no name; the message is one sentence.
+    """
+    parts: list[str | ColumnPart | LineNumberPart] = []
     for token in _TOKEN.finditer(text):
         match token.group():
             case "{{" | "}}" as doubled:
                 parts.append(doubled[0])
             case "{" | "}" as lone:
-                raise ValueError(f'a lone "{lone}"; write "{lone}{lone}" for the sign itself')
+                raise ValueError(f'a lone "{lone}"; write "{lone}{lone}" for the brace itself')
             case whole if whole.startswith("{"):
-                name = token.group(1).strip()
-                if not name:
-                    raise ValueError('"{}" names no column')
-                parts.append((name,))
+                parts.append(_placeholder(token.group(1).strip()))
             case plain:
                 parts.append(plain)
     return Template(tuple(parts))
+
+
+def _placeholder(name: str) -> ColumnPart | LineNumberPart:
+    match name:
+        case "":
+            raise ValueError('"{}" names no column')
+        case "line":
+            return LineNumberPart()
+        case "file":
+            return ColumnPart(FILE_COLUMN)
+        case _:
+            return ColumnPart(name)

@@ -1,7 +1,9 @@
-"""What a column can be besides text, as a schema says it under ``columns`` and ``as``."""
+"""The types that a schema gives to columns, under ``columns`` and ``as``."""
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 from zoneinfo import available_timezones
 
@@ -28,44 +30,52 @@ Kind = Literal[
     "pairs",
 ]
 KINDS: Final = tuple(kind for kind in get_args(Kind) if kind != "pairs")
-"""Those that a word alone can name."""
+"""The kinds that one word names, without options."""
 Unit = Literal["s", "ms", "us", "ns"]
-UNITS: Final = get_args(Unit)
 
 TIME_DIRECTIVES: Final = "YmdHMSfzZbBjypIaAe-%"
-"""What may follow a ``%`` in a format: what DuckDB's strptime reads without doubt."""
+"""The characters that may follow ``%`` in a format: DuckDB's strptime reads them in one way."""
+
+_FORMS_WITH_OPTIONS: Final = Path(__file__).with_name("types.json")
+"""The JSON Schema of types with options, for editors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    kind: Kind
-    format: str | None = None
-    """Of time and date; None is ISO 8601."""
-    unit: Unit | None = None
-    """Of time: the cell counts from 1970 in this unit."""
-    decimal: Literal[".", ","] = "."
-    """Of money."""
-    currency: str | None = None
-    """Of money: its ISO 4217 code says how many places are written."""
-    region: str | None = None
-    """Of phone: the ISO 3166 code of numbers without a country prefix."""
-    country: str | None = None
-    """Of phone: the column whose country comes before ``region``."""
-    separator: str = ","
-    """Of list, and between pairs."""
-    sign: str = ":"
-    """Of pairs: between a key and its value."""
-    lines: str | None = None
-    """Of pairs: between the lines of a cell that holds several."""
-    keys: tuple[str, ...] = ()
-    """Of pairs: what every line begins with, in this order; values between may hold the signs."""
-    file_name: str | tuple[tuple[str, str], ...] | None = None
-    """Of a column that is no cell: a regular expression over the file's name, or each name's value.
+    """A column's type.
+
+    The names of the fields and their values are part of an id's rule, which ledgers keep: another
+    name stops the next run.
     """
+
+    kind: Kind
+    _: KW_ONLY
+    format: str | None = None
+    """The strptime format of a time or date; None is ISO 8601."""
+    unit: Unit | None = None
+    """The unit of a time that counts from 1970; None for other times."""
+    decimal: Literal[".", ","] = "."
+    """The decimal mark of an amount."""
+    currency: str | None = None
+    """The ISO 4217 code of an amount: it says to how many places the amount is rounded."""
+    region: str | None = None
+    """The ISO 3166 code of the country of phone numbers without a country prefix."""
+    country: str | None = None
+    """The column that holds this country row by row; ``region`` is for rows without one."""
+    separator: str = ","
+    """The sign between the values of a list, or between pairs."""
+    sign: str = ":"
+    """The sign between the key and the value of a pair."""
+    lines: str | None = None
+    """The sign between the lines of a cell of pairs; None where a cell is one line."""
+    keys: tuple[str, ...] = ()
+    """The keys that every line of pairs begins with, in this order. Their values may hold signs."""
+    file_name: str | tuple[tuple[str, str], ...] | None = None
+    """The rule for a value from the file's name: a regular expression, or each name's value."""
 
     @property
     def has_offset(self) -> bool:
-        """Does the format itself say which zone a time is in?"""
+        """Does the format itself say in which zone a time is?"""
         return self.unit is not None or (self.format is not None and "%z" in self.format)
 
 
@@ -73,25 +83,30 @@ TEXT: Final = Type("text")
 
 
 def parse_type(spec: object) -> Type:
-    """A type from its YAML form: a word, or a mapping of one word to its options."""
+    """A type from its YAML form: a word, or a mapping of one word to its options.
+
+    Raises:
+        PydanticCustomError: the schema's problem, as one sentence.
+    """
     match spec:
         case Type():
             return spec
         case str():
-            return _plain(spec)
+            return _type_of_word(spec)
         case dict() if len(spec) == 1:
             [(word, options)] = spec.items()
-            return _with_options(word, options)
-    raise PydanticCustomError(
-        "type", "a type is one word or a mapping of one word to its options: {words}", _words()
+            return _type_with_options(word, options)
+    words = ", ".join((*KINDS, "pairs", "epoch", "file_name"))
+    raise _problem(
+        "a type is one word or a mapping of one word to its options: {words}", words=words
     )
 
 
-def _words() -> dict[str, object]:
-    return {"words": ", ".join((*KINDS, "pairs", "epoch", "file_name"))}
+def _problem(sentence: str, **parts: str) -> PydanticCustomError:
+    return PydanticCustomError("type", sentence, parts)
 
 
-def _plain(word: str) -> Type:
+def _type_of_word(word: str) -> Type:
     for kind in KINDS:
         if word == kind:
             return Type(kind)
@@ -100,12 +115,10 @@ def _plain(word: str) -> Type:
         hint = "; write {epoch: s} or {epoch: ms}"
     if word == "pairs":
         hint = ' without its sign; write {pairs: "|"}'
-    raise PydanticCustomError(
-        "type", 'there is no type "{word}"{hint}', {"word": word, "hint": hint}
-    )
+    raise _problem('there is no type "{word}"{hint}', word=word, hint=hint)
 
 
-def _with_options(word: object, options: object) -> Type:
+def _type_with_options(word: object, options: object) -> Type:
     match word, options:
         case "time" | "date", str():
             return Type("time" if word == "time" else "date", format=_format(options))
@@ -118,20 +131,19 @@ def _with_options(word: object, options: object) -> Type:
         case "pairs", dict():
             return _pairs(options)
         case "file_name", str() if options:
-            return Type("text", file_name=_pattern(options))
+            return Type("text", file_name=_file_name_pattern(options))
         case "file_name", dict() if options:
-            return Type("text", file_name=_constants(options))
+            return Type("text", file_name=_file_name_values(options))
         case "money", dict():
             return _money(options)
         case "phone", dict() if options and set(options) <= {"country", "region"}:
             return _phone(options)
-    raise PydanticCustomError(
-        "type",
+    raise _problem(
         '"{word}" does not take these options; the forms are {time: FORMAT}, {date: FORMAT}, '
         '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR}}, '
         '{phone: {country: COLUMN, region: US}}, {list: ";"}, '
         '{pairs: {between: "|", sign: ":", lines: ";"}}, {file_name: PATTERN}',
-        {"word": str(word)},
+        word=str(word),
     )
 
 
@@ -141,18 +153,14 @@ def _pairs(options: dict[str, object]) -> Type:
     signs = {"between": "|", "sign": ":", "lines": None, **options}
     texts = [sign for sign in signs.values() if sign is not None]
     if len(signs) > 3 or not all(isinstance(sign, str) and sign for sign in texts):  # noqa: PLR2004
-        raise PydanticCustomError(
-            "type",
+        raise _problem(
             "pairs takes between (a sign such as |), sign (such as :) and, where a cell holds "
-            "several lines, lines (such as ;)",
-            {},
+            "several lines, lines (such as ;)"
         )
     if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
-        raise PydanticCustomError(
-            "type", "keys lists what every line of pairs begins with, such as [name, sku]", {}
-        )
+        raise _problem("keys lists what every line of pairs begins with, such as [name, sku]")
     if len(set(texts)) < len(texts):
-        raise PydanticCustomError("type", "the signs of pairs differ from each other", {})
+        raise _problem("the signs of pairs must differ from each other")
     return Type(
         "pairs",
         separator=str(signs["between"]),
@@ -162,25 +170,21 @@ def _pairs(options: dict[str, object]) -> Type:
     )
 
 
-def _pattern(text: str) -> str:
+def _file_name_pattern(text: str) -> str:
     try:
         groups = re.compile(text).groups
     except re.error as error:
-        raise PydanticCustomError(
-            "type",
-            "file_name is a regular expression; this one is none: {why}",
-            {"why": str(error)},
+        raise _problem(
+            "file_name is a regular expression, and this is not one: {why}", why=str(error)
         ) from error
     if groups > 1:
-        raise PydanticCustomError("type", "file_name has one group, the part that counts", {})
+        raise _problem("file_name has at most one group, the part of the name to take")
     return text
 
 
-def _constants(names: dict[str, object]) -> tuple[tuple[str, str], ...]:
+def _file_name_values(names: dict[str, object]) -> tuple[tuple[str, str], ...]:
     if not all(isinstance(value, str) and value.strip() for value in names.values()):
-        raise PydanticCustomError(
-            "type", "file_name names each file's value, such as eu.csv: EU", {}
-        )
+        raise _problem("file_name names each file's value, such as eu.csv: EU")
     return tuple((name, str(value).strip()) for name, value in names.items())
 
 
@@ -190,13 +194,11 @@ def _format(text: str) -> str:
             continue
         directive = text[position + 1 : position + 2]
         if not directive or directive not in TIME_DIRECTIVES:
-            raise PydanticCustomError(
-                "type", 'a time format cannot hold "%{sign}"', {"sign": directive}
-            )
+            raise _problem('a time format cannot hold "%{sign}"', sign=directive)
     if "%I" in text and "%p" not in text:
-        raise PydanticCustomError("type", "%I counts twelve hours and needs %p; %H counts 24", {})
+        raise _problem("%I counts twelve hours and needs %p; %H counts 24")
     if "%" not in text:
-        raise PydanticCustomError("type", "a time format has signs such as %Y-%m-%d %H:%M:%S", {})
+        raise _problem("a time format has signs such as %Y-%m-%d %H:%M:%S")
     return text
 
 
@@ -204,13 +206,11 @@ def _money(options: dict[str, object]) -> Type:
     unknown = set(options) - {"decimal", "currency"}
     decimal, currency = options.get("decimal", "."), options.get("currency")
     if unknown or decimal not in (".", ","):
-        raise PydanticCustomError(
-            "type", 'money takes decimal: "." or "," and currency: a code such as EUR', {}
-        )
+        raise _problem('money takes decimal: "." or "," and currency: a code such as EUR')
     if currency is not None and not (
         isinstance(currency, str) and len(currency) == 3 and currency.isascii()  # noqa: PLR2004
     ):
-        raise PydanticCustomError("type", "currency is a code of three letters, such as EUR", {})
+        raise _problem("currency is a code of three letters, such as EUR")
     return Type(
         "money",
         decimal="," if decimal == "," else ".",
@@ -221,20 +221,14 @@ def _money(options: dict[str, object]) -> Type:
 def _phone(options: dict[str, object]) -> Type:
     region, country = options.get("region"), options.get("country")
     if "country" in options and not (isinstance(country, str) and country):
-        raise PydanticCustomError("type", "country is the column that holds each row's country", {})
+        raise _problem("country is the column that holds each row's country")
+    if "region" in options and region not in phonenumbers.SUPPORTED_REGIONS:
+        raise _problem("region is a country code of two capital letters, such as US")
     return Type(
         "phone",
-        region=_region(region) if "region" in options else None,
+        region=region if isinstance(region, str) else None,
         country=country if isinstance(country, str) else None,
     )
-
-
-def _region(region: object) -> str:
-    if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise PydanticCustomError(
-            "type", "region is a country code of two capital letters, such as US", {}
-        )
-    return str(region)
 
 
 ColumnType = Annotated[
@@ -244,59 +238,7 @@ ColumnType = Annotated[
         {
             "anyOf": [
                 {"enum": list(KINDS)},
-                {
-                    "type": "object",
-                    "properties": {
-                        "time": {"type": "string"},
-                        "date": {"type": "string"},
-                        "epoch": {"enum": list(UNITS)},
-                        "list": {"type": "string", "minLength": 1},
-                        "pairs": {
-                            "anyOf": [
-                                {"type": "string", "minLength": 1},
-                                {
-                                    "type": "object",
-                                    "properties": {
-                                        "between": {"type": "string", "minLength": 1},
-                                        "sign": {"type": "string", "minLength": 1},
-                                        "lines": {"type": "string", "minLength": 1},
-                                        "keys": {
-                                            "type": "array",
-                                            "items": {"type": "string", "minLength": 1},
-                                        },
-                                    },
-                                    "additionalProperties": False,
-                                },
-                            ]
-                        },
-                        "file_name": {
-                            "anyOf": [
-                                {"type": "string", "minLength": 1},
-                                {"type": "object", "additionalProperties": {"type": "string"}},
-                            ]
-                        },
-                        "money": {
-                            "type": "object",
-                            "properties": {
-                                "decimal": {"enum": [".", ","]},
-                                "currency": {"type": "string", "pattern": "^[A-Za-z]{3}$"},
-                            },
-                            "additionalProperties": False,
-                        },
-                        "phone": {
-                            "type": "object",
-                            "properties": {
-                                "country": {"type": "string", "minLength": 1},
-                                "region": {"type": "string", "pattern": "^[A-Z]{2}$"},
-                            },
-                            "minProperties": 1,
-                            "additionalProperties": False,
-                        },
-                    },
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                    "additionalProperties": False,
-                },
+                json.loads(_FORMS_WITH_OPTIONS.read_text(encoding="utf-8")),
             ]
         }
     ),
@@ -304,23 +246,20 @@ ColumnType = Annotated[
 
 
 def parse_zone(name: object) -> str:
+    """The name itself, if it is an IANA time zone. Raises PydanticCustomError."""
     if isinstance(name, str) and name in available_timezones():
         return name
-    zones = available_timezones()
-    raise PydanticCustomError(
-        "zone",
-        '"{name}" is no time zone of the IANA list{hint}',
-        {"name": str(name), "hint": did_you_mean(str(name), zones)},
-    )
+    hint = did_you_mean(str(name), available_timezones())
+    raise _problem('"{name}" is no time zone of the IANA list{hint}', name=str(name), hint=hint)
 
 
 Zone = Annotated[str, BeforeValidator(parse_zone)]
 
 
 def swap_day_and_month(form: str) -> str | None:
-    """The same format with day and month changed over, where both stand as numbers.
+    """The same format with day and month exchanged; None where that is no likely format.
 
-    Behind the year nobody writes the day before the month.
+    Both must be numbers, and after the year nobody writes the day before the month.
     """
     if form.startswith(("%Y", "%y")) or not (re.search("%-?m", form) and re.search("%-?d", form)):
         return None

@@ -1,11 +1,11 @@
-"""Where a schema uses which columns, and as what."""
+"""The uses of a schema's columns: the place of each, its level and its type."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from backfill.schema.columns import fits, unfolds
-from backfill.schema.document import Place
+from backfill.schema.columns import makes_lines, matches_any
+from backfill.schema.document import KeyPath
 from backfill.schema.expression import Expression, is_numeric, parse_expression, result_type
 from backfill.schema.model import Event, Leaf, Schema
 from backfill.schema.template import parse_template
@@ -13,7 +13,7 @@ from backfill.schema.types import TEXT, Kind, Type
 
 Level = Literal["order", "line"]
 
-IMPLIED: Final[dict[str, Kind]] = {
+IMPLIED_KINDS: Final[dict[str, Kind]] = {
     "$email": "email",
     "$phone_number": "phone",
     "$consent": "list",
@@ -21,7 +21,7 @@ IMPLIED: Final[dict[str, Kind]] = {
     "time": "time",
     "currency": "currency",
 }
-"""What a column is read as where the schema does not declare it but Klaviyo's field says it."""
+"""The kind that a documented field gives to a column without a type."""
 
 SQL_TYPES: Final[dict[Kind, str]] = {
     "text": "VARCHAR",
@@ -39,57 +39,60 @@ SQL_TYPES: Final[dict[Kind, str]] = {
     "json": "JSON",
     "pairs": "JSON",
 }
-"""What a column of a type is inside ``sql``, ``sum`` and ``where``."""
+"""The SQL type of a column inside ``sql``, ``sum`` and ``where``, by its kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """One leaf, or one condition, at its place."""
 
-    path: Place
+    path: KeyPath
     leaf: Leaf
     level: Level
+    """Does it have one value per order, or per line?"""
     field: str | None = None
-    """The documented field that it fills: ``$email``, ``$event_id``, ``time`` …; or None."""
+    """The documented field that it fills (``$email``, ``$event_id``, ``time`` …); None for others.
+    """
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the leaf itself, not of those inside it; () where it does not parse."""
         return leaf_columns(self.leaf)
 
 
 def uses(schema: Schema) -> Iterator[Use]:
+    """Every leaf and condition of a schema; a leaf that holds others comes before them."""
     for name, leaf in schema.customer_properties.items():
-        yield from _within(("customer_properties", name), leaf, "order", documented(name))
+        yield from _leaf_uses(("customer_properties", name), leaf, "order", documented_field(name))
     for at, event in enumerate(schema.events):
         yield from event_uses(event, ("events", at))
 
 
-def event_uses(event: Event, path: Place = ()) -> Iterator[Use]:
+def event_uses(event: Event, path: KeyPath = ()) -> Iterator[Use]:
     level: Level = event.per
-    yield from _within((*path, "time"), event.time, level, "time")
+    yield from _leaf_uses((*path, "time"), event.time, level, "time")
     if event.currency is not None:
-        yield from _within((*path, "currency"), event.currency, level, "currency")
+        yield from _leaf_uses((*path, "currency"), event.currency, level, "currency")
     if event.where is not None:
         yield Use((*path, "where"), Leaf.condition(event.where), level, "where")
     for name, leaf in event.properties.items():
-        yield from _within((*path, "properties", name), leaf, level, documented(name))
+        yield from _leaf_uses((*path, "properties", name), leaf, level, documented_field(name))
 
 
-def documented(name: str) -> str | None:
-    """A property's name where Klaviyo documents it; a shop may call its own one ``time``."""
+def documented_field(name: str) -> str | None:
+    """The property's name if Klaviyo documents it, else None: a shop may have a ``time`` too."""
     return name if name.startswith("$") else None
 
 
-def _within(path: Place, leaf: Leaf, level: Level, field: str | None) -> Iterator[Use]:
+def _leaf_uses(path: KeyPath, leaf: Leaf, level: Level, field: str | None) -> Iterator[Use]:
     yield Use(path, leaf, level, field)
     if leaf.each is not None:
-        yield from _within((*path, "each"), leaf.each, "line", None)
+        yield from _leaf_uses((*path, "each"), leaf.each, "line", None)
     for name, member in (leaf.object or {}).items():
-        yield from _within((*path, "object", name), member, level, None)
+        yield from _leaf_uses((*path, "object", name), member, level, None)
 
 
 def leaf_columns(leaf: Leaf) -> tuple[str, ...]:
+    """The columns of the leaf itself, not of leaves inside it; () where it does not parse."""
     try:
         if leaf.template is not None:
             return parse_template(leaf.template).columns
@@ -102,23 +105,17 @@ def leaf_columns(leaf: Leaf) -> tuple[str, ...]:
 
 
 def needed_columns(schema: Schema, leaf: Leaf) -> tuple[str, ...]:
-    """The columns of the leaf itself, and those that say how theirs are read."""
+    """The columns of the leaf itself, and those that say how they are read: a zone, a country."""
     own = leaf_columns(leaf)
-    kinds = [schema.columns[name] for name in own if name in schema.columns]
+    types = [schema.columns[name] for name in own if name in schema.columns]
     if leaf.as_ is not None:
-        kinds.append(leaf.as_)
-    beside = [name for kind in kinds for name in beside_columns(kind)]
-    zone = [leaf.zone] if leaf.zone is not None else []
-    return tuple(dict.fromkeys([*own, *zone, *beside]))
-
-
-def beside_columns(kind: Type) -> tuple[str, ...]:
-    """The columns of the same row that say how a cell of this type is read."""
-    return (kind.country,) if kind.country is not None else ()
+        types.append(leaf.as_)
+    context = [leaf.zone, *(cell_type.country for cell_type in types)]
+    return tuple(dict.fromkeys([*own, *(name for name in context if name is not None)]))
 
 
 def leaf_expression(leaf: Leaf) -> Expression | None:
-    """Raises ExpressionError."""
+    """The SQL of a leaf of ``sql`` or ``sum``; None for other leaves. Raises ExpressionError."""
     text = leaf.sql if leaf.sql is not None else leaf.sum
     return parse_expression(text) if text is not None else None
 
@@ -128,17 +125,17 @@ def column_type(schema: Schema, name: str) -> Type:
 
 
 def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
-    """What a leaf's text is read as: ``as``, the column's type, what the field implies, text."""
+    """The type of a leaf's text: ``as``, else the column's, else the field's, else text."""
     if leaf.as_ is not None:
         return leaf.as_
     declared = schema.columns.get(leaf.column) if leaf.column is not None else None
     if declared is not None and leaf.take is None:
         return declared
-    return Type(IMPLIED[field]) if field in IMPLIED else TEXT
+    return Type(IMPLIED_KINDS[field]) if field in IMPLIED_KINDS else TEXT
 
 
 def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
-    """What a leaf's default is read as. Raises ExpressionError."""
+    """The type of a leaf's default. Raises ExpressionError."""
     expression = leaf_expression(leaf)
     if leaf.as_ is not None or expression is None or field == "currency":
         return leaf_type(schema, leaf, field)
@@ -148,4 +145,4 @@ def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
 
 
 def is_line_column(schema: Schema, name: str) -> bool:
-    return unfolds(name) or fits(name, schema.source.line)
+    return makes_lines(name) or matches_any(name, schema.source.line)

@@ -55,6 +55,29 @@ def _unwrapped(text: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(wrapped, inner, text)
 
 
+RUINED_NUMBER: Final = "[0-9]([.,][0-9]+)?[eE][+][0-9]+"
+"""What is left of a long number: ``5.27763E+12``. This pattern and the next ones are RE2's, for the
+whole cell."""
+
+ERROR_VALUE: Final = r"#{3,}|#[¡¿]?\p{Lu}[\p{Lu}0/_]*[!?]|#N/[ABD]|#NV"
+"""``#####`` of a narrow column; ``#N/A``, ``#REF!``, ``#NAME?`` of a formula, and what they are in
+other languages: ``#WERT!``, ``#NV``, ``#¡VALOR!``, ``#N/D``.
+
+Source: Microsoft Support, "How to correct a #N/A error" and its siblings, read 2026-11-27 in
+English, German, Spanish, French and Dutch."""
+
+_MONTH: Final = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+DATE_OF_CODE: Final = rf"[0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}}"
+"""What is left of the codes ``1-3`` and ``MAR1``: ``1-Mar``."""
+
+DAY_NUMBER: Final = "[34][0-9]{4}([.,][0-9]+)?"
+"""A day as a spreadsheet counts it, from 1982 to 2036."""
+
+NUMBER_DIGITS: Final = 15
+"""Digits of a number that Excel keeps; zeros stand for the others.
+
+Source: Microsoft, "Excel specifications and limits": number precision, 15 digits."""
+
 REJECT_COLUMNS: Final = ("_reason", "_column", "_file", "_row")
 """The columns of rejects.csv before the export's own."""
 

@@ -47,7 +47,7 @@ _STOPPED: Final = (3,)
 
 _PHASES: Final[dict[str, tuple[str, ...]]] = {
     "kill opening": (
-        "backfill.ledger.ledger:begin",
+        "backfill.ledger.ledger:create",
         "backfill.ledger.ledger:Ledger.begin_run",
         "backfill.running.folder:StateFolder.begin",
     ),
@@ -57,14 +57,14 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "kill mapping": (
         "backfill.mapping.mapper:Mapper.map",
-        "backfill.planning.make:_Writer.write",
-        "backfill.planning.make:_Writer.__exit__",
+        "backfill.planning.map_export:_Writer.write",
+        "backfill.planning.map_export:_Writer.__exit__",
     ),
     "kill judging": (
-        "backfill.planning.judge:_Judging._clashes",
-        "backfill.planning.judge:_Judging._known",
-        "backfill.planning.judge:_Judging._metrics",
-        "backfill.planning.judge:_Judging._digest",
+        "backfill.planning.duplicate_ids:_resolve_clashes",
+        "backfill.planning.judge:_mark_delivered",
+        "backfill.planning.judge:_metrics",
+        "backfill.planning.judge:_digest",
     ),
     "kill ending": (
         "backfill.ledger.ledger:Ledger.close",
@@ -75,7 +75,7 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 POST: Final = "backfill.transport.client:Client.post"
-ANSWERED: Final = "backfill.delivery.recorder:Acknowledged.add"
+ANSWERED: Final = "backfill.delivery.recorder:Recorder.add"
 
 
 def _phase(kind: str) -> Callable[[Random, int], list[Step]]:

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from backfill.account.account import Account
 from backfill.errors import BusyError, StoppedByUserError, UsageError
-from backfill.limits import TRACK_URL
+from backfill.limits import API_URL
 from backfill.report.diff import lines
 from backfill.running.diff import compare
 from backfill.running.lock import hold
@@ -62,7 +62,7 @@ def between(tmp_path):
             load_schema(new),
             [tmp_path / "orders.csv"],
             tmp_path / "state",
-            Account(TRACK_URL, "", "track"),
+            Account(API_URL, ""),
             Options(**options),
             hooks or Hooks(),
         )

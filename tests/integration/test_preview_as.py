@@ -290,8 +290,8 @@ PAYLOAD = json.dumps(
     separators=(",", ":"),
 )
 ORDERS = (
-    PreviewedOrder((0, 1), "a.csv", 2, (PAYLOAD, PAYLOAD)),
-    PreviewedOrder((0, 3), "b\n'`.csv", 4, (), "no_identity", "Mail"),
+    PreviewedOrder(at=(0, 2), file="a.csv", payloads=(PAYLOAD, PAYLOAD)),
+    PreviewedOrder(at=(0, 4), file="b\n'`.csv", reason="no_identity", column="Mail"),
 )
 
 
@@ -336,11 +336,13 @@ def test_comments_are_one_line_that_no_shell_or_page_reads():
     assert first == "# 'a.csv row 2: 2 events'"
     assert last.startswith("# 'b\\u000a\\u0027`.csv row 4: reject no_identity")
     assert last.count("'") == 2
-    [*_, told] = js_lines([PreviewedOrder((0, 3), "</script>\u2028.csv", 4, (), "no_identity")])
+    order = PreviewedOrder(at=(0, 4), file="</script>\u2028.csv", reason="no_identity")
+    [*_, told] = js_lines([order])
     assert told.startswith("// \\u003c/script\\u003e\\u2028.csv row 4: reject")
 
 
 def test_a_name_that_is_no_text_is_still_json():
-    [line] = json_lines([PreviewedOrder((0, 3), "a\udcff.csv", 4, (), "no_identity")])
+    order = PreviewedOrder(at=(0, 4), file="a\udcff.csv", reason="no_identity")
+    [line] = json_lines([order])
     assert json.loads(line)["file"] == "a\udcff.csv"
     assert line.isascii()

@@ -85,7 +85,7 @@ def test_its_local_datetime_is_the_float_that_it_sends(sandbox, track_with, meth
     assert [event["time"] for event in sandbox.events()] == [int(time.mktime(when.timetuple()))]
 
 
-def test_both_methods_say_the_same(sandbox, track_with):
+def test_both_methods_send_the_same_event(sandbox, track_with):
     public = track_with(sandbox)
 
     for method in ("get", "post"):
@@ -101,7 +101,7 @@ def test_track_once_is_taken(sandbox, track_with):
 
 
 @METHODS
-def test_it_understands_a_no(sandbox, track_with, method):
+def test_it_understands_a_refusal(sandbox, track_with, method):
     answer = track_with(sandbox).track("Seen", email="nobody", method=method)
 
     assert (answer.status_code, answer.data) == (200, 0)
@@ -186,7 +186,7 @@ def run_the_order(tool, sandbox, method):
 
 @METHODS
 @pytest.mark.parametrize("by_sdk", ["get", "post"])
-def test_an_order_of_its_and_of_ours_are_the_same(track_with, tool, method, by_sdk):
+def test_the_sdk_and_backfill_send_the_same_order(track_with, tool, method, by_sdk):
     with Sandbox() as its, Sandbox() as ours:
         track_the_order(track_with(its), by_sdk)
         run_the_order(tool, ours, method)

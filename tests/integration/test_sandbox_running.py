@@ -93,7 +93,7 @@ def test_a_connection_made_at_the_very_end_is_closed():
         gc.collect()
 
 
-def test_outside_its_block_it_says_so():
+def test_outside_its_block_a_sandbox_raises():
     sandbox = Sandbox()
     with sandbox:
         pass
@@ -110,7 +110,7 @@ def test_a_sandbox_in_memory_starts_empty_each_time():
             assert sandbox.stats()["recorded"] == 1
 
 
-def test_a_sandbox_with_a_store_goes_on(tmp_path):
+def test_a_sandbox_with_a_store_keeps_its_events(tmp_path):
     path = tmp_path / "sandbox.sqlite"
     for recorded, merged in ((1, 0), (1, 1)):
         with Sandbox(store=path) as sandbox:
@@ -128,7 +128,7 @@ def test_faults_are_numbered_from_each_start(tmp_path):
             assert answer.status_code == 502
 
 
-def test_a_wrong_file_is_told_before_anything_runs(tmp_path):
+def test_an_invalid_file_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "faults.yaml").write_text("faults: 1\n")
     (tmp_path / "store").write_text("something else\n" * 99)
 

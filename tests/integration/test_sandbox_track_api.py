@@ -23,7 +23,7 @@ ORDER = {
 TEXT = json.dumps(ORDER)
 BASE64 = base64.b64encode(TEXT.encode()).decode()
 
-# klaviyo/facts.md 1.7, byte for byte.
+# docs/klaviyo.md, "Track API: what SDKs send", byte for byte.
 PYTHON_POST = (
     "data=%7B%22token%22%3A%20%22PUBKEY%22%2C%20%22event%22%3A%20%22Ordered%20Product%22%2C%20"
     "%22properties%22%3A%20%7B%22item_name%22%3A%20%22Boots%22%2C%20%22%24value%22%3A%20100%7D"
@@ -118,7 +118,7 @@ def test_the_sdks_bytes_as_quoted_fail_on_their_address_alone(sandbox, http):
     assert [refusal["reason"] for refusal in sandbox.refusals()] == ["email"] * 3
 
 
-def test_a_pixel_is_an_image_whether_yes_or_no(sandbox, http):
+def test_a_pixel_is_answered_to_accepted_and_refused_events(sandbox, http):
     answers = [
         http.get(f"/api/track?data={BASE64}&i=1"),
         http.get("/api/track?data=e30=&i=1"),
@@ -144,7 +144,7 @@ def test_a_pixel_is_an_image_whether_yes_or_no(sandbox, http):
         pytest.param(TEXT, {"Content-Type": "text/plain"}, "content_type", id="another type"),
     ],
 )
-def test_a_no_is_answered_and_written_down(sandbox, http, body, headers, reason):
+def test_a_refusal_is_answered_with_0_and_recorded(sandbox, http, body, headers, reason):
     response = post(http, body, headers)
 
     assert (response.status_code, response.text) == (200, "0")
@@ -171,7 +171,7 @@ def padded(size):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_may_have_a_million_bytes_and_not_one_more(sandbox, http, chunked):
+def test_a_body_has_at_most_a_million_bytes(sandbox, http, chunked):
     def send(size):
         body = padded(size).encode()
         assert len(body) == size
@@ -198,7 +198,7 @@ def test_a_compressed_body_is_not_unpacked(sandbox, http):
         ("GET", "/api/profiles", 404),
     ],
 )
-def test_what_is_not_there_is_not_taken(sandbox, http, method, path, status):
+def test_other_methods_and_paths_are_not_taken(sandbox, http, method, path, status):
     assert http.request(method, path, params={"data": BASE64}).status_code == status
     assert sandbox.stats()["requests"] == 0
 

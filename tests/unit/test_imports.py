@@ -1,6 +1,7 @@
 """Modules import one way, and the command line loads what a command needs and no more."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -129,24 +130,71 @@ def test_no_module_imports_itself_by_way_of_others():
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
 
 
-@pytest.mark.parametrize(
-    "module", sorted(name for name in MODULES if part_of(name) in ("mapping", "wire"))
-)
+PURE = sorted(name for name in MODULES if part_of(name) in ("mapping", "wire"))
+OUTSIDE = {
+    *(
+        "asyncio",
+        "datetime",
+        "gettext",
+        "glob",
+        "httpx",
+        "importlib",
+        "io",
+        "multiprocessing",
+        "os",
+    ),
+    *("pathlib", "random", "shutil", "signal", "socket", "subprocess", "tempfile", "threading"),
+    *("time", "zoneinfo", "aiohttp"),
+}
+DEEDS = {
+    *("open", "input", "print", "read_text", "read_bytes", "write_text", "write_bytes", "is_file"),
+    *("Timer", "Thread", "sleep", "monotonic", "perf_counter", "now", "today", "read_parquet"),
+}
+
+
+def deeds_in(text):
+    """Names of modules and of calls by which a module would touch a file, a socket or a clock."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Import(names=names):
+                yield from {alias.name.split(".")[0] for alias in names} & OUTSIDE
+            case ast.ImportFrom(module=module):
+                yield from {str(module).split(".")[0]} & OUTSIDE
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in DEEDS:
+                yield name
+
+
+@pytest.mark.parametrize("module", PURE)
 def test_mapping_and_wire_touch_no_file_socket_or_clock(module):
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
-    names = {
-        alias.name.split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    } | {
-        str(node.module).split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom)
-    }
-    assert (
-        names & {"os", "io", "pathlib", "socket", "time", "datetime", "httpx", "tempfile"} == set()
+    assert list(deeds_in(MODULES[module].read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "deed"),
+    [
+        ("from importlib.resources import files", "importlib"),
+        ("with path.open('rb') as file: pass", "open"),
+        ("timer = threading.Timer(1, stop)", "Timer"),
+        ("import time", "time"),
+        ("from threading import Timer", "threading"),
+        ("datetime.now()", "now"),
+    ],
+)
+def test_a_deed_in_a_module_is_seen(text, deed):
+    assert list(deeds_in(text)) == [deed]
+
+
+def test_mapping_opens_no_file_but_those_that_came_with_python():
+    """Reads every type of cell in a process that hears of each file, socket and thread."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.audited_mapping"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=PACKAGE.parent,
     )
+    assert json.loads(ran.stdout) == [[], 1, []]
 
 
 def test_help_loads_none_of_the_heavy_packages():

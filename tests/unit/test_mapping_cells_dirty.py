@@ -6,7 +6,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from backfill.planning.judge import Known
+from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.running.rejects_csv import write_rejects
 from backfill.schema.bind import bind
@@ -167,7 +167,11 @@ def test_a_reject_that_is_mended_and_fed_in_again_gives_the_event_it_would_have_
 
 # ruined ids --------------------------------------------------------------------------------------
 
-RUINED = ["5.27763E+12", "5,27E+15", "5E+12", "#N/A", "########", "#REF!", "#NV", "###"]
+RUINED = [
+    *("5.27763E+12", "5,27E+15", "5E+12", "########", "###"),
+    *("#N/A", "#REF!", "#NAME?", "#DIV/0!", "#NV", "#WERT!", "#BEZUG!"),
+    *("#N/D", "#¡VALOR!", "#¿NOMBRE?", "#VALEUR!", "#RIF!", "#N/B", "#NÚM!"),
+]
 WHOLE = ["5E12", "#1001", "55E+12", "E+12", "##", "#NAME", "#N/A1", "5.2E-7", "1E+A"]
 
 

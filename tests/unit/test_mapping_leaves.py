@@ -1,6 +1,5 @@
 """What a leaf of a schema makes of an order's rows."""
 
-import contextlib
 import json
 
 import pyarrow as pa
@@ -396,19 +395,40 @@ def test_a_constant_that_does_not_fit_its_type_is_a_problem_of_the_schema(leaf):
 
 
 @pytest.mark.parametrize(
-    ("sql", "options", "kind"),
+    ("sql", "kind", "cell", "text"),
     [
-        pytest.param("A", {"as": "boolean"}, "text", id="a text that is no boolean"),
-        pytest.param("A - A", {}, "time", id="an interval"),
-        pytest.param("[A]", {}, "money", id="a list of amounts"),
-        pytest.param("{'a': length(A)}", {}, "text", id="a struct with an integer in it"),
-        pytest.param("map {A: length(A)}", {}, "text", id="a map with an integer in it"),
+        pytest.param("A - A", "time", "2020-01-01T00:00:00Z", '"00:00:00"', id="an interval"),
+        pytest.param("[A]", "money", "5", "[5]", id="a list of amounts"),
+        pytest.param("{'a': length(A)}", "text", "xyz", '{"a":3}', id="a struct with an integer"),
+        pytest.param("map {A: length(A)}", "text", "xyz", '{"xyz":3}', id="a map with an integer"),
     ],
 )
-def test_sql_is_refused_with_the_schema_or_stops_no_run(sql, options, kind):
-    cell = "2020-01-01T00:00:00Z" if kind == "time" else "5"
-    with contextlib.suppress(SchemaError):
-        mapped({"sql": sql, **options}, {"A": ["x" if options else cell]}, {"A": kind})
+def test_sql_of_any_type_is_json(sql, kind, cell, text):
+    assert text_of({"sql": sql}, {"A": [cell]}, {"A": kind}) == text
+
+
+def test_a_text_from_sql_that_does_not_fit_is_a_reject():
+    text = text_of({"sql": "A", "as": "boolean"}, {"A": ["x"]})
+    assert text == "reject: not_a_boolean A"
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "wanted", "problem"),
+    [
+        pytest.param(
+            "A", "boolean", "integer", "BOOLEAN can be read as text or boolean", id="boolean"
+        ),
+        pytest.param("[A]", "money", "money", r"\[\] can be read as text", id="a list"),
+        pytest.param("{'a': A}", "text", "number", r"STRUCT.* can be read as text", id="a struct"),
+        pytest.param("A - A", "time", "integer", "INTERVAL can be read as text", id="an interval"),
+        pytest.param(
+            "A", "money", "time", "can be read as text or integer or number or", id="money"
+        ),
+    ],
+)
+def test_sql_of_a_type_that_as_cannot_read_is_refused_with_the_schema(sql, kind, wanted, problem):
+    with pytest.raises(SchemaError, match=problem):
+        mapped({"sql": sql, "as": wanted}, {"A": ["5"]}, {"A": kind})
 
 
 @pytest.mark.parametrize("sql", ["[A / B]", "{'a': A / B}", "[0 / 0, A]"])

@@ -296,7 +296,7 @@ def test_the_file_s_name_is_a_column():
     schema["columns"]["shop"] = told_by
     events, _ = told(mapped(schema, *parts, names=("one.csv", "two.csv")))
     assert [name for name, _ in events] == ["EU-1", "US-1"]
-    with pytest.raises(UsageError, match=r'^three\.csv: its name does not say the column "shop"'):
+    with pytest.raises(UsageError, match=r'^three\.csv: its name does not give the column "shop"'):
         mapped(schema, *parts, names=("one.csv", "three.csv"))
 
 
@@ -317,14 +317,14 @@ WRONG = [
     pytest.param({"X": "a.b"}, {"a": {"pairs": {"lines": ";"}}}, {}, 'write "a\\[\\].b"',
                  id="lines"),
     pytest.param({"X": {"each": "n <n>"}}, {}, {}, 'no numbered column "n <n>"', id="number"),
-    pytest.param({"X": {"each": "a[].b"}}, {}, {"order": None}, "say source.order", id="no order"),
+    pytest.param({"X": {"each": "a[].b"}}, {}, {"order": None}, "need source.order", id="no order"),
     pytest.param({"X": {"each": "a[].b"}}, {}, {"across_files": "merge"}, "say first or last",
                  id="merge"),
     pytest.param({"X": {"each": {"A": "a[].b", "B": "n<n>"}}}, {}, {}, "makes others",
                  id="two ways"),
     pytest.param({"X": "a[].b"}, {}, {}, "is a line column", id="a line in an order"),
     pytest.param({"X": "b.c"}, {}, {}, 'column "b.c" is not in the export', id="no such cell"),
-    pytest.param({"X": "a"}, {}, {"order": "a.x"}, "whole cells", id="order by a part"),
+    pytest.param({"X": "a"}, {}, {"order": "a.x"}, "order column is a whole", id="order by a part"),
     pytest.param({"X": "d"}, {}, {}, 'write "d \\(1\\)" or "d \\(2\\)"', id="twice"),
     pytest.param({"X": "d (3)"}, {}, {}, 'column "d \\(3\\)" is not in', id="no third"),
 ]  # fmt: skip
@@ -345,7 +345,7 @@ def test_what_cannot_be_taken_apart_is_told(seen, columns, source, why):
         ("pairs", re.escape('write {pairs: "|"}')),
         ({"pairs": {"betwixt": "|"}}, "pairs takes between"),
         ({"pairs": {"between": ":"}}, "differ from each other"),
-        ({"file_name": "("}, "is a regular expression; this one is none"),
+        ({"file_name": "("}, "is a regular expression, and this is not one"),
         ({"file_name": "(a)(b)"}, "one group"),
         ({"file_name": {"a.csv": ""}}, "names each file's value"),
     ],

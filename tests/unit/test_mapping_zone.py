@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from backfill.errors import SchemaError
 from backfill.mapping.connection import connect
-from backfill.mapping.zones import zone_reader
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
+from backfill.schema.zones import zone_reader
 from tests.mapped import landed, mapped, properties, rejects, schema_of
 
 FORM = {"time": "%m/%d/%Y %H:%M:%S"}
@@ -158,7 +158,7 @@ def test_the_zones_column_must_be_in_the_export():
 @pytest.mark.parametrize(
     ("leaf", "why"),
     [
-        ({"column": "X", "zone": "Z"}, "zone stands beside a time; this is read as text"),
+        ({"column": "X", "zone": "Z"}, "zone belongs to a time; this is read as text"),
         ({"column": "X", "as": {"epoch": "s"}, "zone": "Z"}, "the cell says its zone itself"),
         ({"column": "X", "as": {"time": "%Y %z"}, "zone": "Z"}, "the cell says its zone itself"),
         ({"sql": "X", "zone": "Z"}, '"zone" has no meaning beside "sql"'),

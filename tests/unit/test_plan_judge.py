@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.event import EVENTS
-from backfill.planning.judge import Judgement, Known, Verdict, judge, order_of
+from backfill.planning.judge import judge
+from backfill.planning.judgement import Judgement, Known, Verdict, order_of
 
 SETTINGS = settings(max_examples=60, deadline=None)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from backfill.errors import ExportError
 from backfill.mapping.program import Bounds
-from backfill.planning.judge import Known
-from backfill.planning.make import Reject, make_plan
+from backfill.planning.judgement import Known
+from backfill.planning.make import make_plan
+from backfill.planning.plan import Reject
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export, open_export

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from backfill.sandbox.json_api import aggregates
-from backfill.sandbox.json_api.problems import Turned
+from backfill.sandbox.json_api.problems import ProblemsError
 
 START, END = "2022-10-30T00:00:00", "2022-11-01T00:00:00"
 
@@ -20,7 +20,7 @@ def asked(start=START, end=END, **attributes):
 
 
 def tally(events, **attributes):
-    made = aggregates.tally(aggregates.read(asked(**attributes)), events)
+    made = aggregates.aggregate(aggregates.parse_query(asked(**attributes)), events)
     return made["dates"], made["data"][0]["measurements"]
 
 
@@ -44,6 +44,24 @@ def test_the_day_that_summer_time_ends_has_twenty_five_hours():
     assert measured["count"][2:4] == [1, 1]
 
 
+def test_hours_go_on_where_clocks_change_by_half_an_hour():
+    dates, _ = tally(
+        [],
+        interval="hour",
+        timezone="Australia/Lord_Howe",
+        start="2022-04-03T00:00:00",
+        end="2022-04-03T04:00:00",
+    )
+
+    assert [date[11:] for date in dates] == [
+        "00:00:00+11:00",
+        "01:00:00+11:00",
+        "01:30:00+10:30",
+        "02:30:00+10:30",
+        "03:30:00+10:30",
+    ]
+
+
 def test_a_range_that_begins_within_a_day_begins_with_the_day():
     dates, _ = tally([], start="2022-10-30T17:00:00")
 
@@ -65,7 +83,7 @@ def test_people_are_counted_once_an_interval():
 @pytest.mark.parametrize(
     ("attributes", "at"),
     [
-        pytest.param({"measurements": ["sum"]}, "measurements", id="another measurement"),
+        pytest.param({"measurements": ["sum"]}, "measurements/0", id="another measurement"),
         pytest.param({"measurements": []}, "measurements", id="none"),
         pytest.param({"interval": "year"}, "interval", id="another interval"),
         pytest.param({"timezone": "Berlin"}, "timezone", id="no zone"),
@@ -77,8 +95,8 @@ def test_people_are_counted_once_an_interval():
         pytest.param({"filter": []}, "filter", id="no range"),
     ],
 )
-def test_questions_that_are_not_understood(attributes, at):
-    with pytest.raises(Turned) as raised:
-        aggregates.read(asked(**attributes))
+def test_invalid_queries_are_refused(attributes, at):
+    with pytest.raises(ProblemsError) as raised:
+        aggregates.parse_query(asked(**attributes))
 
     assert [one.pointer for one in raised.value.problems] == [f"/data/attributes/{at}"]

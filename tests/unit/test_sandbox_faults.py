@@ -54,7 +54,7 @@ def test_a_script_plays_the_same_everywhere():
     }
 
 
-def test_seeds_draw_apart():
+def test_another_seed_draws_other_requests():
     script = {"faults": [{"rate": 0.5, "answer": 500}]}
 
     one, two = (played(Faults.of({**script, "seed": seed}), range(1, 101)) for seed in (1, 2))
@@ -62,7 +62,7 @@ def test_seeds_draw_apart():
     assert one != two
 
 
-def test_rules_draw_apart():
+def test_two_rates_draw_independently():
     """One draw for both would leave nothing to the second."""
     rules = [{"rate": 0.5, "answer": 500}, {"rate": 0.5, "answer": 502}]
 
@@ -105,8 +105,8 @@ def test_each_answer_can_be_asked_for(answer):
             "", "faults.yaml: must be a mapping with keys out of seed, faults", id="empty"
         ),
         pytest.param("- at: [1]\n", "faults.yaml: must be a mapping", id="a bare list"),
-        pytest.param("seed: 7\n", 'faults.yaml: "faults" is a list', id="no faults"),
-        pytest.param("seed: x\nfaults: []\n", 'yaml:1: "seed" is an integer', id="no seed"),
+        pytest.param("seed: 7\n", 'faults.yaml: "faults" must be a list', id="no faults"),
+        pytest.param("seed: x\nfaults: []\n", 'yaml:1: "seed" must be an integer', id="no seed"),
         pytest.param("faults:\n  - 429\n", "yaml:2: fault 1: must be a mapping", id="no rule"),
         pytest.param(
             "faults:\n  - {at: [1], answer: 429}\n  - {answer: 429}\n",
@@ -118,36 +118,57 @@ def test_each_answer_can_be_asked_for(answer):
         ),
         pytest.param(
             "faults:\n  - at: [1]\n    anwser: 429\n",
-            'yaml:3: fault 1: "anwser" is no key here; did you mean answer',
+            'yaml:3: fault 1: "anwser" is not a key here; did you mean answer',
             id="a key misspelt",
         ),
-        pytest.param("faults:\n  - at: [1]\n", 'fault 1: "answer" is one of 403', id="no answer"),
         pytest.param(
-            "faults:\n  - at: [1]\n    answer: 418\n", 'yaml:3: fault 1: "answer" is', id="a teapot"
-        ),
-        pytest.param("faults:\n  - {at: 1, answer: 429}\n", '"at" is a list', id="a bare number"),
-        pytest.param("faults:\n  - {at: [0], answer: 429}\n", '"at" is a list', id="number zero"),
-        pytest.param("faults:\n  - {at: [true], answer: 429}\n", '"at" is a list', id="a boolean"),
-        pytest.param(
-            "faults:\n  - {from: 5, to: 4, answer: 429}\n", '"to" is an integer from 5', id="back"
+            "faults:\n  - at: [1]\n", 'fault 1: "answer" must be one of 403', id="no answer"
         ),
         pytest.param(
-            "faults:\n  - {at: [1], to: 4, answer: 429}\n", '"to" goes with from', id="to alone"
+            "faults:\n  - at: [1]\n    answer: 418\n",
+            'yaml:3: fault 1: "answer" must',
+            id="a teapot",
+        ),
+        pytest.param(
+            "faults:\n  - {at: 1, answer: 429}\n", '"at" must be a list', id="a bare number"
+        ),
+        pytest.param(
+            "faults:\n  - {at: [0], answer: 429}\n", '"at" must be a list', id="number zero"
+        ),
+        pytest.param(
+            "faults:\n  - {at: [true], answer: 429}\n", '"at" must be a list', id="a boolean"
+        ),
+        pytest.param(
+            "faults:\n  - {from: 5, to: 4, answer: 429}\n",
+            '"to" must be an integer from 5',
+            id="back",
+        ),
+        pytest.param(
+            "faults:\n  - {at: [1], to: 4, answer: 429}\n",
+            '"to" goes with "from" only',
+            id="to alone",
         ),
         pytest.param(
             "faults:\n  - {rate: 2, answer: 429}\n",
-            '"rate" is a number from 0 to 1',
+            '"rate" must be a number from 0 to 1',
             id="a percent",
         ),
-        pytest.param("faults:\n  - {rate: .nan, answer: 429}\n", '"rate" is a number', id="NaN"),
+        pytest.param(
+            "faults:\n  - {rate: .nan, answer: 429}\n", '"rate" must be a number', id="NaN"
+        ),
         pytest.param(
             "faults:\n  - {at: [1], answer: 500, retry_after: 1}\n",
             '"retry_after" goes with 429 and 503 only',
             id="a wait without a reason",
         ),
         pytest.param(
+            "faults:\n  - at: [1]\n    answer: 500\n    retry_after: 1\n",
+            'yaml:4: fault 1: "retry_after" goes with 429 and 503 only',
+            id="on a line of its own",
+        ),
+        pytest.param(
             "faults:\n  - {at: [1], answer: 429, retry_after: 0.5}\n",
-            '"retry_after" is an integer from 0',
+            '"retry_after" must be an integer from 0',
             id="half a second",
         ),
         pytest.param(
@@ -156,19 +177,40 @@ def test_each_answer_can_be_asked_for(answer):
         pytest.param(
             "faults:\n  - {at: [1], answer: drop, seconds: 1}\n", '"seconds" goes', id="a slow drop"
         ),
-        pytest.param("faults: [\n", "yaml:2: no valid YAML", id="no YAML"),
-        pytest.param("seed: 1\nseed: 2\n", "yaml:2: no valid YAML: found duplicate", id="twice"),
+        pytest.param("faults: [\n", "yaml:2: not valid YAML", id="no YAML"),
+        pytest.param("seed: 1\nseed: 2\n", "yaml:2: not valid YAML: found duplicate", id="twice"),
     ],
 )
-def test_a_wrong_file_gives_one_sentence_with_its_place(tmp_path, text, message):
+def test_a_problem_is_one_sentence_with_its_place(tmp_path, text, message):
     path = tmp_path / "faults.yaml"
     path.write_text(text)
 
     with pytest.raises(FaultsError) as error:
         Faults.read(path)
 
-    assert message in str(error.value).partition("\n")[0]
-    assert str(error.value).startswith(str(path))
+    lines = str(error.value).split("\n")
+    assert any(message in line for line in lines)
+    assert all(line.startswith(str(path)) for line in lines)
+
+
+def test_all_problems_come_at_once(tmp_path):
+    path = tmp_path / "faults.yaml"
+    path.write_text("sed: 1\nfaults:\n  - {at: [1], answer: 429}\n  - {rate: 2, answer: 418}\n")
+
+    with pytest.raises(FaultsError) as error:
+        Faults.read(path)
+
+    assert str(error.value).split("\n") == [
+        f'{path}:4: fault 2: "rate" must be a number from 0 to 1',
+        f'{path}:4: fault 2: "answer" must be one of {", ".join(ANSWERS)}',
+        f'{path}:1: "sed" is not a key here; did you mean seed?',
+    ]
+
+
+@pytest.mark.parametrize("key", ["at", "from", "to", "rate", "retry_after", "seconds"])
+def test_a_key_without_a_value_is_not_a_key_left_out(key):
+    with pytest.raises(FaultsError, match=f'fault 1: "{key}" must be'):
+        Faults.of({"faults": [{"from": 1, "answer": "429", key: None}]})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -176,14 +218,14 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         Faults.read(tmp_path / "none.yaml")
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_a_file_that_is_not_utf8_is_named(tmp_path):
     path = tmp_path / "faults.yaml"
     path.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(FaultsError, match=r"faults\.yaml: is no UTF-8 text"):
+    with pytest.raises(FaultsError, match=r"faults\.yaml: is not UTF-8 text"):
         Faults.read(path)
 
 
 def test_a_python_object_has_no_lines():
-    with pytest.raises(FaultsError, match=r'^faults: fault 1: "answer" is one of'):
+    with pytest.raises(FaultsError, match=r'^faults: fault 1: "answer" must be one of'):
         Faults.of({"faults": [{"at": [1], "answer": "maybe"}]})

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from backfill import limits
 from backfill.sandbox.json_api import openapi
-from backfill.sandbox.json_api.problems import NO_PLACE
+from backfill.sandbox.json_api.problems import BODY, Problems
 
 METRIC = {"data": {"type": "metric", "attributes": {"name": "Placed Order", "service": None}}}
 EVENT = {
@@ -58,8 +58,8 @@ ITEM = "/data/attributes/events-bulk-create/data/0"
 
 
 def problems(path, body, **without):
-    found = []
-    openapi.body_check(path, **without)(body, NO_PLACE, found)
+    found = Problems()
+    openapi.body_check(path, **without)(body, BODY, found)
     return found
 
 
@@ -103,14 +103,14 @@ VALUES = st.sampled_from([None, True, 1, 1.5, "", "metric", "event", [], ["a"], 
 
 
 @PATHS
-def test_a_good_body_is_good(path):
+def test_a_valid_body_has_no_problems(path):
     assert problems(path, BODIES[path]) == []
     assert JUDGES[path].is_valid(BODIES[path])
 
 
 @PATHS
 @given(data=st.data())
-def test_it_says_yes_and_no_as_another_does(path, data):
+def test_it_agrees_with_jsonschema(path, data):
     body = copy.deepcopy(BODIES[path])
     for _ in range(data.draw(st.integers(1, 2))):
         place = data.draw(st.sampled_from([one for one in places(body) if one] or [("data",)]))
@@ -161,7 +161,7 @@ def test_it_says_yes_and_no_as_another_does(path, data):
         ),
     ],
 )
-def test_what_it_says_of_a_fault(path, change, pointer, detail):
+def test_a_problem_has_a_pointer_and_a_sentence(path, change, pointer, detail):
     body = copy.deepcopy(BODIES[path])
     change(body["data"]["attributes"]["events-bulk-create"]["data"][0])
 
@@ -177,7 +177,7 @@ def test_a_field_can_be_unknown_to_an_older_revision():
     ]
 
 
-def test_the_file_says_whose_it_is():
+def test_the_openapi_file_names_its_source():
     info = openapi.document()["info"]
 
     assert (info["version"], info["license"]["name"]) == ("2026-07-15", "MIT")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backfill import limits
 from backfill.sandbox import StoreError
 from backfill.sandbox.store import views
-from backfill.sandbox.store.event import Event, Person, Refused
+from backfill.sandbox.store.event import Event, Person, RefusedError
 from backfill.sandbox.store.store import Store
 from backfill.sandbox.store.views import Filter
 
@@ -130,7 +130,7 @@ def test_the_first_of_two_is_kept(store):
         pytest.param(replace(ORDER, person=BOTH), 1, id="one identifier more"),
     ],
 )
-def test_a_repeat_with_other_content_is_told_apart(store, repeat, different):
+def test_a_repeat_with_other_content_is_counted_apart(store, repeat, different):
     record(store, ORDER, repeat)
 
     assert counts(store, "merged", "merged_different") == (1, different)
@@ -167,11 +167,11 @@ def test_a_subdomain_of_a_test_domain_is_a_domain_like_any_other(store):
     assert counts(store, "recorded", "discarded") == (1, 0)
 
 
-def test_a_metric_too_many_is_refused_and_leaves_no_trace(store):
+def test_a_metric_over_the_limit_is_refused_and_not_stored(store):
     for number in range(limits.TRACK_MAX_METRICS):
         record(store, replace(ORDER, metric=f"Metric {number}"))
 
-    with pytest.raises(Refused, match="200 metrics") as refused:
+    with pytest.raises(RefusedError, match="200 metrics") as refused:
         record(store, replace(ORDER, metric="One More", person=PHONE))
 
     assert (refused.value.reason, refused.value.token) == ("metrics", "AbC123")
@@ -239,6 +239,27 @@ def test_two_identifiers_of_two_people_merge_them_for_good(store):
     assert [event["profile"]["id"] for event in events(store)] == ["P1"] * 4
 
 
+@pytest.mark.parametrize(
+    "person",
+    [
+        pytest.param(Person("a@shop.test", "+46701234567"), id="by e-mail and phone"),
+        pytest.param(Person("a@shop.test", None, "7"), id="by e-mail and id"),
+        pytest.param(Person(None, "+46701234567", "7"), id="by phone and id"),
+    ],
+)
+def test_a_merged_profile_shows_the_identifiers_of_both(store, person):
+    given = person.identifiers()
+    everything = Person("a@shop.test", "+46701234567", "7")
+    (absent,) = set(everything.identifiers()) - set(given)
+    for number, one in enumerate(([given[0]], [given[1], absent], given)):
+        record(store, replace(ORDER, event_id=str(number), person=Person(**dict(one))))
+
+    (shown,) = profiles(store)
+    assert {kind: shown[kind] for kind, _ in everything.identifiers()} == dict(
+        everything.identifiers()
+    )
+
+
 def test_three_identifiers_may_merge_three_people(store):
     people = (ANNA, PHONE, Person(external_id="7"))
     for number, person in enumerate(people):
@@ -267,7 +288,7 @@ def test_accounts_do_not_share_people(store):
     assert counts(store, "profiles", "profile_merges") == (2, 0)
 
 
-def test_a_merged_profile_leaves_no_id_to_another(store):
+def test_the_id_of_a_merged_profile_is_not_used_again(store):
     record(store, ORDER, replace(ORDER, person=PHONE), replace(ORDER, person=BOTH))
 
     record(store, replace(ORDER, person=Person(external_id="7")))
@@ -329,11 +350,11 @@ def test_events_are_counted_by_month(store):
     assert views.months(store) == [("Placed Order", "2017-07", 2), ("Seen", "2026-05", 1)]
 
 
-def test_a_store_goes_on_where_it_was(tmp_path):
+def test_a_reopened_store_has_all_counts(tmp_path):
     path = tmp_path / "sandbox.sqlite"
     with closing(Store(path)) as store:
         record(store, ORDER, ORDER)
-        store.refuse(Refused("email", "no address", token="AbC123"), now_s=NOW_S)
+        store.refuse(RefusedError("email", "no address", token="AbC123"), now_s=NOW_S)
         before = views.stats(store)
 
     with closing(Store(path)) as store:
@@ -378,7 +399,7 @@ def test_a_store_is_for_its_owner_alone(tmp_path):
         pytest.param(lambda path: path.mkdir(), "unable to open", id="a folder"),
     ],
 )
-def test_another_file_is_left_alone(tmp_path, make, message):
+def test_a_file_that_is_not_a_store_is_refused(tmp_path, make, message):
     path = tmp_path / "store"
     make(path)
 
@@ -433,7 +454,7 @@ def test_whatever_comes_every_event_is_accounted_for(sent):
         assert {e["profile"]["id"] for e in kept} <= {p["id"] for p in profiles(store)}
 
 
-def test_only_new_events_of_todays_api_without_backfill_would_start_flows(store):
+def test_only_new_events_of_the_json_api_without_backfill_would_start_flows(store):
     starts = replace(ORDER, api="bulk")
     record(
         store,
@@ -464,7 +485,7 @@ def test_only_new_events_of_todays_api_without_backfill_would_start_flows(store)
         ),
     ],
 )
-def test_repeats_are_told_before_anything_is_recorded(store, asked, repeats):
+def test_repeats_are_found_before_anything_is_recorded(store, asked, repeats):
     record(store, ORDER)
 
     assert store.repeats(asked, now_s=NOW_S) == repeats
@@ -484,11 +505,11 @@ def test_lost_events_are_gone_and_counted(store):
     )
 
 
-def test_todays_api_has_no_limit_of_metrics(store):
+def test_the_json_api_has_no_limit_of_metrics(store):
     many = [replace(ORDER, metric=f"M{number}") for number in range(limits.TRACK_MAX_METRICS)]
     record(store, *many)
 
     record(store, replace(ORDER, metric="one more", api="events"))
 
-    with pytest.raises(Refused, match="has its 200 metrics"):
+    with pytest.raises(RefusedError, match="has its 200 metrics"):
         record(store, replace(ORDER, metric="yet another"))

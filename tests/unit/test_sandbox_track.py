@@ -3,7 +3,7 @@ import json
 import pytest
 
 from backfill import limits
-from backfill.sandbox.store.event import Event, Person, Refused
+from backfill.sandbox.store.event import Event, Person, RefusedError
 from backfill.sandbox.track_api import rules
 
 NOW_S = 1_780_000_000.5
@@ -24,7 +24,7 @@ def posted(*, customer=ABSENT, properties=ABSENT, **fields):
 
 
 def read(text):
-    return rules.read(text, now_s=NOW_S)
+    return rules.read_event(text, now_s=NOW_S)
 
 
 def test_an_event_is_read_whole():
@@ -114,7 +114,7 @@ def test_an_event_id_is_read(properties, expected):
         pytest.param({"customer": {"$id": "7", "$consent": []}}, id="no consent"),
     ],
 )
-def test_what_klaviyo_takes_is_taken(fields):
+def test_valid_events_are_accepted(fields):
     assert read(posted(**fields)).metric == "Placed Order"
 
 
@@ -203,8 +203,8 @@ def test_properties_may_be_left_out():
         ),
     ],
 )
-def test_what_klaviyo_does_not_take_is_refused(fields, reason):
-    with pytest.raises(Refused) as refused:
+def test_invalid_events_are_refused(fields, reason):
+    with pytest.raises(RefusedError) as refused:
         read(posted(**fields))
 
     assert refused.value.reason == reason
@@ -216,6 +216,6 @@ def test_a_refusal_does_not_repeat_what_was_posted():
     customers = ({"$email": marker}, {"$phone_number": marker}, {"$id": "7", "$consent": [marker]})
 
     for customer in customers:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(RefusedError) as refused:
             read(posted(customer=customer))
         assert marker not in str(refused.value)

@@ -4,12 +4,12 @@ import json
 import pytest
 
 from backfill.sandbox import strict_json
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.store.event import RefusedError
 from backfill.sandbox.track_api import body as track_body
 
 FORM = "application/x-www-form-urlencoded"
 
-# What Klaviyo's own SDKs put on the wire for one call (klaviyo/facts.md 1.7).
+# What Klaviyo's own SDKs send for one call: docs/klaviyo.md, "Track API: what SDKs send".
 PYTHON_POST = (
     b"data=%7B%22token%22%3A%20%22PUBKEY%22%2C%20%22event%22%3A%20%22Ordered%20Product%22%2C%20"
     b"%22properties%22%3A%20%7B%22item_name%22%3A%20%22Boots%22%2C%20%22%24value%22%3A%20100%7D"
@@ -128,29 +128,29 @@ def test_a_get_in_any_form_of_the_sdks_is_read(query, expected):
     [
         pytest.param(b"", FORM, 'no field "data"', id="an empty body"),
         pytest.param(b"payload=%7B%7D", FORM, 'no field "data"', id="another field"),
-        pytest.param(b"data=%7B%7D&data=%7B%7D", FORM, "stands twice", id="two fields"),
-        pytest.param(b"data=%7B%22a%22%3A%FF%7D", FORM, "byte 5 is no UTF-8", id="Latin-1"),
+        pytest.param(b"data=%7B%7D&data=%7B%7D", FORM, "given twice", id="two fields"),
+        pytest.param(b"data=%7B%22a%22%3A%FF%7D", FORM, "byte 5 is not UTF-8", id="Latin-1"),
         pytest.param(b'data={"a":"5%"}', FORM, "two hexadecimal digits", id="a bare percent sign"),
         pytest.param(b"data=%%%", FORM, "two hexadecimal digits", id="no percent encoding"),
         pytest.param(b"data=hello!", FORM, "neither JSON nor base64", id="neither"),
         pytest.param(b"data=eyJhIjoxfQ", FORM, "neither JSON nor base64", id="no padding"),
         pytest.param(b"data=eyJhIjoiPz8_In0=", FORM, "neither", id="base64's URL alphabet"),
-        pytest.param(b"data=/////w==", FORM, "byte 0 is no UTF-8", id="base64 of no text"),
+        pytest.param(b"data=/////w==", FORM, "byte 0 is not UTF-8", id="base64 of no text"),
         pytest.param(
             b"data=" + base64_of('{"a": ">>>~~~"}'), FORM, "became a space", id="a bare plus"
         ),
         pytest.param(b"<a/>", "text/xml", "content type", id="XML"),
         pytest.param(b"--x", "multipart/form-data; boundary=x", "content type", id="multipart"),
-        pytest.param(b"\xff\xfe{\x00", "application/json", "no UTF-8", id="UTF-16"),
+        pytest.param(b"\xff\xfe{\x00", "application/json", "not UTF-8", id="UTF-16"),
     ],
 )
 def test_a_body_that_cannot_be_decoded_is_refused(body, content_type, message):
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(RefusedError, match=message):
         track_body.from_body(body, content_type, b"")
 
 
 def test_a_get_with_plain_json_is_refused():
-    with pytest.raises(Refused, match="neither JSON nor base64"):
+    with pytest.raises(RefusedError, match="neither JSON nor base64"):
         track_body.from_query(b"data=" + json.dumps({"a": 1}).encode().replace(b" ", b"%20"))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from backfill.sandbox.http.windows import FixedWindows, Rate
+from backfill.sandbox.http.windows import FixedWindows
 
 
 class Clock:
@@ -16,14 +16,14 @@ def take(windows, times):
 
 
 def test_a_window_has_room_for_its_rate_and_no_more():
-    windows = FixedWindows(Rate(3, 1), clock=Clock(100.25))
+    windows = FixedWindows([(3, 1)], Clock(100.25))
 
     assert take(windows, 5) == [0, 0, 0, 1, 1]
 
 
 def test_a_new_window_is_empty():
     clock = Clock(100.25)
-    windows = FixedWindows(Rate(3, 1), clock=clock)
+    windows = FixedWindows([(3, 1)], clock)
     take(windows, 4)
 
     clock.now = 101.0
@@ -33,7 +33,7 @@ def test_a_new_window_is_empty():
 
 def test_a_window_is_fixed_and_does_not_slide():
     clock = Clock(100.9)
-    windows = FixedWindows(Rate(2, 1), clock=clock)
+    windows = FixedWindows([(2, 1)], clock)
     take(windows, 2)
 
     clock.now = 101.1
@@ -50,7 +50,7 @@ def test_a_window_is_fixed_and_does_not_slide():
     ],
 )
 def test_the_wait_is_whole_seconds_to_the_next_window(now, wait_s):
-    windows = FixedWindows(Rate(1, 60), clock=Clock(now))
+    windows = FixedWindows([(1, 60)], Clock(now))
     windows.take()
 
     assert windows.take() == wait_s
@@ -58,7 +58,7 @@ def test_the_wait_is_whole_seconds_to_the_next_window(now, wait_s):
 
 def test_burst_and_steady_must_both_have_room():
     clock = Clock(60.0)
-    windows = FixedWindows(Rate(2, 1), Rate(3, 60), clock=clock)
+    windows = FixedWindows([(2, 1), (3, 60)], clock)
     assert take(windows, 3) == [0, 0, 1]
 
     clock.now = 61.0
@@ -67,14 +67,14 @@ def test_burst_and_steady_must_both_have_room():
 
 
 def test_the_longest_wait_counts():
-    windows = FixedWindows(Rate(2, 1), Rate(2, 60), clock=Clock(60.0))
+    windows = FixedWindows([(2, 1), (2, 60)], Clock(60.0))
 
     assert take(windows, 3) == [0, 0, 60]
 
 
-def test_a_request_that_is_turned_away_uses_up_nothing():
+def test_a_throttled_request_uses_up_nothing():
     clock = Clock(60.0)
-    windows = FixedWindows(Rate(1, 1), Rate(2, 60), clock=clock)
+    windows = FixedWindows([(1, 1), (2, 60)], clock)
     take(windows, 10)
 
     clock.now = 61.0

@@ -94,7 +94,7 @@ def test_a_missing_column_is_told_where_it_is_used(old, new, problem):
 
 def test_a_used_column_that_stands_twice_is_a_problem_and_an_unused_one_is_not():
     assert problems([*HEADER, "Total"]) == [
-        '15: "Total" stands 2 times in the export: write "Total (1)" or "Total (2)"'
+        '15: "Total" appears 2 times in the export: write "Total (1)" or "Total (2)"'
     ]
     assert bind(load_schema(SCHEMA), [*HEADER, "Extra", "Extra"]).columns["Total"] == 2
 

@@ -88,3 +88,23 @@ def test_it_wants_what_the_program_wants(key):
     document = good()
     del document[key]
     assert errors(document)
+
+
+def undescribed(name, part):
+    """The keys within a part of the JSON Schema that say nothing about themselves."""
+    for key, inner in part.get("properties", {}).items():
+        if not inner.get("description"):
+            yield f"{name}.{key}"
+        yield from undescribed(f"{name}.{key}", inner)
+    for at in ("anyOf", "additionalProperties"):
+        below = part.get(at)
+        for inner in below if isinstance(below, list) else [below]:
+            if isinstance(inner, dict):
+                yield from undescribed(name, inner)
+
+
+def test_every_key_is_described_for_editors():
+    document = json_schema()
+    parts = {"": document, **document["$defs"]}
+    assert [key for name, part in parts.items() for key in undescribed(name, part)] == []
+    assert "Klaviyo" in document["$defs"]["Event"]["properties"]["event"]["description"]

@@ -19,12 +19,12 @@ events:
       $event_id: "{Number}"
 """
 LEAVES = (
-    "one of column, value, template, sql, sum, each, object says where the value comes from; here"
-    " stand {}"
+    "exactly one of column, value, template, sql, sum, each, object says where a value comes from;"
+    " here it is {}"
 )
 LINE = (
-    '"{}" is a line column, one value a row, and here stands a whole order: use it in each, sum or'
-    " an event per line, or take it out of source.line"
+    '"{}" is a line column, one value a row, but this value belongs to a whole order: use it in'
+    " each, sum or an event per line, or take it out of source.line"
 )
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]\n" for at in range(1, 9)
@@ -64,11 +64,11 @@ def test_the_schema_that_the_others_spoil_is_good():
         pytest.param("a: *b\n", "1: no valid YAML: found undefined alias 'b'", id="no anchor"),
         pytest.param(BOMB, "1: over 50,000 values once aliases are read", id="a bomb of aliases"),
         pytest.param(
-            GOOD + "name: again\n", '12: the key "name" stands already on line 1', id="a key twice"
+            GOOD + "name: again\n", '12: the key "name" is already on line 1', id="a key twice"
         ),
         pytest.param(
             edited("time: At", "time: At\n    time: Then"),
-            '10: the key "time" stands already on line 9',
+            '10: the key "time" is already on line 9',
             id="a key twice, inside",
         ),
         pytest.param(
@@ -223,22 +223,22 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             leaf("'{line}'"),
-            "12: {line} is a row's number; here stands a whole order",
+            "12: {line} is the number of a row, but this value belongs to a whole order",
             id="a row's number of an order",
         ),
         pytest.param(
-            leaf("'{A'"), '12: a lone "{"; write "{{" for the sign itself', id="a lone brace"
+            leaf("'{A'"), '12: a lone "{"; write "{{" for the brace itself', id="a lone brace"
         ),
         pytest.param(
             leaf("'A}'"),
-            '12: a lone "}"; write "}}" for the sign itself',
+            '12: a lone "}"; write "}}" for the brace itself',
             id="a lone closing brace",
         ),
         pytest.param(leaf("'{}'"), '12: "{}" names no column', id="braces around nothing"),
         pytest.param(leaf("{column: A, map: {}}"), "12: map is empty", id="an empty map"),
         pytest.param(
             leaf("{column: A, else: b}"),
-            '12: "else" stands beside "map" only',
+            '12: "else" has a meaning beside "map" only',
             id="else without map",
         ),
         pytest.param(
@@ -276,7 +276,7 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             leaf("[A]"),
-            '12: "X" is a mapping, and nothing such stands here',
+            '12: "X" must be a mapping',
             id="a list for a leaf",
         ),
     ],
@@ -305,7 +305,9 @@ def test_an_event_per_line_needs_an_id():
 
 def test_sum_and_each_have_no_place_on_a_line():
     text = edited("time: At", "time: At\n    per: line") + "      X: {each: Item}\n"
-    assert problems(text) == ["13: each gathers the rows of an order; here stands a single row"]
+    assert problems(text) == [
+        "13: each is over the rows of an order, but this value belongs to a row"
+    ]
 
 
 def test_all_problems_come_at_once_in_the_order_of_lines():

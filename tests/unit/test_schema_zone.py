@@ -6,7 +6,7 @@ from backfill.errors import UsageError
 from backfill.running.prepare import choose, in_zone, open_choices
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
-from backfill.schema.zone import without_zone
+from backfill.schema.shop_timezone import column_without_timezone
 
 SCHEMA = """\
 name: shop
@@ -68,7 +68,7 @@ def loaded(kind=LOCAL, **edits):
     ],
 )
 def test_times_without_an_offset_need_a_zone(schema, name):
-    assert without_zone(schema.schema) == name
+    assert column_without_timezone(schema.schema) == name
 
 
 def test_another_zone_changes_a_copy_and_the_rule_of_ids_sees_it():

@@ -28,7 +28,7 @@ def show(echo: Callable[[str], None]) -> None:
         echo(f"orders.csv, as {schema.schema.name} maps it, into {sandbox.url}")
         with closing(Bars(disable=False)) as bars:
             hooks = bars.hooks(threading.Event(), lambda _, __: True)
-            account = Account(sandbox.url, KEY, "track", KEY)
+            account = Account(sandbox.url, KEY, id=KEY)
             export = [HERE / "orders.csv"]
             summary = Backfill(schema, export, Path(state), account, Options(), hooks).run().summary
         recorded = sandbox.stats()

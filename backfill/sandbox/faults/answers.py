@@ -1,131 +1,84 @@
-"""Klaviyo's answers on a bad day, as bytes on the wire."""
+"""How each scripted fault is answered, as bytes on the wire."""
 
 import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
-from backfill import limits
 from backfill.sandbox.faults.script import Fault
+from backfill.sandbox.http import html
 
-_PAGE = (
-    "<!DOCTYPE html>\n<html>\n<head><title>{title}</title></head>\n<body>\n"
-    "<center><h1>{title}</h1></center>\n<hr><center>gateway</center>\n</body>\n</html>\n"
-)
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+ErrorResponse = Callable[[int, str, int | None], web.Response]
+"""How an API writes an error: status, sentence, seconds of Retry-After (None: no header)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How an API says that it cannot just now: by the seconds to wait, by the request's number."""
-
-    throttled: Callable[[int], web.Response]
-    unavailable: Callable[[int], web.Response]
-    broken: Callable[[int], web.Response]
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
-def before(fault: Fault, number: int, request: web.Request, manner: Manner) -> web.Response | None:
-    """The answer in place of taking the request; None where the fault comes after that."""
+def throttled(error: ErrorResponse, wait_s: int) -> web.Response:
+    unit = "second" if wait_s == 1 else "seconds"
+    detail = f"Request was throttled. Expected available in {wait_s} {unit}."
+    return error(429, detail, wait_s)
+
+
+def before_handling(
+    fault: Fault, number: int, request: web.Request, error: ErrorResponse
+) -> web.Response | None:
+    """The answer instead of handling request ``number``; None where the fault comes after that."""
     match fault.answer:
         case "reset":
             return _reset(request)
         case "429":
-            return manner.throttled(fault.retry_after_s)
+            return throttled(error, fault.retry_after_s)
         case "503":
-            return manner.unavailable(fault.retry_after_s)
+            detail = "Service temporarily unavailable, try again later."
+            return error(503, detail, fault.retry_after_s)
+        case "500" if number % 2:
+            return web.Response(status=500, text="Internal Server Error")
         case "500":
-            return _broken(number) if number % 2 else manner.broken(number)
+            return error(500, "A server error occurred.", None)
         case "502":
-            return _page(502, "502 Bad Gateway")
+            return _gateway_error(502, "Bad Gateway")
         case "403":
-            return _page(403, "403 Forbidden")
+            return _gateway_error(403, "Forbidden")
         case _:
             return None
 
 
-async def after(fault: Fault, request: web.Request, answer: web.Response) -> web.Response:
-    """Spoil ``answer``, the request having been taken.
+async def after_handling(fault: Fault, request: web.Request, response: web.Response) -> None:
+    """Delay or break off ``response``; the request has been handled.
 
-    aiohttp wants a response even for a connection that is closed; it finds that out by itself.
+    aiohttp wants a response even for a connection that is closed; it notices by itself.
     """
     if fault.answer == "slow":
         await asyncio.sleep(fault.seconds)
     elif request.transport is not None:
         if fault.answer == "half":
-            request.transport.write(_head(answer))
+            request.transport.write(_head(response))
         request.transport.close()
-    return answer
 
 
-def _broken(_: int) -> web.Response:
-    return web.Response(status=500, text="Internal Server Error")
+def _gateway_error(status: int, reason: str) -> web.Response:
+    page = html.gateway_error(f"{status} {reason}")
+    return web.Response(status=status, text=page, content_type="text/html")
 
 
-def _page(status: int, title: str) -> web.Response:
-    return web.Response(status=status, text=_PAGE.format(title=title), content_type="text/html")
-
-
-def _expected(wait_s: int) -> str:
-    seconds = "second" if wait_s == 1 else "seconds"
-    return f"Request was throttled. Expected available in {wait_s} {seconds}."
-
-
-def _legacy(status: int, detail: str, wait_s: int | None = None) -> web.Response:
-    """Source: bodies seen on Klaviyo's legacy endpoints, klaviyo/facts.md 1.5."""
-    return web.json_response({"detail": detail}, status=status, headers=_retry_after(wait_s))
-
-
-def _errors(status: int, code: str, title: str, detail: str, wait_s: int | None) -> web.Response:
-    """Source: bodies seen on today's API, klaviyo/facts.md 2.9."""
-    error = {"id": _ERROR, "status": status, "code": code, "title": title, "detail": detail}
-    whole = {"errors": [error | {"source": {"pointer": "/data/"}, "links": {}, "meta": {}}]}
-    return web.json_response(
-        whole, status=status, headers=_retry_after(wait_s), content_type=limits.JSON_API
-    )
-
-
-def _retry_after(wait_s: int | None) -> dict[str, str]:
-    return {} if wait_s is None else {"Retry-After": str(wait_s)}
-
-
-_ERROR: Final = "5a4db0c5-0000-4000-8000-000000000000"
-_LATER: Final = "Service temporarily unavailable, try again later."
-_BROKEN: Final = "A server error occurred."
-
-TRACK: Final = Manner(
-    throttled=lambda wait_s: _legacy(429, _expected(wait_s), wait_s),
-    unavailable=lambda wait_s: _legacy(503, _LATER, wait_s),
-    broken=lambda _: _legacy(500, _BROKEN),
-)
-JSON_API: Final = Manner(
-    throttled=lambda wait_s: _errors(
-        429, "throttled", "Request was throttled.", _expected(wait_s), wait_s
-    ),
-    unavailable=lambda wait_s: _errors(
-        503, "service_unavailable", "Service unavailable.", _LATER, wait_s
-    ),
-    broken=lambda _: _errors(500, "error", "A server error occurred.", _BROKEN, None),
-)
-
-
-def _head(answer: web.Response) -> bytes:
-    """Without the body; of an answer that has none, without its own end."""
+def _head(response: web.Response) -> bytes:
+    """The head without the body; of an answer that has no body, half of the head."""
     head = (
-        f"HTTP/1.1 {answer.status} {answer.reason}\r\n"
-        f"Content-Type: {answer.content_type}\r\n"
-        f"Content-Length: {answer.content_length}\r\n\r\n"
+        f"HTTP/1.1 {response.status} {response.reason}\r\n"
+        f"Content-Type: {response.content_type}\r\n"
+        f"Content-Length: {response.content_length}\r\n\r\n"
     ).encode("ascii")
-    return head if answer.content_length else head[: len(head) // 2]
+    return head if response.content_length else head[: len(head) // 2]
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Leave as a peer does that has crashed: with a RST, which needs a linger time of zero."""
+    """End as a peer that has crashed: with a RST, which needs a linger time of zero."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         request.transport.abort()
     return web.Response()

@@ -1,4 +1,4 @@
-"""A script of what goes wrong, by the number of the request.
+"""A script of faults: which request, by its number, gets which bad answer.
 
 As YAML, or the same as Python lists and dicts:
 
@@ -28,216 +28,190 @@ whatever the timing.
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeGuard, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 Answer = Literal["403", "429", "500", "502", "503", "reset", "slow", "half", "drop"]
 
 ANSWERS: Final[tuple[Answer, ...]] = get_args(Answer)
-_WITH_RETRY_AFTER: Final = ("429", "503")
-_MATCHERS: Final = ("at", "from", "rate")
-_LONGEST_S: Final = 600.0
-_KEYS: Final = (*_MATCHERS, "to", "answer", "retry_after", "seconds")
+_NEVER: Final = sys.maxsize
+"""A request number that no request has."""
+
+_Location = tuple[int | str, ...]
+"""Keys and indexes that lead to a node of the script."""
 
 
 class FaultsError(ValueError):
-    """A script that cannot be played: which file, which line, what was expected."""
+    """A script that cannot be played; each line says where, what is wrong, what was expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class At:
-    numbers: frozenset[int]
+class _Node(BaseModel):
+    """A mapping of the script; a field's description says what its value must be."""
 
-    def fits(self, number: int, salt: str) -> bool:  # noqa: ARG002
-        return number in self.numbers
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    first: int
-    last: int | None
+class Fault(_Node):
+    """One rule of a script: these requests get this answer.
 
-    def fits(self, number: int, salt: str) -> bool:  # noqa: ARG002
-        return self.first <= number and (self.last is None or number <= self.last)
+    Attributes:
+        at: numbers of requests, the first being 1; empty unless the rule has ``at``.
+        first: the first of a range of requests, ``from`` in the script.
+        last: the last of that range, ``to`` in the script.
+        rate: the share of all requests, from 0 to 1.
+        answer: the word of ``ANSWERS`` for it.
+        retry_after_s: whole seconds for the header Retry-After of 429 and 503.
+        seconds: how long ``slow`` waits.
+    """
 
+    at: frozenset[PositiveInt] = Field(
+        frozenset(), strict=False, description="a list of request numbers, the first being 1"
+    )
+    first: PositiveInt = Field(_NEVER, alias="from", description="an integer from 1")
+    last: PositiveInt = Field(_NEVER, alias="to", description="an integer from 1")
+    rate: float = Field(0.0, ge=0, le=1, description="a number from 0 to 1")
+    answer: Annotated[Answer, BeforeValidator(str)] = Field(
+        description=f"one of {', '.join(ANSWERS)}"
+    )
+    retry_after_s: NonNegativeInt = Field(1, alias="retry_after", description="an integer from 0")
+    seconds: float = Field(0.0, ge=0, le=600, description="a number from 0 to 600")
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    share: float
+    @model_validator(mode="after")
+    def _check_combination(self) -> Self:
+        given = self.model_fields_set
+        if "last" in given and "first" not in given:
+            raise _problem("to", '"to" goes with "from" only')
+        if self.last < self.first < _NEVER:
+            raise _problem("to", f'"to" must be an integer from {self.first}')
+        if len(given & {"at", "first", "rate"}) != 1:
+            raise _problem("", "takes exactly one of at, from, rate")
+        if "retry_after_s" in given and self.answer not in ("429", "503"):
+            raise _problem("retry_after", '"retry_after" goes with 429 and 503 only')
+        if ("seconds" in given) != (self.answer == "slow"):
+            raise _problem("seconds", '"seconds" goes with slow, and slow with it')
+        return self
 
     def fits(self, number: int, salt: str) -> bool:
+        """Whether request ``number`` gets the answer; ``salt`` tells rates of one script apart."""
+        if number in self.at or self.first <= number <= self.last:
+            return True
         digest = hashlib.blake2b(f"{salt}:{number}".encode(), digest_size=8).digest()
-        return int.from_bytes(digest) < self.share * 2**64
+        return int.from_bytes(digest) < self.rate * 2**64
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    when: At | Span | Rate
-    answer: Answer
-    retry_after_s: int = 1
-    seconds: float = 0.0
+class Faults(_Node):
+    """A script of faults for ``Sandbox`` and ``serve``.
 
+    Make one with ``Faults.read`` (a YAML file) or ``Faults.of`` (the same as dicts and lists).
 
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """A script: its rules in order, and what its rates are drawn from."""
+    Attributes:
+        seed: an integer that the rates are drawn from; with the same one, the same requests
+            get the same faults.
+        faults: the rules; the first one that fits a request is played.
+    """
 
-    rules: tuple[Fault, ...] = ()
-    seed: int = 0
+    seed: int = Field(0, description="an integer")
+    faults: Sequence[Fault] = Field(description="a list of faults")
 
     def decide(self, number: int) -> Fault | None:
-        """What happens to request ``number``; the same at every call."""
-        for index, rule in enumerate(self.rules):
-            if rule.when.fits(number, f"{self.seed}:{index}"):
-                return rule
+        """The fault of request ``number``, counted from 1; the same at every call."""
+        for index, fault in enumerate(self.faults):
+            if fault.fits(number, f"{self.seed}:{index}"):
+                return fault
         return None
 
     @classmethod
-    def read(cls, path: Path) -> "Faults":
-        """Read a script from a YAML file.
+    def read(cls, path: Path) -> Self:
+        """Read a script from the YAML file ``path``.
 
         Raises:
-            FaultsError: the file cannot be read, or is not of the form above.
+            FaultsError: the file cannot be read, or is not of the form that the module describes.
         """
         try:
             script = YAML().load(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise FaultsError(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise FaultsError(f"{path}: is no UTF-8 text") from None
+            raise FaultsError(f"{path}: is not UTF-8 text") from None
         except MarkedYAMLError as error:
             line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-            raise FaultsError(f"{path}{line}: no valid YAML: {error.problem}") from None
+            raise FaultsError(f"{path}{line}: not valid YAML: {error.problem}") from None
         except YAMLError:
-            raise FaultsError(f"{path}: no valid YAML") from None
+            raise FaultsError(f"{path}: not valid YAML") from None
         return cls.of(script, name=str(path))
 
     @classmethod
-    def of(cls, script: object, *, name: str = "faults") -> "Faults":
-        """The script that a Python object of the form above is; ``name`` is for messages."""
-        whole = _Node.of(script, ("seed", "faults"), _Place(name))
-        rules = whole.get("faults")
-        if not isinstance(rules, list | tuple):
-            raise whole.problem("faults", "is a list of faults")
-        places = (
-            _Place(name, f"fault {index}: ", _line(rules, index - 1) or whole.place.line)
-            for index in range(1, len(rules) + 1)
-        )
-        return cls(
-            tuple(
-                _fault(_Node.of(rule, _KEYS, place))
-                for rule, place in zip(rules, places, strict=True)
-            ),
-            whole.integer("seed", default=0),
-        )
+    def of(cls, script: object, *, name: str = "faults") -> Self:
+        """Make a script from dicts and lists.
+
+        Args:
+            script: of the form that the module describes.
+            name: what messages call the script.
+
+        Raises:
+            FaultsError: it is not of that form.
+        """
+        try:
+            return cls.model_validate(script)
+        except ValidationError as error:
+            raise FaultsError(
+                "\n".join(_sentence(found, script, name) for found in error.errors())
+            ) from None
 
 
-NO_FAULTS: Final = Faults()
+NO_FAULTS: Final = Faults(faults=())
 
 
-def _fault(rule: "_Node") -> Fault:
-    answer = str(rule.get("answer"))
-    if answer not in ANSWERS:
-        raise rule.problem("answer", f"is one of {', '.join(ANSWERS)}")
-    if answer not in _WITH_RETRY_AFTER and rule.has("retry_after"):
-        raise rule.problem("retry_after", f"goes with {' and '.join(_WITH_RETRY_AFTER)} only")
-    if (answer == "slow") != rule.has("seconds"):
-        raise rule.problem("seconds", "goes with slow, and slow with it")
-    return Fault(
-        _when(rule),
-        answer,
-        rule.integer("retry_after", default=1, least=0),
-        rule.number("seconds", most=_LONGEST_S) if answer == "slow" else 0.0,
-    )
+def _problem(key: str, sentence: str) -> PydanticCustomError:
+    """``key`` is the one whose line the message names; "" for the rule's own."""
+    return PydanticCustomError("fault", "{sentence}", {"key": key, "sentence": sentence})
 
 
-def _when(rule: "_Node") -> At | Span | Rate:
-    if rule.has("to") and not rule.has("from"):
-        raise rule.problem("to", "goes with from only")
-    match [key for key in _MATCHERS if rule.has(key)]:
-        case ["at"]:
-            return At(rule.numbers("at"))
-        case ["from"]:
-            first = rule.integer("from", default=1, least=1)
-            last = rule.integer("to", default=first, least=first) if rule.has("to") else None
-            return Span(first, last)
-        case ["rate"]:
-            return Rate(rule.number("rate", most=1))
-    raise rule.problem(None, f"takes exactly one of {', '.join(_MATCHERS)}")
+def _sentence(error: ErrorDetails, script: object, name: str) -> str:
+    location = error["loc"]
+    in_fault = len(location) > 1
+    fields = (Fault if in_fault else Faults).model_fields
+    keys = {field.alias or key: field for key, field in fields.items()}
+    key = str(location[2 if in_fault else 0]) if len(location) not in (0, 2) else ""
+    match error["type"]:
+        case "model_type":
+            expected = f"must be a mapping with keys out of {', '.join(keys)}"
+        case "extra_forbidden":
+            near = difflib.get_close_matches(key, keys, 1)
+            expected = f'"{key}" is not a key here' + (f"; did you mean {near[0]}?" if near else "")
+        case "fault":
+            location = (*location, error["ctx"]["key"])
+            expected = error["msg"]
+        case _:
+            expected = f'"{key}" must be {keys[key].description}'
+    line = _line(script, location)
+    place = name if line is None else f"{name}:{line}"
+    subject = f"fault {int(location[1]) + 1}: " if in_fault else ""
+    return f"{place}: {subject}{expected}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in which script, for messages; ``line`` is None for plain Python objects."""
-
-    name: str
-    what: str = ""
-    line: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """A mapping of the script: its values by kind, its problems with their place."""
-
-    keys: Mapping[str, object]
-    place: _Place
-
-    @classmethod
-    def of(cls, node: object, allowed: Sequence[str], place: _Place) -> "_Node":
-        made = cls(node if isinstance(node, Mapping) else {}, place)
-        if made.keys is not node:
-            raise made.problem(None, f"must be a mapping with keys out of {', '.join(allowed)}")
-        for key in made.keys:
-            if key not in allowed:
-                near = difflib.get_close_matches(str(key), allowed, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise made.problem(key, f"is no key here{hint}")
-        return made
-
-    def get(self, key: str) -> object:
-        return self.keys.get(key)
-
-    def has(self, key: str) -> bool:
-        return key in self.keys
-
-    def integer(self, key: str, *, default: int, least: int | None = None) -> int:
-        found = self.keys.get(key, default)
-        if not _is_integer(found) or (least is not None and found < least):
-            bound = "" if least is None else f" from {least}"
-            raise self.problem(key, f"is an integer{bound}")
-        return found
-
-    def number(self, key: str, *, most: float) -> float:
-        found = self.keys.get(key)
-        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= most:
-            raise self.problem(key, f"is a number from 0 to {most:g}")
-        return float(found)
-
-    def numbers(self, key: str) -> frozenset[int]:
-        found = self.keys.get(key)
-        if not isinstance(found, list | tuple) or not all(
-            _is_integer(one) and one >= 1 for one in found
-        ):
-            raise self.problem(key, "is a list of request numbers, the first being 1")
-        return frozenset(found)
-
-    def problem(self, key: str | None, sentence: str) -> FaultsError:
-        line = _line(self.keys, key) or self.place.line
-        place = self.place.name if line is None else f"{self.place.name}:{line}"
-        subject = "" if key is None else f'"{key}" '
-        return FaultsError(f"{place}: {self.place.what}{subject}{sentence}")
-
-
-def _is_integer(found: object) -> TypeGuard[int]:
-    return isinstance(found, int) and not isinstance(found, bool)
-
-
-def _line(node: object, key: object) -> int | None:
-    """The line on which ``key`` stands in its file; None for plain Python objects."""
-    positions = getattr(getattr(node, "lc", None), "data", None) or {}
-    return positions[key][0] + 1 if key in positions else None
+def _line(node: object, location: _Location) -> int | None:
+    """The line of the deepest node that exists; None for plain Python objects."""
+    line = None
+    for key in location:
+        positions = getattr(getattr(node, "lc", None), "data", None) or {}
+        if key not in positions:
+            break
+        line, node = positions[key][0] + 1, node[key]  # type: ignore[index]
+    return line

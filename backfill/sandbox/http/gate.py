@@ -1,54 +1,99 @@
-"""What an API request passes before its endpoint: a number, the faults, the rate limits."""
+"""What a request passes before its handler: its host's check, the faults, the rate limits."""
 
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import hdrs, web
 
 from backfill.sandbox.faults import answers
+from backfill.sandbox.faults.answers import ErrorResponse
 from backfill.sandbox.faults.script import Faults
-from backfill.sandbox.http.windows import Shares
-from backfill.sandbox.store.store import Store
+from backfill.sandbox.http.windows import FixedWindows, Rates
 
-Endpoint = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+LOCAL_HOSTS: Final = ("127.0.0.1", "localhost")
+
+
+def is_addressed_to_this_machine(request: web.Request) -> bool:
+    """Whether the header Host is a name of this machine.
+
+    A website could read the store otherwise: its own host name, resolved to 127.0.0.1, makes this
+    server one of its origin (DNS rebinding).
+    """
+    return request.host.partition(":")[0] in LOCAL_HOSTS
 
 
 class Gate:
-    """One for all APIs of a sandbox: a script of faults counts the requests to any of them."""
+    """One gate for all APIs of a sandbox: the script of faults counts the requests to any of them.
 
-    def __init__(self, store: Store, faults: Faults) -> None:
-        self._counts = store.counts
+    Args:
+        counts: the store's; the gate counts requests, faults and throttled requests there.
+        faults: the script.
+        clock: Unix seconds, for the rate limits.
+        rate_limits: whether endpoints have theirs.
+    """
+
+    def __init__(
+        self,
+        counts: Counter[str],
+        faults: Faults,
+        clock: Callable[[], float],
+        *,
+        rate_limits: bool,
+    ) -> None:
+        self._counts = counts
         self._faults = faults
+        self._clock = clock
+        self._rate_limits = rate_limits
         self._number = 0
 
-    def before(
-        self, endpoint: Endpoint, name: str, shares: Shares | None, manner: answers.Manner
-    ) -> Endpoint:
-        """``endpoint`` behind this gate; without ``shares`` it has no rate limit.
+    def guard(
+        self,
+        handler: Handler,
+        endpoint: str,
+        rates: Rates,
+        error: ErrorResponse,
+        *,
+        rate_headers: bool,
+    ) -> Handler:
+        """Put ``handler`` behind this gate.
 
-        Who shares a window is told by the header Authorization: a private key, or nobody. Track's
-        account is in the body, which is not read for a no.
+        Clients are told apart by the header Authorization: each private key has windows of its
+        own. Track's account stands in the body, which is not read for a 429, so that all of its
+        clients share one.
+
+        Args:
+            handler: answers what passes.
+            endpoint: the name to count requests by.
+            rates: its limits, for each client.
+            error: how its API writes an error.
+            rate_headers: whether its answers say how much room the windows have.
         """
+        enforced = rates if self._rate_limits else ()
+        windows = defaultdict[str, FixedWindows](lambda: FixedWindows(enforced, self._clock))
 
-        async def gated(request: web.Request) -> web.Response:
+        async def guarded(request: web.Request) -> web.Response:
             self._number += 1
             self._counts["requests"] += 1
-            self._counts[f"endpoint {name}"] += 1
+            self._counts[f"endpoint {endpoint}"] += 1
             fault = self._faults.decide(self._number)
             if fault is not None:
                 self._counts[f"fault {fault.answer}"] += 1
-                early = answers.before(fault, self._number, request, manner)
-                if early is not None:
-                    return early
-            windows = None
-            if shares is not None:
-                windows = shares.of(request.headers.get(hdrs.AUTHORIZATION, ""))
-                wait_s = windows.take()
-                if wait_s:
-                    self._counts["limited"] += 1
-                    return manner.throttled(wait_s)
-            answer = await endpoint(request)
-            if windows is not None and manner is answers.JSON_API:
-                answer.headers.update(windows.headers())
-            return answer if fault is None else await answers.after(fault, request, answer)
+                instead = answers.before_handling(fault, self._number, request, error)
+                if instead is not None:
+                    return instead
+            window = windows[request.headers.get(hdrs.AUTHORIZATION, "")]
+            wait_s = window.take()
+            if wait_s:
+                self._counts["limited"] += 1
+                return answers.throttled(error, wait_s)
+            response = await handler(request)
+            if rate_headers:
+                response.headers.update(window.headers())
+            if fault is not None:
+                await answers.after_handling(fault, request, response)
+            return response
 
-        return gated
+        return guarded

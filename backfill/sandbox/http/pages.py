@@ -1,4 +1,4 @@
-"""What there is to look at in a sandbox: a page for people, the same as data for programs."""
+"""What a sandbox shows of its store: a page for people, and the same as JSON for programs."""
 
 import asyncio
 import json
@@ -7,43 +7,49 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from backfill.sandbox.http import html
-from backfill.sandbox.http.local import LOCAL_HOSTS, asks_for_this_machine
+from backfill.sandbox.http.gate import LOCAL_HOSTS, is_addressed_to_this_machine
 from backfill.sandbox.store import views
 from backfill.sandbox.store.store import Store
 from backfill.sandbox.store.views import Filter
 
-View = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def add_views(app: web.Application, store: Store) -> None:
-    app.router.add_get("/", _local(_page(store)))
-    app.router.add_get("/_sandbox/stats", _local(_stats(store)))
-    for name, pages in (
-        ("events", views.events),
-        ("profiles", views.profiles),
-        ("refusals", views.refusals),
-    ):
-        app.router.add_get(f"/_sandbox/{name}", _local(_lines(store, pages)))
+def add_pages(app: web.Application, store: Store) -> None:
+    """Route ``/`` and ``/_sandbox/…``; the last three take ``token`` and ``metric`` as filters."""
 
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(
+            text=html.page(views.stats(store), views.months(store), views.last_events(store)),
+            content_type="text/html",
+            headers={"Content-Security-Policy": html.POLICY},
+        )
 
-def _local(view: View) -> View:
-    async def looked(request: web.Request) -> web.StreamResponse:
-        if not asks_for_this_machine(request):
-            raise web.HTTPForbidden(text=f"ask for http://{LOCAL_HOSTS[0]}")
-        return await view(request)
-
-    return looked
-
-
-def _stats(store: Store) -> View:
-    async def view(_: web.Request) -> web.Response:
+    async def stats(_: web.Request) -> web.Response:
         return web.json_response(views.stats(store))
 
-    return view
+    handlers: dict[str, Handler] = {
+        "/": page,
+        "/_sandbox/stats": stats,
+        "/_sandbox/events": _ndjson(store, views.events),
+        "/_sandbox/profiles": _ndjson(store, views.profiles),
+        "/_sandbox/refusals": _ndjson(store, views.refusals),
+    }
+    for path, handler in handlers.items():
+        app.router.add_get(path, _local_only(handler))
 
 
-def _lines(store: Store, pages: views.Pages) -> View:
-    async def view(request: web.Request) -> web.StreamResponse:
+def _local_only(handler: Handler) -> Handler:
+    async def checked(request: web.Request) -> web.StreamResponse:
+        if not is_addressed_to_this_machine(request):
+            raise web.HTTPForbidden(text=f"ask for http://{LOCAL_HOSTS[0]}")
+        return await handler(request)
+
+    return checked
+
+
+def _ndjson(store: Store, pages: views.Pages) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
         wanted = Filter(request.query.get("token"), request.query.get("metric"))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
@@ -55,20 +61,4 @@ def _lines(store: Store, pages: views.Pages) -> View:
         await response.write_eof()
         return response
 
-    return view
-
-
-def _page(store: Store) -> View:
-    async def view(_: web.Request) -> web.Response:
-        stats, months, last = (
-            views.stats(store),
-            views.months(store),
-            views.last_events(store),
-        )
-        return web.Response(
-            text=html.page(stats, months, last),
-            content_type="text/html",
-            headers={"Content-Security-Policy": html.POLICY},
-        )
-
-    return view
+    return handler

@@ -1,74 +1,77 @@
-"""Who asks today's API, and by which of its revisions: what stands in the head of a request."""
+"""The headers of a request to the JSON:API: whose key, which revision, what kind of body."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import hdrs
 
 from backfill import limits
 from backfill.sandbox.json_api.behaviour import Behaviour
-from backfill.sandbox.json_api.problems import Problem, Turned
-from backfill.sandbox.json_api.write import Asked
+from backfill.sandbox.json_api.problems import Problem, ProblemsError, invalid_parameter
 from backfill.sandbox.store import identifiers
 
 _KEY: Final = re.compile(r"Klaviyo-API-Key (pk_[A-Za-z0-9_-]+)\Z")
+_ACCOUNT_IN_KEY: Final = re.compile(r"pk_([^_]+)_")
 _REVISION: Final = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9](\.[a-z]+)?\Z")
-_RETIRED: Final = "2025-01-15"
-"""The oldest revision that still lives: two years for each. Source: klaviyo/facts.md 0, fact 10."""
+_OLDEST_REVISION: Final = "2025-01-15"
+"""The oldest that is not retired: each lives two years. Source: docs/klaviyo.md, "Revisions"."""
 
 
-def asked(headers: Mapping[str, str], scope: str, behaviour: Behaviour, *, now_s: float) -> Asked:
-    """Raises: Turned, with 401, 400, 404, 410 or 403."""
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """The account and the revision that a request names, and when it came, in Unix seconds."""
+
+    account: str
+    revision: str
+    now_s: float
+
+
+def authorize(
+    headers: Mapping[str, str], scope: str, behaviour: Behaviour, *, now_s: float
+) -> RequestContext:
+    """Check the key, the revision and the scope.
+
+    Raises:
+        ProblemsError: with status 401, 400, 404, 410 or 403.
+    """
     account = _account(headers.get(hdrs.AUTHORIZATION, ""), behaviour)
-    revision = _revision(headers.get("revision"))
+    revision = _revision(headers.get("revision", ""))
     if scope not in behaviour.scopes:
         detail = f"The API key is missing required scopes: {scope}"
-        title = "You do not have permission to perform this action."
-        raise Turned(
-            [Problem("scope", detail, "/data/", status=403, code="permission_denied", title=title)]
-        )
-    return Asked(account, revision, now_s)
+        raise ProblemsError(Problem(reason="scope", detail=detail, status=403))
+    return RequestContext(account, revision, now_s)
 
 
 def check_content(headers: Mapping[str, str]) -> None:
-    """Raises: Turned, with 415. Source: rate_limits_and_error_handling, read 2026-11-23."""
-    kind = headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if kind not in (limits.JSON_API, "application/json"):
-        _unsupported("content_type", f"The content type is not {limits.JSON_API}.")
+    """Raises: ProblemsError, with status 415. Source: docs/klaviyo.md, "Rate limits and errors"."""
+    content_type = headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    if content_type not in (limits.JSON_API, "application/json"):
+        detail = f"The content type is not {limits.JSON_API}."
+        raise ProblemsError(Problem(reason="content_type", detail=detail, status=415))
     if hdrs.CONTENT_ENCODING in headers:
-        _unsupported("content_encoding", "The body must not be compressed.")
+        detail = "The body must not be compressed."
+        raise ProblemsError(Problem(reason="content_encoding", detail=detail, status=415))
 
 
 def _account(authorization: str, behaviour: Behaviour) -> str:
-    found = _KEY.match(authorization)
-    if found is None:
-        code = "authentication_failed" if authorization else "not_authenticated"
-        detail = "Missing or invalid private key." if authorization else "Missing or invalid key."
-        title = "Authentication credentials were not provided or are incorrect."
-        raise Turned([Problem("key", detail, "/data/", status=401, code=code, title=title)])
-    parts = found[1].split("_", 2)
-    named = len(parts) > 2 and identifiers.is_public_key(parts[1])  # noqa: PLR2004 - pk, it, a rest
-    return parts[1] if named else behaviour.account
+    if not authorization:
+        detail, code = "Missing or invalid key.", "not_authenticated"
+        raise ProblemsError(Problem(reason="key", detail=detail, status=401, code=code))
+    key = _KEY.match(authorization)
+    if key is None:
+        detail = "Missing or invalid private key."
+        raise ProblemsError(Problem(reason="key", detail=detail, status=401))
+    named = _ACCOUNT_IN_KEY.match(key[1])
+    return named[1] if named and identifiers.is_public_key(named[1]) else behaviour.account
 
 
-def _revision(revision: str | None) -> str:
-    if revision is None or _REVISION.match(revision) is None:
-        detail = "The header revision is required, as in 2026-10-15."
-        raise Turned([Problem("revision", detail, parameter="revision")])
-    if revision[:10] < _RETIRED:
-        detail = "The revision is retired."
-        raise Turned([Problem("revision", detail, parameter="revision", status=410, code="gone")])
+def _revision(revision: str) -> str:
+    if _REVISION.match(revision) is None:
+        raise invalid_parameter("revision", "The header revision is required, as in 2026-10-15.")
+    if revision[:10] < _OLDEST_REVISION:
+        raise invalid_parameter("revision", "The revision is retired.", status=410)
     if revision[:10] > limits.REVISION:
-        detail = "No valid revisions found for method."
-        raise Turned(
-            [Problem("revision", detail, parameter="revision", status=404, code="not_found")]
-        )
+        raise invalid_parameter("revision", "No valid revisions found for method.", status=404)
     return revision
-
-
-def _unsupported(reason: str, detail: str) -> None:
-    title = "Unsupported media type."
-    raise Turned(
-        [Problem(reason, detail, "/data/", status=415, code="unsupported_media_type", title=title)]
-    )

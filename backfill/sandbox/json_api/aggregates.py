@@ -4,187 +4,174 @@ No OpenAPI file that we have holds it: its contract is the official SDK klaviyo-
 (``MetricAggregateQueryResourceObjectAttributes``, ``PostMetricAggregateResponse``).
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from backfill.sandbox import strict_json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
 from backfill.sandbox.json_api import filters
-from backfill.sandbox.json_api.filters import Condition
-from backfill.sandbox.json_api.problems import Problem, Turned
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.json_api.endpoint import parse_body
+from backfill.sandbox.json_api.problems import BODY, Problem, Problems, ProblemsError, join
 
-_ATTRIBUTES: Final = "/data/attributes"
-_FIELDS: Final[Mapping[str, tuple[type, ...]]] = {
-    "metric_id": (str,),
-    "page_cursor": (str, type(None)),
-    "measurements": (list,),
-    "interval": (str, type(None)),
-    "page_size": (int, type(None)),
-    "by": (list, type(None)),
-    "return_fields": (list, type(None)),
-    "filter": (list,),
-    "timezone": (str, type(None)),
-    "sort": (str, type(None)),
-}
-_REQUIRED: Final = ("metric_id", "measurements", "filter")
-_MEASUREMENTS: Final = ("count", "sum_value", "unique")
-_INTERVALS: Final = ("hour", "day", "week", "month")
-_ALLOWED: Final = {"datetime": ("greater-or-equal", "less-than")}
-_YEAR: Final = timedelta(days=366)
+Interval = Literal["hour", "day", "week", "month"]
+
+_FILTERS: Final = {"datetime": ("greater-or-equal", "less-than")}
+_LONGEST: Final = timedelta(days=366)
 """Source: scalably-io/klaviyo-mcp, ``metric_aggregate``; not confirmed by Klaviyo's own pages."""
-_DECEMBER: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("Not a time zone of the IANA database.")
+    return name
+
+
+def _nothing(dimensions: list[str]) -> list[str]:
+    if dimensions:
+        raise ValueError("The sandbox groups by time alone.")
+    return dimensions
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Attributes(_Strict):
     metric_id: str
-    measurements: tuple[str, ...]
-    interval: str
+    page_cursor: str | None = None
+    measurements: list[Literal["count", "sum_value", "unique"]] = Field(min_length=1)
+    interval: Interval | None = None
+    page_size: int | None = None
+    by: Annotated[list[str], AfterValidator(_nothing)] | None = None
+    return_fields: list[str] | None = None
+    filter: list[str]
+    timezone: Annotated[str, AfterValidator(_known_timezone)] | None = None
+    sort: str | None = None
+
+
+class _Resource(_Strict):
+    type: Literal["metric-aggregate"]
+    attributes: _Attributes
+
+
+class _Body(_Strict):
+    data: _Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """``start`` and ``end`` are in ``zone``; ``end`` itself is left out."""
+
+    metric_id: str
+    measurements: Sequence[str]
+    interval: Interval
     zone: ZoneInfo
     start: datetime
     end: datetime
 
 
-def read(body: bytes) -> Query:
-    """Raises: Turned."""
+def parse_query(body: bytes) -> Query:
+    """Raises: ProblemsError."""
     try:
-        parsed = strict_json.parse(body.decode())
-    except (UnicodeDecodeError, Refused):
-        raise _no("/data", "JSON parse error.") from None
-    given = _attributes(parsed)
-    zone = _zone(given.get("timezone"))
-    start, end = _range(given["filter"], zone)
-    if given.get("by"):
-        raise _no(f"{_ATTRIBUTES}/by", "The sandbox groups by time alone.")
-    interval = given.get("interval") or "day"
-    if interval not in _INTERVALS:
-        raise _no(f"{_ATTRIBUTES}/interval", f"Expected one of: {', '.join(_INTERVALS)}.")
-    measurements = given["measurements"]
-    if not measurements or any(one not in _MEASUREMENTS for one in measurements):
-        raise _no(f"{_ATTRIBUTES}/measurements", f"Expected some of: {', '.join(_MEASUREMENTS)}.")
-    return Query(given["metric_id"], tuple(measurements), interval, zone, start, end)
+        attributes = _Body.model_validate(parse_body(body)).data.attributes
+    except ValidationError as error:
+        raise _problems(error) from None
+    zone = ZoneInfo(attributes.timezone or "UTC")
+    start, end = _time_range(attributes.filter, zone)
+    return Query(
+        metric_id=attributes.metric_id,
+        measurements=attributes.measurements,
+        interval=attributes.interval or "day",
+        zone=zone,
+        start=start,
+        end=end,
+    )
 
 
-def tally(query: Query, events: Sequence[tuple[int, int, float]]) -> dict[str, Any]:
-    """``events`` as time in seconds, profile, value; intervals without any are there too."""
+def aggregate(query: Query, events: Sequence[tuple[int, int, float]]) -> dict[str, Any]:
+    """The answer's attributes; intervals without events are there too.
+
+    ``events`` are time in Unix seconds, profile, value of each, all of them in the query's range.
+    """
+    starts = list(_interval_starts(query))
     # By instant: two hours of one name, as when summer time ends, are equal as datetimes.
-    starts = {date.timestamp(): date for date in _dates(query)}
-    count = dict.fromkeys(starts, 0)
-    total = dict.fromkeys(starts, 0.0)
-    people: dict[float, set[int]] = {start_s: set() for start_s in starts}
-    floor = _FLOORS[query.interval]
+    starts_s = [start.timestamp() for start in starts]
+    count = [0.0] * len(starts)
+    sum_value = [0.0] * len(starts)
+    profiles: list[set[int]] = [set() for _ in starts]
     for time_s, profile, value in events:
-        start_s = floor(datetime.fromtimestamp(time_s, query.zone)).timestamp()
-        count[start_s] += 1
-        total[start_s] += value
-        people[start_s].add(profile)
-    every: dict[str, list[float]] = {
-        "count": [float(count[start_s]) for start_s in starts],
-        "sum_value": [total[start_s] for start_s in starts],
-        "unique": [float(len(people[start_s])) for start_s in starts],
-    }
-    row = {"dimensions": [], "measurements": {name: every[name] for name in query.measurements}}
-    return {"dates": [date.isoformat() for date in starts.values()], "data": [row]}
+        interval = bisect_right(starts_s, time_s) - 1
+        count[interval] += 1
+        sum_value[interval] += value
+        profiles[interval].add(profile)
+    unique = [float(len(one)) for one in profiles]
+    measured = {"count": count, "sum_value": sum_value, "unique": unique}
+    row = {"dimensions": [], "measurements": {name: measured[name] for name in query.measurements}}
+    return {"dates": [start.isoformat() for start in starts], "data": [row]}
 
 
-def _attributes(parsed: Mapping[str, Any]) -> dict[str, Any]:
-    inside = parsed.get("data")
-    if not isinstance(inside, dict) or inside.get("type") != "metric-aggregate":
-        raise _no("/data/type", "Expected one of: 'metric-aggregate'.")
-    given = inside.get("attributes")
-    if not isinstance(given, dict):
-        raise _no(_ATTRIBUTES, "Expected an object.")
-    problems = [
-        Problem("schema", _field_detail(key), f"{_ATTRIBUTES}/{key}")
-        for key, one in given.items()
-        if not isinstance(one, _FIELDS.get(key, ()))
-    ]
-    problems += [
-        Problem("schema", f"'{key}' is a required field.", f"{_ATTRIBUTES}/{key}")
-        for key in _REQUIRED
-        if key not in given
-    ]
-    if problems:
-        raise Turned(problems)
-    return given
+def _problems(error: ValidationError) -> ProblemsError:
+    problems = Problems()
+    for found in error.errors():
+        detail = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            field = str(found["loc"][-1])[:60]
+            detail = f"'{field}' is not a valid field for the resource 'metric-aggregate'."
+        problems.add("query", detail, join(BODY, *found["loc"]))
+    return ProblemsError(*problems)
 
 
-def _field_detail(key: str) -> str:
-    if key in _FIELDS:
-        return f"'{key}' is of another type."
-    return f"'{key[:60]}' is not a valid field for the resource 'metric-aggregate'."
-
-
-def _zone(name: str | None) -> ZoneInfo:
-    if name is not None and name not in available_timezones():
-        raise _no(f"{_ATTRIBUTES}/timezone", "Not a time zone of the IANA database.")
-    return ZoneInfo(name or "UTC")
-
-
-def _range(texts: Sequence[object], zone: ZoneInfo) -> tuple[datetime, datetime]:
-    conditions = [
-        condition
-        for text in texts
-        for condition in filters.parse(text if isinstance(text, str) else "", _ALLOWED)
-    ]
-    start = _bound(conditions, "greater-or-equal", zone)
-    end = _bound(conditions, "less-than", zone)
-    if not start < end <= start + _YEAR:
-        raise _no(f"{_ATTRIBUTES}/filter", "The time range must be at most one year.")
+def _time_range(texts: Sequence[str], zone: ZoneInfo) -> tuple[datetime, datetime]:
+    conditions = [condition for text in texts for condition in filters.parse(text, _FILTERS)]
+    conditions.sort(key=lambda condition: condition.operator)
+    if tuple(condition.operator for condition in conditions) != _FILTERS["datetime"]:
+        raise _invalid_filter(
+            "A time range is required: greater-or-equal and less-than on datetime."
+        )
+    start, end = (filters.read_time(one, zone).astimezone(zone) for one in conditions)
+    if not start < end <= start + _LONGEST:
+        raise _invalid_filter("The time range must be at most one year.")
     return start, end
 
 
-def _bound(conditions: Sequence[Condition], operator: str, zone: ZoneInfo) -> datetime:
-    found = [one for one in conditions if one.operator == operator]
-    if len(found) != 1:
-        detail = "A time range is required: greater-or-equal and less-than on datetime."
-        raise _no(f"{_ATTRIBUTES}/filter", detail)
-    return filters.instant(found[0], zone).astimezone(zone)
+def _invalid_filter(detail: str) -> ProblemsError:
+    pointer = "/data/attributes/filter"
+    return ProblemsError(Problem(reason="query", detail=detail, pointer=pointer))
 
 
-def _dates(query: Query) -> Iterator[datetime]:
-    """The intervals' beginnings, the first at ``start`` or before.
+def _interval_starts(query: Query) -> Iterator[datetime]:
+    """The first is the query's start or before it.
 
-    Steps of hours are of the clock's own (a day of summer time's end has 25), longer ones are of
+    Hours are 3,600 seconds each (a day on which summer time ends has 25), longer intervals go by
     the calendar.
     """
-    floor, date = _FLOORS[query.interval], _FLOORS[query.interval](query.start)
-    while date < query.end:
-        yield date
-        date = floor(_later(date, query))
+    floor, step = _FLOORS[query.interval], _STEPS[query.interval]
+    start = floor(query.start)
+    while start < query.end:
+        yield start
+        if query.interval == "hour":
+            start = datetime.fromtimestamp(start.timestamp() + step.total_seconds(), query.zone)
+        else:
+            start = floor(start + step)
 
 
-def _later(date: datetime, query: Query) -> datetime:
-    match query.interval:
-        case "hour":
-            after = date.timestamp() + 3600
-            return datetime.fromtimestamp(after, query.zone)
-        case "day":
-            return date + timedelta(days=1)
-        case "week":
-            return date + timedelta(days=7)
-    years, month = divmod(date.month, _DECEMBER)
-    return date.replace(year=date.year + years, month=month + 1)
-
-
-def _hour(time: datetime) -> datetime:
-    return time.replace(minute=0, second=0, microsecond=0)
-
-
-def _day(time: datetime) -> datetime:
+def _midnight(time: datetime) -> datetime:
     return time.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
-_FLOORS: Final[Mapping[str, Callable[[datetime], datetime]]] = {
-    "hour": _hour,
-    "day": _day,
-    "week": lambda time: _day(time) - timedelta(days=time.weekday()),
-    "month": lambda time: _day(time).replace(day=1),
+_FLOORS: Final[Mapping[Interval, Callable[[datetime], datetime]]] = {
+    "hour": lambda time: time.replace(minute=0, second=0, microsecond=0),
+    "day": _midnight,
+    "week": lambda time: _midnight(time) - timedelta(days=time.weekday()),
+    "month": lambda time: _midnight(time).replace(day=1),
 }
-
-
-def _no(pointer: str, detail: str) -> Turned:
-    return Turned([Problem("query", detail, pointer)])
+_STEPS: Final[Mapping[Interval, timedelta]] = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=31),  # from the first of a month, always into the next one
+}

@@ -1,4 +1,4 @@
-"""What can be set about today's API: where Klaviyo's documents leave it open, or for a test."""
+"""Settings of the JSON:API: where Klaviyo's documents leave something open, or for a test."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,17 +14,28 @@ Repeats = Literal["discard", "refuse"]
 """What Bulk Create Events does with an event that it has had: both are documented."""
 
 Flows = Mapping[str, Sequence[tuple[str, str]]]
-"""By metric: the name and the status (live, manual, draft) of each flow that hangs on it."""
+"""By metric: the name and the status (live, manual, draft) of each flow that it triggers."""
 
 Platforms = Mapping[str, str]
 """By metric: the integration that has one of the same name, which is another metric."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """``account`` is that of a private key that does not name one, as ``pk_ABC123_…`` does.
+    """How the JSON:API of a sandbox answers.
 
-    ``visible_after_s``: how long after an answer a query finds the events.
+    Args:
+        repeats: what Bulk Create Events does with an event that it has had, or has twice in one
+            request: "discard" answers 202 and keeps the first, "refuse" answers 400 and takes
+            nothing of the request.
+        visible_after_s: seconds from the answer to an event until a query finds it.
+        account: six letters and digits; the account of private keys that name none, as
+            ``pk_ABC123_…`` does.
+        scopes: what every private key may do; another endpoint answers 403.
+        pointers: how much a refusal says: "all" faulty members (20 at most), the "first", or
+            "none", only that there is one.
+        flows: by metric, the (name, status) of each flow that it triggers.
+        platforms: by metric, the integration (such as "Shopify") that has one of the same name.
     """
 
     repeats: Repeats = "discard"

@@ -1,89 +1,147 @@
-"""An endpoint of today's API over HTTP: its head judged, its body read, its no in JSON:API."""
+"""An endpoint of the JSON:API over HTTP: its route, and what every request to it passes."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from backfill import limits
-from backfill.sandbox.http.gate import Endpoint
-from backfill.sandbox.http.local import LOCAL_HOSTS, asks_for_this_machine
-from backfill.sandbox.json_api import access, problems
+from backfill.sandbox import strict_json
+from backfill.sandbox.http.gate import LOCAL_HOSTS, Handler, is_addressed_to_this_machine
+from backfill.sandbox.http.windows import Rates
+from backfill.sandbox.json_api import access
+from backfill.sandbox.json_api.access import RequestContext
 from backfill.sandbox.json_api.behaviour import Behaviour
-from backfill.sandbox.json_api.problems import Problem, Turned
-from backfill.sandbox.json_api.write import Asked
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.json_api.problems import Problem, ProblemsError
+from backfill.sandbox.json_api.responses import problems_response
+from backfill.sandbox.store.event import RefusedError
 from backfill.sandbox.store.store import Store
 
-Answer = Callable[[web.Request, Asked], Awaitable[web.Response]]
-
-_CHUNK: Final = 1 << 16
-_ELSEWHERE: Final = Problem(
-    "host",
-    f"The sandbox answers those who ask for {LOCAL_HOSTS[0]}.",
-    "/data/",
-    status=403,
-    code="permission_denied",
-)
+_CHUNK_BYTES: Final = 1 << 16
 
 
+@dataclass(frozen=True, slots=True)
 class JsonApi:
-    """What the endpoints of one sandbox have in common."""
+    """What the endpoints of one sandbox share; ``clock`` gives Unix seconds."""
 
-    def __init__(self, store: Store, behaviour: Behaviour, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._behaviour = behaviour
-        self._clock = clock
+    store: Store
+    behaviour: Behaviour
+    clock: Callable[[], float]
 
-    def endpoint(self, scope: str, answer: Answer, *, records: bool = False) -> Endpoint:
-        """``answer`` for those who may; with ``records``, a no is a refusal to look up later."""
+    def endpoint(self, route: "Route") -> Handler:
+        """The route's handler behind all checks; refusals of events are written down."""
 
-        async def answered(request: web.Request) -> web.Response:
-            now_s, account = self._clock(), None
+        async def checked(request: web.Request) -> web.Response:
+            now_s, account = self.clock(), None
             try:
                 _check_host(request)
-                asked = access.asked(request.headers, scope, self._behaviour, now_s=now_s)
-                account = asked.account
-                return await answer(request, asked)
-            except Turned as turned:
-                if records:
-                    self._refuse(turned, account, now_s)
-                number = self._store.counts["requests"]
-                return problems.answer(turned.problems, self._behaviour.pointers, number=number)
+                context = access.authorize(
+                    request.headers, route.scope, self.behaviour, now_s=now_s
+                )
+                account = context.account
+                return await route.handler(ApiRequest(request, self, context))
+            except ProblemsError as error:
+                if route.scope == "events:write":
+                    error.token = account
+                    self.store.refuse(error, now_s=int(now_s))
+                return problems_response(error.problems, self.behaviour.pointers)
 
-        return answered
-
-    def _refuse(self, turned: Turned, account: str | None, now_s: float) -> None:
-        first = turned.problems[0]
-        text = first.detail if first.pointer is None else f"{first.pointer}: {first.detail}"
-        refused = Refused(first.reason, text, token=account, status=first.status)
-        self._store.refuse(refused, now_s=int(now_s))
+        return checked
 
 
-def _check_host(request: web.Request) -> None:
-    if not asks_for_this_machine(request):
-        raise Turned([_ELSEWHERE])
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A request whose headers have passed."""
+
+    http: web.Request
+    api: JsonApi
+    context: RequestContext
+
+    @property
+    def base(self) -> str:
+        """The URL that the path follows, such as ``http://127.0.0.1:8765``."""
+        return f"{self.http.scheme}://{self.http.host}"
 
 
-async def body(request: web.Request) -> bytes:
+ApiHandler = Callable[[ApiRequest], Awaitable[web.Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where an endpoint stands, and what it asks of a request.
+
+    Attributes:
+        name: what the sandbox counts requests by.
+        scope: what a key must be allowed.
+        rates: the limits, for each key.
+    """
+
+    method: str
+    path: str
+    name: str
+    scope: str
+    rates: Rates
+    handler: ApiHandler
+
+
+class Routes(list[Route]):
+    """The routes of one module, which decorates its handlers with ``add``."""
+
+    def add(
+        self, method: str, path: str, name: str, scope: str, rates: Rates
+    ) -> Callable[[ApiHandler], ApiHandler]:
+        def added(handler: ApiHandler) -> ApiHandler:
+            self.append(
+                Route(
+                    method=method, path=path, name=name, scope=scope, rates=rates, handler=handler
+                )
+            )
+            return handler
+
+        return added
+
+
+async def read_body(request: web.Request) -> bytes:
     """Read at most one body's worth: a longer one is refused by its length, or where it ends.
 
-    Raises: Turned, with 415 or 413.
+    Raises:
+        ProblemsError: with status 415 or 413.
     """
     access.check_content(request.headers)
     if (request.content_length or 0) > limits.MAX_BODY_BYTES:
-        _too_large()
-    read = bytearray()
-    async for chunk in request.content.iter_chunked(_CHUNK):
-        read += chunk
-        if len(read) > limits.MAX_BODY_BYTES:
-            _too_large()
-    return bytes(read)
+        raise _too_large()
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > limits.MAX_BODY_BYTES:
+            raise _too_large()
+    return bytes(body)
 
 
-def _too_large() -> None:
+def parse_body(body: bytes) -> dict[str, object]:
+    """The JSON object that a body is.
+
+    Raises:
+        ProblemsError: it is not JSON, or parsers would read it in different ways.
+    """
+    try:
+        return strict_json.parse(body.decode())
+    except UnicodeDecodeError as error:
+        detail = f"Byte {error.start} is not UTF-8."
+        problem = Problem(reason="encoding", detail=detail, pointer="/data")
+    except RefusedError as error:
+        detail = f"JSON parse error: {error}."
+        problem = Problem(reason=error.reason, detail=detail, pointer="/data")
+    raise ProblemsError(problem)
+
+
+def _check_host(request: web.Request) -> None:
+    if not is_addressed_to_this_machine(request):
+        detail = f"The sandbox answers requests to {LOCAL_HOSTS[0]} only."
+        raise ProblemsError(Problem(reason="host", detail=detail, status=403))
+
+
+def _too_large() -> ProblemsError:
     detail = f"The payload must not exceed {limits.MAX_BODY_BYTES // 1_000_000} MB."
-    title = "Payload too large."
-    raise Turned(
-        [Problem("too_large", detail, "/data/", status=413, code="payload_too_large", title=title)]
-    )
+    return ProblemsError(Problem(reason="too_large", detail=detail, status=413))

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from backfill.sandbox.json_api.problems import Problem, Turned
+from backfill.sandbox.json_api.problems import invalid_parameter
 
 _OPEN: Final = re.compile(r"\s*([a-z-]+)\(\s*")
 _CLOSE: Final = re.compile(r"\s*\)")
 _FIELD: Final = re.compile(r"([A-Za-z_$.]+)\s*(?:,\s*)?")
-_VALUE: Final = re.compile(r"""("(?:[^"\\]|\\.)*")|('(?:[^'\\]|\\.)*')|([^,()"']+)""")
-_OFFSET_LOST: Final = re.compile(r":[0-9]{2}(\.[0-9]+)? [0-9]{2}:?[0-9]{2}\Z")
-_BETWEEN: Final = re.compile(r"\s*,\s*")
+_VALUE: Final = re.compile(r"""("(?:[^"\\]|\\.)*")|('(?:[^'\\]|\\.)*')|([^,()"']+)|""")
+_COMMA: Final = re.compile(r"\s*,\s*")
+_UNESCAPED_OFFSET: Final = re.compile(r"(:[0-9]{2}(?:\.[0-9]+)?) (?=[0-9]{2}:?[0-9]{2}\Z)")
+"""A time whose offset began with a + that a URL did not escape: it has become a space."""
 
 ORDER: Final = {
     "greater-or-equal": ">=",
@@ -31,89 +32,85 @@ ORDER: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``text`` is the value as it stands, without its quotes; None where there is none."""
+    """``text`` is the value without its quotes; "" where there is none."""
 
     operator: str
     field: str
-    text: str | None
+    text: str
 
 
 def parse(text: str, allowed: Mapping[str, Sequence[str]]) -> list[Condition]:
-    """``allowed`` are the operators of each field.
+    """The conditions of a filter; ``allowed`` are the operators of each field.
 
-    Raises: Turned.
+    Raises:
+        ProblemsError: it is not a filter, or has a field or an operator that is not allowed.
     """
-    found, end = _conditions(text, 0)
+    conditions, end = _conditions(text, 0)
     if end != len(text):
-        raise _no(f"Invalid filter provided, at character {end}.")
-    for condition in found:
+        raise _invalid_at(end)
+    for condition in conditions:
         if condition.field not in allowed:
-            raise _no("Filtering is not allowed on that field.")
+            raise _invalid("Filtering is not allowed on that field.")
         if condition.operator not in allowed[condition.field]:
-            raise _no(f"That operator is not allowed on '{condition.field}'.")
-    return found
+            raise _invalid(f"That operator is not allowed on '{condition.field}'.")
+    return conditions
 
 
-def instant(condition: Condition, zone: tzinfo = UTC) -> datetime:
-    """In ``zone`` where it has no offset of its own. Raises: Turned, where it is no date-time."""
-    text = (condition.text or "").strip()
-    # A + in a URL that was not escaped has become a space; what ends in one is an offset.
-    text = re.sub(r" (?=[0-9]{2}:?[0-9]{2}\Z)", "+", text) if _OFFSET_LOST.search(text) else text
+def read_time(condition: Condition, zone: tzinfo = UTC) -> datetime:
+    """A condition's time, in ``zone`` if it has no offset. Raises: ProblemsError."""
+    text = _UNESCAPED_OFFSET.sub(r"\1+", condition.text.strip())
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        raise _no(f"Invalid date-time for '{condition.field}'.") from None
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+        raise _invalid(f"Invalid date-time for '{condition.field}'.") from None
+    return time if time.tzinfo else time.replace(tzinfo=zone)
 
 
-def number(condition: Condition) -> float:
-    """Raises: Turned."""
+def read_number(condition: Condition) -> float:
+    """A condition's number. Raises: ProblemsError."""
     try:
-        return float(condition.text or "")
+        return float(condition.text)
     except ValueError:
-        raise _no(f"Invalid number for '{condition.field}'.") from None
+        raise _invalid(f"Invalid number for '{condition.field}'.") from None
 
 
 def _conditions(text: str, start: int) -> tuple[list[Condition], int]:
-    found: list[Condition] = []
-    at = start
-    while True:
-        more, at = _one(text, at)
-        found += more
-        between = _BETWEEN.match(text, at)
-        if between is None:
-            return found, at
-        at = between.end()
+    """The conditions from ``start`` on, and where they end."""
+    conditions, at = _condition(text, start)
+    while comma := _COMMA.match(text, at):
+        more, at = _condition(text, comma.end())
+        conditions += more
+    return conditions, at
 
 
-def _one(text: str, start: int) -> tuple[list[Condition], int]:
-    opening = _expected(_OPEN, text, start)
-    if opening[1] == "and":
-        found, at = _conditions(text, opening.end())
-        return found, _closed(text, at)
-    field = _expected(_FIELD, text, opening.end())
-    value = _VALUE.match(text, field.end())
-    if value is None:
-        return [Condition(opening[1], field[1], None)], _closed(text, field.end())
-    return [Condition(opening[1], field[1], _plain(value))], _closed(text, value.end())
+def _condition(text: str, start: int) -> tuple[list[Condition], int]:
+    """One condition, or all conditions of one ``and(…)``, and where they end."""
+    operator = _match(_OPEN, text, start)
+    if operator[1] == "and":
+        conditions, at = _conditions(text, operator.end())
+    else:
+        field = _match(_FIELD, text, operator.end())
+        value = _match(_VALUE, text, field.end())
+        conditions, at = [Condition(operator[1], field[1], _unquoted(value))], value.end()
+    return conditions, _match(_CLOSE, text, at).end()
 
 
-def _plain(value: re.Match[str]) -> str:
+def _unquoted(value: re.Match[str]) -> str:
     if value[1] is not None:
         return str(json.loads(value[1]))
-    return value[2][1:-1] if value[2] is not None else value[3].strip()
+    return value[2][1:-1] if value[2] is not None else value[0].strip()
 
 
-def _expected(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+def _match(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
     found = pattern.match(text, at)
     if found is None:
-        raise _no(f"Invalid filter provided, at character {at}.")
+        raise _invalid_at(at)
     return found
 
 
-def _closed(text: str, at: int) -> int:
-    return _expected(_CLOSE, text, at).end()
+def _invalid_at(place: int) -> Exception:
+    return _invalid(f"Invalid filter provided, at character {place}.")
 
 
-def _no(detail: str) -> Turned:
-    return Turned([Problem("filter", detail, parameter="filter")])
+def _invalid(detail: str) -> Exception:
+    return invalid_parameter("filter", detail)

@@ -1,4 +1,4 @@
-"""What Klaviyo's OpenAPI file says of a request's body, as a check that names every fault."""
+"""What Klaviyo's OpenAPI file says of a request's body, as a check that names every problem."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,28 +6,22 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from backfill.sandbox.json_api.problems import Place, Problem, pointer
+from backfill.sandbox.json_api.problems import Place, Problems
 
-Check = Callable[[object, Place, list[Problem]], None]
-"""Adds what is wrong with a value, at a place, to a list."""
-
-_NAMES: Final = {"object": "an object", "array": "a list", "string": "a text", "number": "a number"}
+Check = Callable[[object, Place, Problems], None]
+"""Adds what is wrong with a value, at its place, to the problems."""
 
 
 @cache
 def document() -> dict[str, Any]:
-    text = (
-        resources.files("backfill.sandbox.json_api")
-        .joinpath("openapi.json")
-        .read_text(encoding="utf-8")
-    )
-    parsed: dict[str, Any] = json.loads(text)
+    file = resources.files(__package__).joinpath("openapi.json")
+    parsed: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return parsed
 
 
 @cache
 def body_check(path: str, *, without: frozenset[str] = frozenset()) -> Check:
-    """The check of the body that ``path`` is posted; fields ``without`` are unknown to it."""
+    """The check of a body that is posted to ``path``; ``without`` are fields it does not know."""
     content = document()["paths"][path]["post"]["requestBody"]["content"]
     (media,) = content.values()
     return _Compiler(document()["components"]["schemas"], without).check(media["schema"], "body")
@@ -40,58 +34,63 @@ class _Compiler:
         self._schemas = schemas
         self._without = without
 
-    def check(self, schema: Mapping[str, Any], name: str) -> Check:
-        """``name`` is the resource's, for the sentence about an unknown field."""
-        nullable = bool(schema.get("nullable"))
+    def check(self, schema: Mapping[str, Any], resource: str) -> Check:
+        """``resource`` is the name for the sentence about an unknown field."""
+        nullable = schema.get("nullable")
         if "$ref" in schema:
-            schema = self._schemas[schema["$ref"].rpartition("/")[2]]
-            nullable = nullable or bool(schema.get("nullable"))
-        found = self._not_null(schema, name)
-        return _or_null(found) if nullable else found
+            schema = self._referenced(schema)
+            nullable = nullable or schema.get("nullable")
+        check = self._check_not_null(schema, resource)
+        return _or_null(check) if nullable else check
 
-    def _not_null(self, schema: Mapping[str, Any], name: str) -> Check:
+    def _referenced(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        referenced: Mapping[str, Any] = self._schemas[schema["$ref"].rpartition("/")[2]]
+        return referenced
+
+    def _check_not_null(self, schema: Mapping[str, Any], resource: str) -> Check:
         if "oneOf" in schema:
-            return _one_of([self.check(one, name) for one in schema["oneOf"]])
+            return _one_of([self.check(one, resource) for one in schema["oneOf"]])
         if "enum" in schema:
             return _enum(frozenset(schema["enum"]))
-        kind = schema["type"]
-        if kind == "object" and "properties" in schema:
-            return self._fields(schema, name)
-        if kind == "array":
-            return _list(self.check(schema["items"], name))
-        return _KINDS[kind]
+        if "properties" in schema:
+            return self._fields(schema, resource)
+        if schema["type"] == "array":
+            return _list(self.check(schema["items"], resource))
+        return _TYPES[schema["type"]]
 
-    def _fields(self, schema: Mapping[str, Any], name: str) -> Check:
-        inside = dict(schema["properties"])
-        if "type" in inside and "attributes" in inside:
-            name = _resource(self._schemas, inside["type"]) or name
+    def _fields(self, schema: Mapping[str, Any], resource: str) -> Check:
+        properties = schema["properties"]
+        if "type" in properties and "attributes" in properties:
+            resource = self._referenced(properties["type"])["enum"][0]
         fields = {
-            key: self.check(one, name) for key, one in inside.items() if key not in self._without
+            key: self.check(field, resource)
+            for key, field in properties.items()
+            if key not in self._without
         }
         required = tuple(schema.get("required", ()))
 
-        def check(value: object, place: Place, problems: list[Problem]) -> None:
+        def check(value: object, place: Place, problems: Problems) -> None:
             if type(value) is not dict:
-                problems.append(_no_type("object", place))
+                _TYPES["object"](value, place, problems)
                 return
             for key, inner in value.items():
                 field = fields.get(key)
                 if field is None:
-                    problems.append(_unknown(key, name, place))
+                    # Source: docs/klaviyo.md, "Unknown fields".
+                    detail = f"'{key[:60]}' is not a valid field for the resource '{resource}'."
+                    problems.add("unknown_field", detail, (place, key))
                 else:
                     field(inner, (place, key), problems)
-            problems += [_missing(key, name, place) for key in required if key not in value]
+            for key in required:
+                if key not in value:
+                    detail = f"'{key}' is a required field for the resource '{resource}'."
+                    problems.add("missing_field", detail, (place, key))
 
         return check
 
 
-def _resource(schemas: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    names = schemas[schema["$ref"].rpartition("/")[2]].get("enum", ())
-    return str(names[0]) if names else None
-
-
 def _or_null(check: Check) -> Check:
-    def checked(value: object, place: Place, problems: list[Problem]) -> None:
+    def checked(value: object, place: Place, problems: Problems) -> None:
         if value is not None:
             check(value, place, problems)
 
@@ -99,21 +98,21 @@ def _or_null(check: Check) -> Check:
 
 
 def _one_of(checks: list[Check]) -> Check:
-    def check(value: object, place: Place, problems: list[Problem]) -> None:
+    def check(value: object, place: Place, problems: Problems) -> None:
         for one in checks:
-            found: list[Problem] = []
+            found = Problems()
             one(value, place, found)
             if not found:
                 return
-        problems.append(Problem("schema", "Invalid input.", pointer(place)))
+        problems.add("schema", "Invalid input.", place)
 
     return check
 
 
 def _list(element: Check) -> Check:
-    def check(value: object, place: Place, problems: list[Problem]) -> None:
+    def check(value: object, place: Place, problems: Problems) -> None:
         if type(value) is not list:
-            problems.append(_no_type("array", place))
+            problems.add("schema", "Expected a list.", place)
             return
         for index, one in enumerate(value):
             element(one, (place, index), problems)
@@ -124,39 +123,24 @@ def _list(element: Check) -> Check:
 def _enum(names: frozenset[str]) -> Check:
     listed = ", ".join(f"'{name}'" for name in sorted(names))
 
-    def check(value: object, place: Place, problems: list[Problem]) -> None:
+    def check(value: object, place: Place, problems: Problems) -> None:
         if type(value) is not str or value not in names:
-            problems.append(Problem("schema", f"Expected one of: {listed}.", pointer(place)))
+            problems.add("schema", f"Expected one of: {listed}.", place)
 
     return check
 
 
-def _typed(kind: str, *types: type) -> Check:
-    def check(value: object, place: Place, problems: list[Problem]) -> None:
+def _typed(expected: str, *types: type) -> Check:
+    def check(value: object, place: Place, problems: Problems) -> None:
         if type(value) not in types:
-            problems.append(_no_type(kind, place))
+            problems.add("schema", f"Expected {expected}.", place)
 
     return check
 
 
-_KINDS: Final[Mapping[str, Check]] = {
-    "object": _typed("object", dict),
-    "string": _typed("string", str),
-    "number": _typed("number", int, float),
-    "boolean": _typed("boolean", bool),
+_TYPES: Final[Mapping[str, Check]] = {
+    "object": _typed("an object", dict),
+    "string": _typed("a text", str),
+    "number": _typed("a number", int, float),
+    "boolean": _typed("a boolean", bool),
 }
-
-
-def _no_type(kind: str, place: Place) -> Problem:
-    return Problem("schema", f"Expected {_NAMES.get(kind, f'a {kind}')}.", pointer(place))
-
-
-def _unknown(key: str, name: str, place: Place) -> Problem:
-    """Source: klaviyo/facts.md 2.4, the sentence that other unknown fields were answered with."""
-    detail = f"'{key[:60]}' is not a valid field for the resource '{name}'."
-    return Problem("unknown_field", detail, pointer((place, key)))
-
-
-def _missing(key: str, name: str, place: Place) -> Problem:
-    detail = f"'{key}' is a required field for the resource '{name}'."
-    return Problem("missing_field", detail, pointer((place, key)))

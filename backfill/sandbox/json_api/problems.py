@@ -1,19 +1,13 @@
-"""Klaviyo's no in today's API: JSON:API errors, each with the place that it speaks of."""
+"""What is wrong with a request to the JSON:API, each problem with its place in the request."""
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import reduce
 from typing import Final, Literal
 
-from aiohttp import web
-
-from backfill import limits
-
-MOST: Final = 20
-"""Errors in one answer. Ours: Klaviyo has not said how many it names at once."""
+from backfill.sandbox.store.event import RefusedError
 
 Pointers = Literal["all", "first", "none"]
-"""How much an answer says: every faulty member, the first of them, or only that there is one."""
+"""How much a refusal says: every faulty member, the first of them, or only that there is one."""
 
 Place = tuple["Place", str | int] | tuple[()]
 """A place in a body, as (the place that it is in, key or index); () is the whole body.
@@ -21,32 +15,60 @@ Place = tuple["Place", str | int] | tuple[()]
 A chain of pairs and not a text: it is made for every value of every event, and read for few.
 """
 
-NO_PLACE: Final[Place] = ()
+BODY: Final[Place] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """``detail`` is Klaviyo's own sentence where one is known; it repeats no value of the body."""
+    """What one error object says.
+
+    Attributes:
+        reason: a word to count refusals by; no response has it.
+        detail: Klaviyo's own sentence where one is known; it repeats no value of the body.
+        pointer: where in the body, as RFC 6901 has it; None if it is not in the body.
+        parameter: which query parameter or header; None if it is in none.
+        status: of HTTP.
+        code: None for the code that goes with the status.
+    """
 
     reason: str
     detail: str
     pointer: str | None = None
     parameter: str | None = None
     status: int = 400
-    code: str = "invalid"
-    title: str = "Invalid input."
+    code: str | None = None
 
 
-@dataclass
-class Turned(Exception):  # noqa: N818 - an answer, not an error
-    """A request that is not taken, with all that is wrong with it."""
+class Problems(list[Problem]):
+    """All problems of one body, in the order in which they were found."""
 
-    problems: Sequence[Problem]
-    headers: dict[str, str] = field(default_factory=dict)
+    def add(self, reason: str, detail: str, place: Place, code: str | None = None) -> None:
+        self.append(Problem(reason=reason, detail=detail, pointer=pointer(place), code=code))
+
+    def raise_any(self) -> None:
+        """Raises: ProblemsError, if there are problems."""
+        if self:
+            raise ProblemsError(*self)
 
 
-def no(reason: str, detail: str, *, pointer: str | None = None) -> Turned:
-    return Turned([Problem(reason, detail, pointer)])
+class ProblemsError(RefusedError):
+    """A request that is answered with error objects; it counts as refused for the first."""
+
+    def __init__(self, *problems: Problem) -> None:
+        first = problems[0]
+        place = "" if first.pointer is None else f"{first.pointer}: "
+        super().__init__(first.reason, f"{place}{first.detail}", status=first.status)
+        self.problems = problems
+
+
+def invalid_parameter(name: str, detail: str, status: int = 400) -> ProblemsError:
+    """``name`` is that of a query parameter or a header."""
+    return ProblemsError(Problem(reason=name, detail=detail, parameter=name, status=status))
+
+
+def join(place: Place, *keys: str | int) -> Place:
+    """The place that ``keys`` lead to from ``place``."""
+    return reduce(lambda inside, key: (inside, key), keys, place)
 
 
 def pointer(place: Place) -> str:
@@ -56,51 +78,3 @@ def pointer(place: Place) -> str:
         place, key = place
         keys.append(str(key).replace("~", "~0").replace("/", "~1"))
     return "".join(f"/{key}" for key in reversed(keys))
-
-
-def answer(problems: Sequence[Problem], pointers: Pointers, *, number: int) -> web.Response:
-    """``number`` is the request's: it goes into the errors' ids, so that no two are the same."""
-    shown = _shown(problems, pointers)
-    errors = [_error(problem, f"{number:08x}-{index:04x}") for index, problem in enumerate(shown)]
-    return json_answer({"errors": errors}, status=shown[0].status)
-
-
-def json_answer(
-    document: object, *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        body=json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(),
-        status=status,
-        content_type=limits.JSON_API,
-        headers=headers,
-    )
-
-
-def _shown(problems: Sequence[Problem], pointers: Pointers) -> Sequence[Problem]:
-    if pointers == "first":
-        return problems[:1]
-    if pointers == "none" and problems[0].pointer is not None:
-        return [Problem(problems[0].reason, _GENERIC, "/data", status=problems[0].status)]
-    return problems[:MOST]
-
-
-# Source: klaviyo-api-ruby#15, what a wrong nesting was answered with.
-_GENERIC: Final = "The payload provided in the request is invalid."
-
-
-def _error(problem: Problem, number: str) -> dict[str, object]:
-    source = {"pointer": problem.pointer, "parameter": problem.parameter}
-    return {
-        "id": f"5a4db0c5-0000-4000-8000-{number.replace('-', '')}",
-        "status": problem.status,
-        "code": problem.code,
-        "title": problem.title,
-        "detail": problem.detail,
-        "source": {key: given for key, given in source.items() if given is not None},
-        "links": {},
-        "meta": {},
-    }
-
-
-def reasons(problems: Iterable[Problem]) -> str:
-    return ", ".join(dict.fromkeys(problem.reason for problem in problems))

@@ -1,4 +1,4 @@
-"""The profile that comes with an event of today's API, in the words that Track has for it."""
+"""The profile that comes with an event of the JSON:API, under the names that Track has."""
 
 import json
 from dataclasses import dataclass
@@ -6,83 +6,77 @@ from typing import Any, Final
 
 from backfill import limits
 from backfill.sandbox.json_api import rules
-from backfill.sandbox.json_api.problems import Place, Problem, pointer
+from backfill.sandbox.json_api.problems import Place, Problems, join
 from backfill.sandbox.store import identifiers
 from backfill.sandbox.store.event import Person
 
-# Source: Klaviyo's migration guide, klaviyo/facts.md 4.
-_NAMES: Final = {
-    "first_name": "$first_name",
-    "last_name": "$last_name",
-    "organization": "$organization",
-    "locale": "$locale",
-    "title": "$title",
-    "image": "$image",
+NAMES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
+_TRACK_NAMES: Final = {
+    **{name: f"${name}" for name in (*NAMES, "anonymous_id")},
     "_kx": "$exchange_id",
-    "anonymous_id": "$anonymous_id",
 }
+"""Source: docs/klaviyo.md, "From Track to JSON:API"."""
 _IDENTIFIERS: Final = ("email", "phone_number", "external_id")
-_BAD_PHONE: Final = "Invalid phone number format (Example of a valid format: +12345678901)"
-"""Source: klaviyo/facts.md 2.10, as the next one is."""
-_BAD_EMAIL: Final = "Invalid email address"
-_NOBODY: Final = "At least one profile identifier is required: email, phone_number or external_id."
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """A person with attributes under Track's names; ``dropped_phone``: it was none, and is out."""
+class EventProfile:
+    """A person, and attributes under Track's names.
+
+    ``dropped_phone``: the phone number was not one, and the person is without it.
+    """
 
     person: Person
     attributes: dict[str, object]
-    dropped_phone: bool = False
+    dropped_phone: bool
 
 
-def read(
-    profile: dict[str, Any], place: Place, problems: list[Problem], *, forgive_phone: bool
-) -> Described:
-    """Klaviyo's own ``id``, ``_kx`` and ``anonymous_id`` do not identify anybody here.
+def read_profile(
+    attributes: dict[str, Any], place: Place, problems: Problems, *, forgive_phone: bool
+) -> EventProfile:
+    """Read the profile among ``attributes``, and add what is wrong with it to ``problems``.
 
-    ``forgive_phone``: an event with a good e-mail address is taken without a phone number that is
-    none. Source: Klaviyo's announcement, community topic 18034, of Create Event and not of Bulk.
+    Klaviyo's own ``id``, ``_kx`` and ``anonymous_id`` do not identify anybody here.
+
+    ``forgive_phone`` leaves out a wrong phone number beside a good e-mail address, as Create Event
+    does and Bulk Create Events does not. Source: docs/klaviyo.md, "Phone numbers".
     """
-    given = profile["attributes"]
-    inside: Place = (place, "attributes")
+    resource, place = attributes["profile"]["data"], join(place, "profile", "data")
+    given, inside = resource["attributes"], (place, "attributes")
     email, phone, external_id = (given.get(key) or None for key in _IDENTIFIERS)
-    found_before = len(problems)
+    problems_before = len(problems)
     if email is not None and not identifiers.is_email(email):
-        problems.append(Problem("email", _BAD_EMAIL, pointer((inside, "email"))))
+        problems.add("email", "Invalid email address", (inside, "email"))
     dropped = phone is not None and not identifiers.is_phone_number(phone)
     if dropped:
-        if not (forgive_phone and email is not None and len(problems) == found_before):
-            problems.append(Problem("phone_number", _BAD_PHONE, pointer((inside, "phone_number"))))
         phone = None
+        if not (forgive_phone and email is not None and len(problems) == problems_before):
+            detail = "Invalid phone number format (Example of a valid format: +12345678901)"
+            problems.add("phone_number", detail, (inside, "phone_number"))
     if external_id is not None and not external_id.strip():
         external_id = None
-    if email is phone is external_id is None and len(problems) == found_before:
-        problems.append(Problem("identifier", _NOBODY, pointer(inside)))
-    _check_sizes(profile, given, place, problems)
-    return Described(
-        Person(email.lower() if email else None, phone, external_id), _attributes(given), dropped
-    )
+    if email is phone is external_id is None and len(problems) == problems_before:
+        detail = "At least one profile identifier is required: email, phone_number or external_id."
+        problems.add("identifier", detail, inside)
+    _check_sizes(resource, place, problems)
+    person = Person(email.lower() if email else None, phone, external_id)
+    return EventProfile(person, _attributes(given), dropped)
 
 
-def _check_sizes(
-    profile: dict[str, Any], given: dict[str, Any], place: Place, problems: list[Problem]
-) -> None:
+def _check_sizes(resource: dict[str, Any], place: Place, problems: Problems) -> None:
+    given = resource["attributes"]
     if given.keys() <= set(_IDENTIFIERS):
         return
-    rules.own_properties(given, (place, "attributes"), problems)
-    text = json.dumps(profile, ensure_ascii=False, separators=(",", ":"))
+    rules.check_values(given.items(), (place, "attributes"), problems)
+    text = json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
     if len(text.encode()) > limits.MAX_PROFILE_BYTES:
         detail = f"A profile must not be larger than {limits.MAX_PROFILE_BYTES // 1000} KB."
-        problems.append(Problem("limit", detail, pointer(place)))
+        problems.add("limit", detail, place)
 
 
 def _attributes(given: dict[str, Any]) -> dict[str, object]:
-    attributes: dict[str, object] = {
-        track: given[name] for name, track in _NAMES.items() if name in given
+    return {
+        **{track: given[name] for name, track in _TRACK_NAMES.items() if name in given},
+        **{f"${name}": value for name, value in (given.get("location") or {}).items()},
+        **(given.get("properties") or {}),
     }
-    for name, one in (given.get("location") or {}).items():
-        attributes[f"${name}"] = one
-    attributes.update(given.get("properties") or {})
-    return attributes

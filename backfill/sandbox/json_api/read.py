@@ -1,20 +1,24 @@
-"""What today's API answers to those who look: accounts, events, metrics, flows, aggregates."""
+"""What the JSON:API answers to queries: accounts, events, metrics, flows, aggregates."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from backfill import limits
-from backfill.sandbox.json_api import aggregates, endpoint, filters, queries, resources
-from backfill.sandbox.json_api.behaviour import Behaviour
-from backfill.sandbox.json_api.problems import Problem, Turned, json_answer
-from backfill.sandbox.json_api.queries import MetricRow, View
-from backfill.sandbox.json_api.resources import Resource, Row
-from backfill.sandbox.json_api.write import Asked
-from backfill.sandbox.store.store import Store
+from backfill.sandbox.json_api import aggregates, queries, resources
+from backfill.sandbox.json_api.endpoint import ApiRequest, Routes, read_body
+from backfill.sandbox.json_api.parameters import Parameters
+from backfill.sandbox.json_api.problems import Problem, ProblemsError, invalid_parameter
+from backfill.sandbox.json_api.queries import AccountView, EventRow, MetricRow
+from backfill.sandbox.json_api.resources import Resource
+from backfill.sandbox.json_api.responses import json_response
 
+ROUTES: Final = Routes()
+
+_ACCOUNT_PATH: Final = f"{limits.ACCOUNTS_PATH}/{{id}}"
+_METRIC_PATH: Final = f"{limits.METRICS_PATH}/{{id}}"
+_FLOWS_PATH: Final = f"{_METRIC_PATH}/flow-triggers"
 _METRIC_FILTERS: Final = {"integration.name": ("equals",), "integration.category": ("equals",)}
 _EVENT_PARAMETERS: Final = frozenset(
     {"filter", "include", "sort", "page[size]", "page[cursor]", "fields[event]"}
@@ -25,196 +29,162 @@ _METRIC_PARAMETERS: Final = frozenset(
 )
 _METRICS_PAGE: Final = 200
 """Source: klaviyo-api 25.0.0, Get Metrics: "a maximum of 200 results per page"."""
-_INCLUDED: Final = ("metric", "profile", "attributions")
 
 
-class Looking:
-    def __init__(self, store: Store, behaviour: Behaviour) -> None:
-        self._store = store
-        self._behaviour = behaviour
-
-    async def accounts(self, request: web.Request, asked: Asked) -> web.Response:
-        own = resources.account(asked.account, _base(request))
-        return json_answer({"data": [own], "links": _links(request, None)})
-
-    async def account(self, request: web.Request, asked: Asked) -> web.Response:
-        if request.match_info["id"] != asked.account:
-            raise _not_there("account")
-        return json_answer({"data": resources.account(asked.account, _base(request))})
-
-    async def events(self, request: web.Request, asked: Asked) -> web.Response:
-        query = _query(request, _EVENT_PARAMETERS)
-        view, base = self._view(asked), _base(request)
-        page = queries.events(
-            view,
-            _conditions(query, queries.EVENT_FILTERS),
-            sort=_one_of(query, "sort", queries.SORTS, "-datetime"),
-            size=_size(query),
-            cursor=query.get("page[cursor]"),
-        )
-        fields = _listed(query, "fields[event]")
-        answer: dict[str, Any] = {
-            "data": [resources.event(row, base, fields) for row in page.rows],
-            "links": _links(request, page.cursor),
-        }
-        include = _included(query)
-        if include:
-            answer["included"] = self._included(view, page.rows, include, query, base)
-        return json_answer(answer)
-
-    async def metrics(self, request: web.Request, asked: Asked) -> web.Response:
-        query = _query(request, _METRIC_PARAMETERS)
-        base, fields = _base(request), _listed(query, "fields[metric]")
-        wanted = {
-            one.field.removeprefix("integration."): one.text or ""
-            for one in _conditions(query, _METRIC_FILTERS)
-        }
-        after = resources.number_of("M", query.get("page[cursor]", "M0"))
-        if after is None:
-            raise Turned([Problem("cursor", "Invalid page cursor.", parameter="page[cursor]")])
-        left = [row for row in queries.metrics(self._view(asked)) if row.number > after]
-        page = left[:_METRICS_PAGE]
-        more = resources.metric_id(page[-1].number) if len(left) > len(page) else None
-        every = [_metric(row, base, None) for row in page] + ([] if more else self._platforms(base))
-        answer: dict[str, Any] = {
-            "data": [
-                resources.in_part(one, fields) for one in every if resources.is_of(one, wanted)
-            ],
-            "links": _links(request, more),
-        }
-        if "flow-triggers" in (_listed(query, "include") or ()):
-            flows = (self._flows(row, base, _listed(query, "fields[flow]")) for row in page)
-            answer["included"] = [flow for of_one in flows for flow in of_one]
-        return json_answer(answer)
-
-    async def metric(self, request: web.Request, asked: Asked) -> web.Response:
-        row = self._metric_asked_for(request, asked)
-        fields = _listed(_query(request, _METRIC_PARAMETERS), "fields[metric]")
-        return json_answer({"data": _metric(row, _base(request), fields)})
-
-    async def flow_triggers(self, request: web.Request, asked: Asked) -> web.Response:
-        row = self._metric_asked_for(request, asked)
-        fields = _listed(_query(request, frozenset({"fields[flow]"})), "fields[flow]")
-        flows = self._flows(row, _base(request), fields)
-        return json_answer({"data": flows, "links": _links(request, None)})
-
-    async def aggregates(self, request: web.Request, asked: Asked) -> web.Response:
-        query = aggregates.read(await endpoint.body(request))
-        view = self._view(asked)
-        metric = queries.metric(view, query.metric_id)
-        if metric is None:
-            detail = f"Metric with ID {query.metric_id[:20]} does not exist."
-            raise Turned([Problem("metric", detail, "/data/attributes/metric_id")])
-        start_s, end_s = query.start.timestamp(), query.end.timestamp()
-        found = queries.values(view, metric.number, start_s, end_s)
-        own = f"{_base(request)}{limits.AGGREGATES_PATH}"
-        answer = {
-            "type": "metric-aggregate",
-            "id": str(self._store.counts["requests"]),
-            "attributes": aggregates.tally(query, found),
-            "links": {"self": own},
-        }
-        return json_answer({"data": answer, "links": {"self": own}})
-
-    def _view(self, asked: Asked) -> View:
-        return View(self._store, asked.account, asked.now_s - self._behaviour.visible_after_s)
-
-    def _metric_asked_for(self, request: web.Request, asked: Asked) -> MetricRow:
-        row = queries.metric(self._view(asked), request.match_info["id"])
-        if row is None:
-            raise _not_there("metric")
-        return row
-
-    def _platforms(self, base: str) -> list[Resource]:
-        return [
-            resources.platform_metric(number, name, platform, base)
-            for number, (name, platform) in enumerate(self._behaviour.platforms.items(), 1)
-        ]
-
-    def _flows(self, row: MetricRow, base: str, fields: Iterable[str] | None) -> list[Resource]:
-        hang = self._behaviour.flows.get(row.name, ())
-        return [
-            resources.flow(f"F{row.number:03d}{place:02d}", name, status, base, fields)
-            for place, (name, status) in enumerate(hang, 1)
-        ]
-
-    def _included(
-        self, view: View, rows: list[Row], include: list[str], query: dict[str, str], base: str
-    ) -> list[Resource]:
-        found: list[Resource] = []
-        if "metric" in include:
-            fields = _listed(query, "fields[metric]")
-            metrics = queries.metrics(view, {row.metric for row in rows})
-            found += [_metric(row, base, fields) for row in metrics]
-        if "profile" in include:
-            people = queries.profiles(view, (row.profile for row in rows))
-            found += [resources.profile(*one, base) for one in people]
-        return found
+@ROUTES.add("GET", limits.ACCOUNTS_PATH, "accounts", "accounts:read", limits.ACCOUNTS_RATES)
+async def get_accounts(request: ApiRequest) -> web.Response:
+    account = resources.account(request.context.account, request.base)
+    return json_response({"data": [account], "links": _links(request)})
 
 
-def _metric(row: MetricRow, base: str, fields: Iterable[str] | None) -> Resource:
-    return resources.metric(row.number, row.name, row.created_s, base, fields)
+@ROUTES.add("GET", _ACCOUNT_PATH, "account", "accounts:read", limits.ACCOUNTS_RATES)
+async def get_account(request: ApiRequest) -> web.Response:
+    account = request.context.account
+    if request.http.match_info["id"] != account:
+        raise _not_found("account")
+    return json_response({"data": resources.account(account, request.base)})
 
 
-def _base(request: web.Request) -> str:
-    return f"{request.scheme}://{request.host}"
-
-
-def _links(request: web.Request, cursor: str | None) -> dict[str, str | None]:
-    """Source: OAS, ``CollectionLinks``; Klaviyo writes null for a page that is not there."""
-    own = f"{_base(request)}{request.path}"
-    query = dict(request.query)
-    following = None
-    if cursor is not None:
-        following = f"{own}?{urlencode(query | {'page[cursor]': cursor})}"
-    return {"self": f"{own}?{urlencode(query)}" if query else own, "next": following, "prev": None}
-
-
-def _query(request: web.Request, allowed: frozenset[str]) -> dict[str, str]:
-    for name in request.query:
-        if name not in allowed:
-            detail = f"'{name[:60]}' is not a valid query parameter."
-            raise Turned([Problem("parameter", detail, parameter=name[:60])])
-    return dict(request.query)
-
-
-def _conditions(
-    query: dict[str, str], allowed: Mapping[str, Sequence[str]]
-) -> list[filters.Condition]:
-    text = query.get("filter")
-    return [] if text is None else filters.parse(text, allowed)
-
-
-def _listed(query: dict[str, str], name: str) -> list[str] | None:
-    return query[name].split(",") if name in query else None
-
-
-def _included(query: dict[str, str]) -> list[str]:
-    include = _listed(query, "include") or []
-    for name in include:
-        if name not in _INCLUDED:
-            raise Turned([Problem("include", "Invalid include.", parameter="include")])
-    return include
-
-
-def _one_of(query: dict[str, str], name: str, known: Iterable[str], default: str) -> str:
-    given = query.get(name, default)
-    if given not in known:
-        raise Turned([Problem(name, f"Invalid {name}.", parameter=name)])
-    return given
-
-
-def _size(query: dict[str, str]) -> int:
-    given = query.get("page[size]", str(limits.EVENTS_PAGE_DEFAULT))
-    most = limits.EVENTS_PAGE
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= most):
-        detail = f"Page size must be an integer between 1 and {most}."
-        raise Turned([Problem("page_size", detail, parameter="page[size]")])
-    return int(given)
-
-
-def _not_there(kind: str) -> Turned:
-    detail = f"A {kind} with that id does not exist."
-    return Turned(
-        [Problem("not_there", detail, "/data/", status=404, code="not_found", title="Not found.")]
+@ROUTES.add("GET", limits.EVENTS_PATH, "get events", "events:read", limits.READ_RATES)
+async def get_events(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, _EVENT_PARAMETERS)
+    include = parameters.include(("metric", "profile", "attributions"))
+    rows, cursor = queries.events(
+        _view(request),
+        parameters.conditions(queries.EVENT_FILTERS),
+        sort=parameters.choice("sort", queries.EVENT_SORTS, "-datetime"),
+        size=parameters.page_size(),
+        cursor=parameters.get("page[cursor]"),
     )
+    document: dict[str, Any] = {
+        "data": [parameters.sparse(resources.event(row, request.base)) for row in rows],
+        "links": _links(request, cursor),
+    }
+    if include:
+        related = _related(request, rows, include)
+        document["included"] = [parameters.sparse(resource) for resource in related]
+    return json_response(document)
+
+
+def _related(request: ApiRequest, rows: list[EventRow], include: list[str]) -> list[Resource]:
+    view, related = _view(request), []
+    if "metric" in include:
+        metrics = queries.metrics(view, {row.metric for row in rows})
+        related += [resources.metric(row, request.base) for row in metrics]
+    if "profile" in include:
+        profiles = queries.profiles(view, {row.profile for row in rows})
+        related += [resources.profile(row, request.base) for row in profiles]
+    return related
+
+
+@ROUTES.add("GET", limits.METRICS_PATH, "metrics", "metrics:read", limits.METRICS_RATES)
+async def get_metrics(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, _METRIC_PARAMETERS)
+    after = queries.row_number("M", parameters.get("page[cursor]") or "M0")
+    if after is None:
+        raise invalid_parameter("page[cursor]", "Invalid page cursor.")
+    rows = [row for row in queries.metrics(_view(request)) if row.number > after]
+    page = rows[:_METRICS_PAGE]
+    cursor = resources.metric_id(page[-1].number) if len(rows) > len(page) else None
+    metrics = [resources.metric(row, request.base) for row in page]
+    if cursor is None:
+        metrics += _platform_metrics(request)
+    integration = {
+        condition.field.removeprefix("integration."): condition.text
+        for condition in parameters.conditions(_METRIC_FILTERS)
+    }
+    document: dict[str, Any] = {
+        "data": [
+            parameters.sparse(metric)
+            for metric in metrics
+            if integration.items() <= metric["attributes"]["integration"].items()
+        ],
+        "links": _links(request, cursor),
+    }
+    if parameters.include(("flow-triggers",)):
+        flows = (flow for row in page for flow in _flows(request, row))
+        document["included"] = [parameters.sparse(flow) for flow in flows]
+    return json_response(document)
+
+
+@ROUTES.add("GET", _METRIC_PATH, "metric", "metrics:read", limits.METRICS_RATES)
+async def get_metric(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, _METRIC_PARAMETERS)
+    metric = resources.metric(_requested_metric(request), request.base)
+    return json_response({"data": parameters.sparse(metric)})
+
+
+@ROUTES.add("GET", _FLOWS_PATH, "flows", "flows:read", limits.METRICS_RATES)
+async def get_flow_triggers(request: ApiRequest) -> web.Response:
+    parameters = Parameters(request.http.query, {"fields[flow]"})
+    flows = _flows(request, _requested_metric(request))
+    data = [parameters.sparse(flow) for flow in flows]
+    return json_response({"data": data, "links": _links(request)})
+
+
+@ROUTES.add("POST", limits.AGGREGATES_PATH, "aggregates", "metrics:read", limits.AGGREGATES_RATES)
+async def query_metric_aggregates(request: ApiRequest) -> web.Response:
+    query = aggregates.parse_query(await read_body(request.http))
+    view = _view(request)
+    metric = queries.metric(view, query.metric_id)
+    if metric is None:
+        detail = f"Metric with ID {query.metric_id[:20]} does not exist."
+        pointer = "/data/attributes/metric_id"
+        raise ProblemsError(Problem(reason="metric", detail=detail, pointer=pointer))
+    start_s, end_s = query.start.timestamp(), query.end.timestamp()
+    events = queries.values(view, metric.number, start_s, end_s)
+    links = {"self": f"{request.base}{limits.AGGREGATES_PATH}"}
+    aggregate = {
+        "type": "metric-aggregate",
+        "id": str(request.api.store.counts["requests"]),
+        "attributes": aggregates.aggregate(query, events),
+        "links": links,
+    }
+    return json_response({"data": aggregate, "links": links})
+
+
+def _view(request: ApiRequest) -> AccountView:
+    until_s = request.context.now_s - request.api.behaviour.visible_after_s
+    return AccountView(request.api.store, request.context.account, until_s)
+
+
+def _requested_metric(request: ApiRequest) -> MetricRow:
+    row = queries.metric(_view(request), request.http.match_info["id"])
+    if row is None:
+        raise _not_found("metric")
+    return row
+
+
+def _platform_metrics(request: ApiRequest) -> list[Resource]:
+    platforms = enumerate(request.api.behaviour.platforms.items(), 1)
+    return [
+        resources.platform_metric(number, name, platform, request.base)
+        for number, (name, platform) in platforms
+    ]
+
+
+def _flows(request: ApiRequest, row: MetricRow) -> list[Resource]:
+    """The flows that a metric triggers."""
+    flows = enumerate(request.api.behaviour.flows.get(row.name, ()), 1)
+    return [
+        resources.flow(f"F{row.number:03d}{place:02d}", name, status, request.base)
+        for place, (name, status) in flows
+    ]
+
+
+def _links(request: ApiRequest, cursor: str | None = None) -> dict[str, str | None]:
+    """``cursor`` is the next page's; Klaviyo writes null for a page that is not there.
+
+    Source: OAS, ``CollectionLinks``.
+    """
+    url, query = f"{request.base}{request.http.path}", dict(request.http.query)
+    return {
+        "self": f"{url}?{urlencode(query)}" if query else url,
+        "next": f"{url}?{urlencode(query | {'page[cursor]': cursor})}" if cursor else None,
+        "prev": None,
+    }
+
+
+def _not_found(kind: str) -> ProblemsError:
+    detail = f"A {kind} with that id does not exist."
+    return ProblemsError(Problem(reason="not_found", detail=detail, status=404))

@@ -1,98 +1,77 @@
-"""Events, metrics, profiles, flows and accounts as the JSON:API documents that Klaviyo answers."""
+"""Events, metrics, profiles, flows and accounts as the JSON:API resources that Klaviyo answers.
+
+``base`` is the URL that a request's own path follows, such as ``http://127.0.0.1:8765``.
+"""
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from backfill import limits
+from backfill.sandbox.json_api.profile import NAMES
+from backfill.sandbox.json_api.queries import EventRow, MetricRow, ProfileRow
 
 Resource = dict[str, Any]
 
-_LOCATION: Final = ("address1", "address2", "city", "country", "latitude", "longitude")
-_MORE_LOCATION: Final = ("region", "zip", "timezone", "ip")
-_NAMES: Final = ("first_name", "last_name", "organization", "locale", "title", "image")
-_INTEGRATION: Final = {
+_LOCATION: Final = (
+    *("address1", "address2", "city", "country", "latitude", "longitude"),
+    *("region", "zip", "timezone", "ip"),
+)
+_API_INTEGRATION: Final = {
     "object": "integration",
     "id": "0rG4eQ",
     "key": "api",
     "name": "API",
     "category": "API",
 }
-"""What makes a metric one of the API's: a platform's of the same name is another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An event as the store has it."""
-
-    number: int
-    metric: int
-    profile: int
-    event_id: str | None
-    time_s: int
-    properties: str
+"""The integration of the API's metrics: a platform's metric of the same name is another one."""
 
 
 def metric_id(number: int) -> str:
     return f"M{number:05d}"
 
 
-def profile_id(number: int) -> str:
-    return f"P{number}"
-
-
-def number_of(letter: str, given: str) -> int | None:
-    """The store's number behind an id; None where it is none of ours."""
-    digits = given.removeprefix(letter)
-    known = given.startswith(letter) and digits.isascii() and digits.isdigit()
-    return int(digits) if known else None
-
-
-def event(row: Row, base: str, fields: Iterable[str] | None) -> Resource:
+def event(row: EventRow, base: str) -> Resource:
     """``$event_id`` stands among the properties always: it defaults to the time."""
     properties = json.loads(row.properties)
     properties["$event_id"] = str(row.time_s) if row.event_id is None else row.event_id
-    named = metric_id(row.metric), profile_id(row.profile)
-    own = f"{base}{limits.EVENTS_PATH}/E{row.number}"
     attributes = {
         "timestamp": row.time_s,
         "event_properties": properties,
-        "datetime": iso(row.time_s),
+        "datetime": _iso(row.time_s),
         "uuid": str(uuid.UUID(int=row.number)),
     }
-    made = _resource("event", f"E{row.number}", _sparse(attributes, fields), own)
+    url = f"{base}{limits.EVENTS_PATH}/E{row.number}"
+    made = _resource("event", f"E{row.number}", attributes, url)
     made["relationships"] = {
         kind: {
-            "data": {"type": kind, "id": one},
-            "links": {"self": f"{own}/relationships/{kind}", "related": f"{own}/{kind}"},
+            "data": {"type": kind, "id": related_id},
+            "links": {"self": f"{url}/relationships/{kind}", "related": f"{url}/{kind}"},
         }
-        for kind, one in zip(("metric", "profile"), named, strict=True)
+        for kind, related_id in (("metric", metric_id(row.metric)), ("profile", f"P{row.profile}"))
     }
     return made
 
 
-def metric(
-    number: int, name: str, created_s: float, base: str, fields: Iterable[str] | None
-) -> Resource:
-    own = f"{base}{limits.METRICS_PATH}/{metric_id(number)}"
+def metric(row: MetricRow, base: str) -> Resource:
+    created = _iso(row.created_s)
     attributes = {
-        "name": name,
-        "created": iso(created_s),
-        "updated": iso(created_s),
-        "integration": _INTEGRATION,
+        "name": row.name,
+        "created": created,
+        "updated": created,
+        "integration": _API_INTEGRATION,
     }
-    made = _resource("metric", metric_id(number), _sparse(attributes, fields), own)
-    links = {"self": f"{own}/relationships/flow-triggers", "related": f"{own}/flow-triggers"}
+    url = f"{base}{limits.METRICS_PATH}/{metric_id(row.number)}"
+    made = _resource("metric", metric_id(row.number), attributes, url)
+    links = {"self": f"{url}/relationships/flow-triggers", "related": f"{url}/flow-triggers"}
     made["relationships"] = {"flow-triggers": {"links": links}}
     return made
 
 
 def platform_metric(number: int, name: str, platform: str, base: str) -> Resource:
-    """A metric that an integration made: no event of the API is one of its."""
-    made = metric(number, name, 0, base, None)
+    """A metric that an integration made; no event of the API belongs to it."""
+    made = metric(MetricRow(number, name, 0), base)
     made["id"] = f"S{number:05d}"
     made["links"] = {"self": f"{base}{limits.METRICS_PATH}/{made['id']}"}
     integration = {"object": "integration", "id": platform, "key": platform.lower()}
@@ -100,40 +79,34 @@ def platform_metric(number: int, name: str, platform: str, base: str) -> Resourc
     return made
 
 
-def is_of(metric: Resource, integration: Mapping[str, str]) -> bool:
-    """Whether a metric is one of ``integration``, by name or category."""
-    own = metric["attributes"]["integration"]
-    return all(own[key] == given for key, given in integration.items())
-
-
-def profile(
-    number: int, identifiers: Mapping[str, str | None], attributes: Mapping[str, Any], base: str
-) -> Resource:
-    """The reverse of what ``people`` does to what was posted."""
-    own = {name: attributes.get(f"${name}") for name in (*_LOCATION, *_MORE_LOCATION, *_NAMES)}
-    described = {
-        **identifiers,
-        **{name: own[name] for name in _NAMES},
-        "location": {name: own[name] for name in (*_LOCATION, *_MORE_LOCATION)},
-        "properties": {key: one for key, one in attributes.items() if not key.startswith("$")},
+def profile(row: ProfileRow, base: str) -> Resource:
+    """The names of the JSON:API for what the store keeps under Track's names."""
+    kept = json.loads(row.attributes)
+    attributes = {
+        "email": row.email,
+        "phone_number": row.phone_number,
+        "external_id": row.external_id,
+        **{name: kept.get(f"${name}") for name in NAMES},
+        "location": {name: kept.get(f"${name}") for name in _LOCATION},
+        "properties": {key: kept[key] for key in kept if not key.startswith("$")},
     }
-    url = f"{base}/api/profiles/{profile_id(number)}"
-    return _resource("profile", profile_id(number), described, url)
+    return _resource("profile", f"P{row.number}", attributes, f"{base}/api/profiles/P{row.number}")
 
 
-def flow(number: str, name: str, status: str, base: str, fields: Iterable[str] | None) -> Resource:
+def flow(flow_id: str, name: str, status: str, base: str) -> Resource:
     attributes = {
         "name": name,
         "status": status,
         "archived": False,
-        "created": iso(0),
-        "updated": iso(0),
+        "created": _iso(0),
+        "updated": _iso(0),
         "trigger_type": "Metric",
     }
-    return _resource("flow", number, _sparse(attributes, fields), f"{base}/api/flows/{number}")
+    return _resource("flow", flow_id, attributes, f"{base}/api/flows/{flow_id}")
 
 
-def account(name: str, base: str) -> Resource:
+def account(account_id: str, base: str) -> Resource:
+    address = ("address1", "address2", "city", "region", "country", "zip")
     attributes = {
         "test_account": True,
         "contact_information": {
@@ -141,34 +114,21 @@ def account(name: str, base: str) -> Resource:
             "default_sender_email": "nobody@shop.example",
             "website_url": None,
             "organization_name": "A local Klaviyo",
-            "street_address": dict.fromkeys(
-                ("address1", "address2", "city", "region", "country", "zip")
-            ),
+            "street_address": dict.fromkeys(address),
         },
         "industry": None,
         "timezone": "UTC",
         "preferred_currency": "USD",
-        "public_api_key": name,
+        "public_api_key": account_id,
         "locale": "en-US",
     }
-    return _resource("account", name, attributes, f"{base}{limits.ACCOUNTS_PATH}/{name}")
+    url = f"{base}{limits.ACCOUNTS_PATH}/{account_id}"
+    return _resource("account", account_id, attributes, url)
 
 
-def in_part(resource: Resource, fields: Iterable[str] | None) -> Resource:
-    return resource | {"attributes": _sparse(resource["attributes"], fields)}
-
-
-def iso(time_s: float) -> str:
+def _iso(time_s: float) -> str:
     return datetime.fromtimestamp(int(time_s), UTC).isoformat()
 
 
-def _resource(kind: str, number: str, attributes: Mapping[str, Any], url: str) -> Resource:
-    return {"type": kind, "id": number, "attributes": dict(attributes), "links": {"self": url}}
-
-
-def _sparse(attributes: Mapping[str, Any], fields: Iterable[str] | None) -> Mapping[str, Any]:
-    """``fields`` may name what is no attribute (``id``): it is there always."""
-    if fields is None:
-        return attributes
-    wanted = set(fields)
-    return {name: one for name, one in attributes.items() if name in wanted}
+def _resource(kind: str, resource_id: str, attributes: dict[str, Any], url: str) -> Resource:
+    return {"type": kind, "id": resource_id, "attributes": attributes, "links": {"self": url}}

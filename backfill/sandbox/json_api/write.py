@@ -1,176 +1,198 @@
-"""The events that a body of Create Event or Bulk Create Events asks for: all of them, or none."""
+"""Create Event and Bulk Create Events: all events of a body are recorded, or none of them."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from aiohttp import web
+
 from backfill import limits
-from backfill.sandbox import strict_json
-from backfill.sandbox.json_api import openapi, profile, rules
-from backfill.sandbox.json_api.problems import NO_PLACE, Place, Problem, Turned, pointer
-from backfill.sandbox.json_api.profile import Described
-from backfill.sandbox.store.event import Api, Event, Refused
+from backfill.sandbox.json_api import openapi, rules
+from backfill.sandbox.json_api.access import RequestContext
+from backfill.sandbox.json_api.endpoint import ApiRequest, Routes, parse_body, read_body
+from backfill.sandbox.json_api.problems import BODY, Place, Problem, Problems, join, pointer
+from backfill.sandbox.json_api.profile import EventProfile, read_profile
+from backfill.sandbox.store.event import Api, Event
 
-_BULK: Place = (((NO_PLACE, "data"), "attributes"), "events-bulk-create")
+ROUTES: Final = Routes()
+
+_BULK_ITEMS: Final = join(BODY, "data", "attributes", "events-bulk-create", "data")
+_BULK_MEMBER: Final = re.compile(
+    rf"{pointer(_BULK_ITEMS)}/([0-9]+)(?:/attributes/events/data/([0-9]+))?(?=/|\Z)"
+)
+
+
+@ROUTES.add("POST", limits.EVENTS_PATH, "events", "events:write", limits.EVENTS_RATES)
+async def create_event(request: ApiRequest) -> web.Response:
+    """A repeat is dropped, and answered as the first was. Source: docs/klaviyo.md, "Repeats"."""
+    parsed = parse_event(await read_body(request.http), request.context)
+    _record(request, parsed)
+    headers = {"X-Klaviyo-Partial-Failure": "phone_number"} if parsed.dropped_phone else None
+    return web.Response(status=202, headers=headers)
+
+
+@ROUTES.add("POST", limits.BULK_PATH, "bulk", "events:write", limits.BULK_RATES)
+async def bulk_create_events(request: ApiRequest) -> web.Response:
+    """Klaviyo's documents differ on repeats. Source: docs/klaviyo.md, "Repeats"."""
+    parsed = parse_bulk(await read_body(request.http), request.context)
+    if request.api.behaviour.repeats == "refuse":
+        problems = Problems()
+        for index in request.api.store.repeats(parsed.events, now_s=request.context.now_s):
+            detail = "unique_id is repeated for the same profile and metric."
+            place = join(parsed.places[index], "attributes", "unique_id")
+            problems.add("repeat", detail, place, code="duplicate")
+        problems.raise_any()
+    _record(request, parsed)
+    return web.Response(status=202)
+
+
+def _record(request: ApiRequest, parsed: "ParsedEvents") -> None:
+    for event in parsed.events:
+        request.api.store.record(event, now_s=request.context.now_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks, and when: what a body is read by, beside itself."""
+class ParsedEvents:
+    """Events with their places in the body.
 
-    account: str
-    revision: str
-    now_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """Events with their places in the body; ``dropped_phone`` is for an answer's header."""
+    ``dropped_phone``: the only event's phone number was not one, and is left out.
+    """
 
     events: list[Event]
     places: list[Place]
     dropped_phone: bool = False
 
 
-def create_event(body: bytes, asked: Asked) -> Posted:
-    """Raises: Turned."""
-    parsed, problems = _parsed(body, limits.EVENTS_PATH, asked)
-    _turn(problems)
-    place: Place = (NO_PLACE, "data")
-    given = parsed["data"]["attributes"]
-    who: Place = (((place, "attributes"), "profile"), "data")
-    described = profile.read(given["profile"]["data"], who, problems, forgive_phone=True)
-    event = _event(given, place, described, asked, problems, "events", backfill=None)
-    _turn(problems)
-    return Posted([event], [place], described.dropped_phone)
+def parse_event(body: bytes, context: RequestContext) -> ParsedEvents:
+    """The event that a body of Create Event asks for.
 
-
-def bulk(body: bytes, asked: Asked) -> Posted:
-    """A member that the schema has nothing against is looked at further, whatever the others are.
-
-    Raises: Turned, with what is wrong with all of them.
+    Raises:
+        ProblemsError: with all that is wrong with it.
     """
-    parsed, problems = _parsed(body, limits.BULK_PATH, asked)
-    spoilt = _spoilt(problems)
-    posted = Posted([], [])
-    for place, member, described, backfill in _members(parsed, spoilt, problems):
-        posted.events.append(
-            _event(member, place, described, asked, problems, "bulk", backfill=backfill)
-        )
-        posted.places.append(place)
-    if len(posted.events) > limits.BULK_MAX_EVENTS:
-        detail = f"The request must not exceed {limits.BULK_MAX_EVENTS} events."
-        problems.insert(0, Problem("too_many", detail, pointer((_BULK, "data"))))
-    _turn(problems)
-    return posted
+    parsed, problems = _parse(body, limits.EVENTS_PATH, context)
+    problems.raise_any()
+    place, attributes = join(BODY, "data"), parsed["data"]["attributes"]
+    profile = read_profile(attributes, (place, "attributes"), problems, forgive_phone=True)
+    event = _read_event(attributes, place, profile, context, problems, "events", backfill=None)
+    problems.raise_any()
+    return ParsedEvents([event], [place], profile.dropped_phone)
 
 
-_MEMBER: Final = re.compile(
-    r"/data/attributes/events-bulk-create/data/([0-9]+)(?:/attributes/events/data/([0-9]+))?(?=/|\Z)"
-)
+def parse_bulk(body: bytes, context: RequestContext) -> ParsedEvents:
+    """The events that a body of Bulk Create Events asks for.
 
+    A member that the schema finds nothing wrong with is checked further, whatever the others are.
 
-def _spoilt(problems: list[Problem]) -> frozenset[tuple[int, int | None]]:
-    """The members that the schema turns down: an event as (item, event), an item as (item, None).
-
-    Raises: Turned, where it turns down what holds all of them.
+    Raises:
+        ProblemsError: with all that is wrong with all members.
     """
-    found = [_MEMBER.match(problem.pointer or "") for problem in problems]
-    if None in found:
-        _turn(problems)
-    return frozenset(
-        (int(one[1]), None if one[2] is None else int(one[2])) for one in found if one is not None
-    )
-
-
-def _members(
-    parsed: dict[str, Any], spoilt: frozenset[tuple[int, int | None]], problems: list[Problem]
-) -> Iterator[tuple[Place, dict[str, Any], Described, bool | None]]:
-    for index, one in enumerate(parsed["data"]["attributes"]["events-bulk-create"]["data"]):
-        if (index, None) in spoilt:
+    parsed, problems = _parse(body, limits.BULK_PATH, context)
+    faulty = _faulty_members(problems)
+    events, places = [], []
+    for index, item in enumerate(parsed["data"]["attributes"]["events-bulk-create"]["data"]):
+        if (index, None) in faulty:
             continue
-        inside: Place = (((_BULK, "data"), index), "attributes")
-        given = one["attributes"]
-        who: Place = ((inside, "profile"), "data")
-        described = profile.read(given["profile"]["data"], who, problems, forgive_phone=False)
-        events: Place = ((inside, "events"), "data")
-        for number, event in enumerate(given["events"]["data"]):
-            if (index, number) not in spoilt:
-                yield (events, number), event["attributes"], described, given.get("backfill")
+        inside, attributes = join(_BULK_ITEMS, index, "attributes"), item["attributes"]
+        profile = read_profile(attributes, inside, problems, forgive_phone=False)
+        backfill = attributes.get("backfill")
+        for number, event in enumerate(attributes["events"]["data"]):
+            if (index, number) in faulty:
+                continue
+            place = join(inside, "events", "data", number)
+            places.append(place)
+            given = event["attributes"]
+            events.append(
+                _read_event(given, place, profile, context, problems, "bulk", backfill=backfill)
+            )
+    if len(events) > limits.BULK_MAX_EVENTS:
+        detail = f"The request must not exceed {limits.BULK_MAX_EVENTS} events."
+        at = pointer(_BULK_ITEMS)
+        problems.insert(0, Problem(reason="too_many", detail=detail, pointer=at))
+    problems.raise_any()
+    return ParsedEvents(events, places)
 
 
-def _event(
+def _parse(body: bytes, path: str, context: RequestContext) -> tuple[dict[str, Any], Problems]:
+    """The body's JSON, and what the schema finds wrong with it.
+
+    Raises:
+        ProblemsError: it is not a JSON object.
+    """
+    parsed = parse_body(body)
+    knows_backfill = context.revision >= limits.BACKFILL_REVISION
+    unknown = frozenset[str]() if knows_backfill else frozenset({"backfill"})
+    problems = Problems()
+    openapi.body_check(path, without=unknown)(parsed, BODY, problems)
+    return parsed, problems
+
+
+def _faulty_members(problems: Problems) -> frozenset[tuple[int, int | None]]:
+    """The members that have problems: an event as (item, event), a whole item as (item, None).
+
+    Raises:
+        ProblemsError: what holds all members has problems.
+    """
+    members = set()
+    for problem in problems:
+        found = _BULK_MEMBER.match(problem.pointer or "")
+        if found is None:
+            problems.raise_any()
+        else:
+            members.add((int(found[1]), None if found[2] is None else int(found[2])))
+    return frozenset(members)
+
+
+def _read_event(
     given: dict[str, Any],
     place: Place,
-    described: Described,
-    asked: Asked,
-    problems: list[Problem],
+    profile: EventProfile,
+    context: RequestContext,
+    problems: Problems,
     api: Api,
     *,
     backfill: bool | None,
 ) -> Event:
-    """``backfill`` is the one beside the event; which of two holds is not documented.
+    """Read an event, and add what is wrong with it to ``problems``.
 
-    An event counts as a backfill where one says so and none says no: who relies on more learns it.
+    ``backfill`` is the item's; which of two holds is not documented. An event counts as a backfill
+    if one of them says so and none denies it: a client that relies on more finds out here.
     """
     inside: Place = (place, "attributes")
-    name = given["metric"]["data"]["attributes"]["name"]
-    unique_id, value, currency = (given.get(key) for key in _OWN)
-    rules.metric(name, ((((inside, "metric"), "data"), "attributes"), "name"), problems)
-    rules.properties(given["properties"], (inside, "properties"), problems)
-    rules.unique_id(unique_id, (inside, "unique_id"), problems)
-    rules.value(value, (inside, "value"), problems)
-    rules.currency(currency, (inside, "value_currency"), problems)
-    time_s = rules.time_s(
-        given.get("time"), asked.now_s, asked.revision, (inside, "time"), problems
+    metric = given["metric"]["data"]["attributes"]["name"]
+    metric_place = join(inside, "metric", "data", "attributes", "name")
+    rules.check_metric(metric, metric_place, problems)
+    rules.check_properties(given["properties"], (inside, "properties"), problems)
+    unique_id, value, currency = (given.get(key) for key in _TRACK_PROPERTIES)
+    rules.check_unique_id(unique_id, (inside, "unique_id"), problems)
+    rules.check_integer(value, (inside, "value"), problems)
+    rules.check_currency(currency, (inside, "value_currency"), problems)
+    time_s = rules.read_time(
+        given.get("time"),
+        (inside, "time"),
+        problems,
+        revision=context.revision,
+        now_s=context.now_s,
     )
-    said = {given.get("backfill"), backfill}
+    flags = {given.get("backfill"), backfill}
+    as_properties = {
+        track: given[key] for key, track in _TRACK_PROPERTIES.items() if given.get(key) is not None
+    }
     return Event(
-        token=asked.account,
-        metric=name,
+        token=context.account,
+        metric=metric,
         event_id=unique_id,
         time_s=time_s,
-        person=described.person,
-        properties=_properties(given["properties"], unique_id, value, currency),
-        attributes=described.attributes,
+        person=profile.person,
+        properties=given["properties"] | as_properties,
+        attributes=profile.attributes,
         api=api,
-        backfill=True in said and False not in said,
+        backfill=True in flags and False not in flags,
     )
 
 
-_OWN = ("unique_id", "value", "value_currency")
-
-
-def _properties(
-    given: dict[str, object], unique_id: str | None, value: float | None, currency: str | None
-) -> dict[str, object]:
-    """As Track has them: what are members of their own here are properties there."""
-    properties: dict[str, object] = {}
-    if unique_id is not None:
-        properties["$event_id"] = unique_id
-    if value is not None:
-        properties["$value"] = value
-    if currency is not None:
-        properties["$value_currency"] = currency
-    return given | properties
-
-
-def _parsed(body: bytes, path: str, asked: Asked) -> tuple[dict[str, Any], list[Problem]]:
-    """With what the schema has against it. Raises: Turned, where it is no JSON."""
-    try:
-        parsed = strict_json.parse(body.decode())
-    except UnicodeDecodeError as error:
-        raise Turned([Problem("encoding", f"Byte {error.start} is no UTF-8.", "/data")]) from None
-    except Refused as refused:
-        raise Turned([Problem(refused.reason, f"JSON parse error: {refused}.", "/data")]) from None
-    knows_backfill = asked.revision >= limits.BACKFILL_REVISION
-    problems: list[Problem] = []
-    unknown: frozenset[str] = frozenset() if knows_backfill else frozenset({"backfill"})
-    openapi.body_check(path, without=unknown)(parsed, NO_PLACE, problems)
-    return parsed, problems
-
-
-def _turn(problems: list[Problem]) -> None:
-    if problems:
-        raise Turned(problems)
+_TRACK_PROPERTIES: Final = {
+    "unique_id": "$event_id",
+    "value": "$value",
+    "value_currency": "$value_currency",
+}
+"""Members of an event that are properties in Track, and in what this API reads back."""

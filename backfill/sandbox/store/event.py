@@ -1,4 +1,4 @@
-"""What one request asks Klaviyo to record, whichever API it came through."""
+"""What a request of any API is read into: an event, or a refusal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +16,27 @@ class Person:
     phone_number: str | None = None
     external_id: str | None = None
 
+    def identifiers(self) -> list[tuple[str, str]]:
+        """Kind and value of each that is given, the strongest first."""
+        kinds = {
+            "email": self.email,
+            "phone_number": self.phone_number,
+            "external_id": self.external_id,
+        }
+        return [(kind, value) for kind, value in kinds.items() if value is not None]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """An event that has passed every rule that needs no memory of earlier ones.
 
-    ``properties`` are as they were sent, ``$event_id`` and ``$value`` among them; ``attributes``
-    are the customer properties as they were sent, without the identifiers.
-    ``time_s`` is None where the request leaves the time to Klaviyo. An event with ``backfill``
-    starts no flow; Track has no word for it.
+    Attributes:
+        token: the account's public key.
+        event_id: None if the request has none.
+        time_s: Unix seconds; None if the request leaves the time to Klaviyo.
+        properties: as they were sent, ``$event_id`` and ``$value`` among them.
+        attributes: the customer's properties as they were sent, without the identifiers.
+        backfill: the event starts no flow; Track cannot say so.
     """
 
     token: str
@@ -38,11 +50,16 @@ class Event:
     backfill: bool = False
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
-    """Klaviyo's no to one request.
+class RefusedError(Exception):
+    """A request that Klaviyo refuses.
 
-    ``reason`` is a word to count by, the text a sentence for people. Neither repeats a value from
-    the request: it may be somebody's address. ``status`` is for APIs that answer with one.
+    Neither ``reason`` nor ``text`` repeats a value of the request: it may be somebody's address.
+
+    Args:
+        reason: a word to count refusals by.
+        text: a sentence for people.
+        token: the account; None where it could not be read.
+        status: of HTTP; Track answers most refusals with 200.
     """
 
     def __init__(

@@ -1,54 +1,20 @@
-"""The SQLite file that a sandbox keeps what it is sent in: its tables, and how it is opened."""
+"""The SQLite file that a sandbox keeps everything in, and how it is opened."""
 
 import sqlite3
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from backfill.sandbox.store import profiles
-
-_FORMAT: Final = 0x6B6C6177  # SQLite's application_id of a sandbox's store
-
-_TABLES: Final = f"""
-PRAGMA application_id = {_FORMAT};
-BEGIN;
-{profiles.TABLES}
-CREATE TABLE metrics (
-    id INTEGER PRIMARY KEY,
-    token TEXT NOT NULL,
-    name TEXT NOT NULL
-);
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    metric INTEGER NOT NULL,
-    profile INTEGER NOT NULL,
-    event_id TEXT,
-    time_s INTEGER NOT NULL,
-    properties TEXT NOT NULL,
-    content BLOB NOT NULL,
-    api TEXT NOT NULL,
-    backfill INTEGER NOT NULL,
-    arrived_s REAL NOT NULL  -- by the sandbox's clock: when a query may see it
-);
--- Klaviyo: "If you don't specify an $event_id, it will default to the timestamp of the event."
-CREATE UNIQUE INDEX one_event ON events (profile, metric, coalesce(event_id, time_s || ''));
-CREATE INDEX events_in_time ON events (time_s, id);
-CREATE TABLE refusals (
-    id INTEGER PRIMARY KEY,
-    time_s INTEGER NOT NULL,
-    token TEXT,
-    reason TEXT NOT NULL,
-    message TEXT NOT NULL
-);
-CREATE TABLE counts (
-    name TEXT PRIMARY KEY,
-    count INTEGER NOT NULL
-) WITHOUT ROWID;
-COMMIT;
-"""
+_APPLICATION_ID: Final = 0x6B6C6177
+"""SQLite's mark of whose file it is."""
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
-    """Raises: sqlite3.Error, OSError."""
+    """Open the file, or memory for None; tables are made in an empty one.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be opened, is in use, or is something else.
+    """
     if path is not None:
         path.touch(mode=0o600)  # it holds what a shop's customers bought
     db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0)
@@ -65,7 +31,14 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")
     if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        db.executescript(_TABLES)
-    elif db.execute("PRAGMA application_id").fetchone()[0] != _FORMAT:
+        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        db.executescript(resources.files(__package__).joinpath("tables.sql").read_text("utf-8"))
+    elif db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
         raise sqlite3.DatabaseError("it is the database of something else")
     db.execute("BEGIN IMMEDIATE")
+
+
+def dicts(rows: sqlite3.Cursor) -> list[dict[str, Any]]:
+    """All rows, each by the names of its columns."""
+    names = [column[0] for column in rows.description]
+    return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,47 +1,26 @@
-"""Whose events are whose: people known by e-mail, phone number or id, and what is known of them."""
+"""The profiles of a store: people found by e-mail, phone number or id, and their attributes."""
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from backfill.sandbox.store.event import Person
-
-TABLES: Final = """
-CREATE TABLE profiles (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never that of a profile that was merged away
-    token TEXT NOT NULL,
-    email TEXT,
-    phone_number TEXT,
-    external_id TEXT,
-    attributes TEXT NOT NULL
-);
-CREATE TABLE identifiers (
-    token TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    value TEXT NOT NULL,
-    profile INTEGER NOT NULL,
-    PRIMARY KEY (token, kind, value)
-) WITHOUT ROWID;
-CREATE INDEX identifiers_by_profile ON identifiers (profile);
-"""
-
-_KINDS: Final = ("email", "phone_number", "external_id")
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """``absorbed`` are the profiles that this event has just merged into ``profile``."""
+    """``merged`` are the profiles that have just been merged into ``profile``."""
 
     profile: int
-    absorbed: tuple[int, ...] = ()
+    merged: tuple[int, ...] = ()
 
 
 class Profiles:
-    """The people of all accounts.
+    """The profiles of all accounts.
 
     A profile found by any identifier takes on the event's others, and keeps answering to those it
     had: an e-mail address that changed still leads to it. The identifiers it shows are the newest.
@@ -56,27 +35,27 @@ class Profiles:
         Identifiers that lead to different profiles merge these for good into the one found by the
         strongest: e-mail, then phone number, then id. What that one says of a person is kept.
         """
-        given = list(identifiers(person))
+        given = person.identifiers()
         found = [self._find(token, *identifier) for identifier in given]
         known = list(dict.fromkeys(profile for profile in found if profile is not None))
         if not known:
-            return Match(self._create(token, person, given))
-        profile, *absorbed = known
-        for other in absorbed:
-            self._absorb(profile, other)
+            return Match(self._create(token, person))
+        profile, *others = known
+        for other in others:
+            self._merge(profile, other)
         for identifier, holder in zip(given, found, strict=True):
             if holder is None:
-                self._name(profile, token, *identifier)
+                self._add_identifier(profile, token, *identifier)
         if len(given) > 1:
-            self._show(profile, given)
-        return Match(profile, tuple(absorbed))
+            self._show_identifiers(profile, given)
+        return Match(profile, tuple(others))
 
     def find(self, token: str, person: Person) -> int | None:
         """The profile that ``person`` has, by the strongest identifier that is known."""
-        found = (self._find(token, *identifier) for identifier in identifiers(person))
+        found = (self._find(token, *identifier) for identifier in person.identifiers())
         return next((profile for profile in found if profile is not None), None)
 
-    def describe(self, profile: int, attributes: Mapping[str, object]) -> None:
+    def update_attributes(self, profile: int, attributes: Mapping[str, object]) -> None:
         """Merge ``attributes`` in: the last writer wins, null and "" erase."""
         if not attributes:
             return
@@ -95,35 +74,37 @@ class Profiles:
         ).fetchone()
         return None if row is None else cast("int", row[0])
 
-    def _create(self, token: str, person: Person, given: list[tuple[str, str]]) -> int:
+    def _create(self, token: str, person: Person) -> int:
         inserted = self._db.execute(
             "INSERT INTO profiles (token, email, phone_number, external_id, attributes)"
             " VALUES (?, ?, ?, ?, '{}')",
             (token, person.email, person.phone_number, person.external_id),
         )
         profile = cast("int", inserted.lastrowid)
-        for identifier in given:
-            self._name(profile, token, *identifier)
+        for identifier in person.identifiers():
+            self._add_identifier(profile, token, *identifier)
         return profile
 
-    def _name(self, profile: int, token: str, kind: str, value: str) -> None:
+    def _add_identifier(self, profile: int, token: str, kind: str, value: str) -> None:
         identifier = (token, kind, value, profile)
         self._db.execute("INSERT INTO identifiers VALUES (?, ?, ?, ?)", identifier)
 
-    def _show(self, profile: int, given: list[tuple[str, str]]) -> None:
+    def _show_identifiers(self, profile: int, given: list[tuple[str, str]]) -> None:
         columns = ", ".join(f"{kind} = ?" for kind, _ in given)
         values = [value for _, value in given]
         self._db.execute(f"UPDATE profiles SET {columns} WHERE id = ?", (*values, profile))
 
-    def _absorb(self, profile: int, other: int) -> None:
+    def _merge(self, profile: int, other: int) -> None:
         merged = self._attributes(other) | self._attributes(profile)
         self._write_attributes(profile, merged)
-        columns = ", ".join(
-            f"{kind} = coalesce({kind}, (SELECT {kind} FROM profiles WHERE id = :other))"
-            for kind in _KINDS
-        )
         both = {"profile": profile, "other": other}
-        self._db.execute(f"UPDATE profiles SET {columns} WHERE id = :profile", both)
+        self._db.execute(
+            "UPDATE profiles AS p SET email = coalesce(p.email, o.email),"
+            " phone_number = coalesce(p.phone_number, o.phone_number),"
+            " external_id = coalesce(p.external_id, o.external_id)"
+            " FROM profiles AS o WHERE p.id = :profile AND o.id = :other",
+            both,
+        )
         self._db.execute("UPDATE identifiers SET profile = :profile WHERE profile = :other", both)
         self._db.execute("DELETE FROM profiles WHERE id = :other", both)
 
@@ -135,13 +116,3 @@ class Profiles:
     def _write_attributes(self, profile: int, attributes: dict[str, object]) -> None:
         update = "UPDATE profiles SET attributes = ? WHERE id = ?"
         self._db.execute(update, (_text(attributes), profile))
-
-
-def identifiers(person: Person) -> Iterator[tuple[str, str]]:
-    """The strongest first."""
-    if person.email is not None:
-        yield "email", person.email
-    if person.phone_number is not None:
-        yield "phone_number", person.phone_number
-    if person.external_id is not None:
-        yield "external_id", person.external_id

@@ -1,4 +1,4 @@
-"""What Klaviyo keeps, in SQLite: events once each, the people behind them, what it turned down."""
+"""What Klaviyo keeps, in SQLite: each event once, the profiles, and the refusals."""
 
 import hashlib
 import json
@@ -10,14 +10,14 @@ from typing import cast
 
 from backfill import limits
 from backfill.sandbox.store import file, profiles
-from backfill.sandbox.store.event import Event, Refused
+from backfill.sandbox.store.event import Event, RefusedError
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _sorted_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 class StoreError(ValueError):
-    """A file that cannot be a sandbox's store."""
+    """A file that cannot be a sandbox's store: which, and why."""
 
 
 class Store:
@@ -43,46 +43,43 @@ class Store:
             (token, name): metric
             for metric, token, name in self.db.execute("SELECT id, token, name FROM metrics")
         }
-        self._metrics_of = Counter(token for token, _ in self.metrics)
         self._profiles = profiles.Profiles(self.db)
         self._committed = self.counts.copy()
 
     def record(self, event: Event, *, now_s: float) -> None:
         """Take one event: it is recorded, merged with the one that it repeats, or discarded.
 
+        ``now_s`` is in Unix seconds: the time of an event that has none.
+
         Raises:
-            Refused: the account has as many metrics as it may have.
+            RefusedError: the account has as many metrics as it may have.
         """
-        properties, content = _text(event.properties), _content(event)
         if _is_discarded(event):
             self.counts["discarded"] += 1
         else:
             metric = self._metric(event)
-            profile = self._profile(event)
-            time_s = int(now_s) if event.time_s is None else event.time_s
-            said = (metric, profile, event.event_id, time_s, properties, content)
-            self._insert(said, event, now_s)
+            self._insert(metric, self._profile(event), event, now_s)
         self.counts["received"] += 1
 
     def repeats(self, events: Iterable[Event], *, now_s: float) -> list[int]:
-        """The places of events that are here already, or stand twice among ``events``.
+        """The indexes of events that are stored already, or stand twice among ``events``.
 
         Nothing is recorded, and no profile is made.
         """
         seen: set[tuple[object, str, str]] = set()
         people: dict[tuple[str, str], object] = {}
         found = []
-        for place, event in enumerate(events):
-            who = self._who(event, people)
-            time_s = int(now_s) if event.time_s is None else event.time_s
-            key = str(time_s) if event.event_id is None else event.event_id
-            if (who, event.metric, key) in seen or self._holds(who, event, key):
-                found.append(place)
-            seen.add((who, event.metric, key))
+        for index, event in enumerate(events):
+            profile, key = self._profile_or_identifier(event, people), _key(event, now_s)
+            metric = self.metrics.get((event.token, event.metric))
+            is_stored = isinstance(profile, int) and self._content(profile, metric, key)
+            if is_stored or (profile, event.metric, key) in seen:
+                found.append(index)
+            seen.add((profile, event.metric, key))
         return found
 
     def lose(self, event_ids: Iterable[str]) -> int:
-        """Forget events by their ids, of all accounts and metrics, as if they had never come."""
+        """Delete events by their ids, of all accounts and metrics; how many there were."""
         lost = 0
         for event_id in event_ids:
             rows = self.db.execute(
@@ -95,14 +92,16 @@ class Store:
         self.counts["lost"] += lost
         return lost
 
-    def refuse(self, refused: Refused, *, now_s: int) -> None:
+    def refuse(self, error: RefusedError, *, now_s: int) -> None:
+        """Write a refusal down."""
         self.counts["refused"] += 1
         self.db.execute(
             "INSERT INTO refusals (time_s, token, reason, message) VALUES (?, ?, ?, ?)",
-            (now_s, refused.token, refused.reason, str(refused)),
+            (now_s, error.token, error.reason, str(error)),
         )
 
     def commit(self) -> None:
+        """Write what has come since the last time into the file."""
         if self.counts == self._committed:  # whatever changes the store changes a count
             return
         self._committed = self.counts.copy()
@@ -115,34 +114,32 @@ class Store:
         self.db.close()
 
     def _metric(self, event: Event) -> int:
-        """Today's API has no limit of metrics that we know of (klaviyo/facts.md 2.8)."""
+        """The JSON:API documents no limit of metrics. Source: docs/klaviyo.md, "Limits"."""
         token, name = event.token, event.metric
         metric = self.metrics.get((token, name))
         if metric is None:
-            if event.api == "track" and self._metrics_of[token] >= limits.TRACK_MAX_METRICS:
-                limit = limits.TRACK_MAX_METRICS
-                raise Refused("metrics", f"the account has its {limit} metrics", token=token)
+            limit = limits.TRACK_MAX_METRICS
+            if event.api == "track" and sum(one == token for one, _ in self.metrics) >= limit:
+                raise RefusedError("metrics", f"the account has its {limit} metrics", token=token)
             insert = "INSERT INTO metrics (token, name) VALUES (?, ?)"
             metric = cast("int", self.db.execute(insert, (token, name)).lastrowid)
             self.metrics[token, name] = metric
-            self._metrics_of[token] += 1
         return metric
 
-    def _who(self, event: Event, people: dict[tuple[str, str], object]) -> object:
-        """A profile's number, or the first identifier of somebody who is new in this request."""
-        given = list(profiles.identifiers(event.person))
-        known = [people[one] for one in given if one in people]
-        who = known[0] if known else self._profiles.find(event.token, event.person) or given[0]
-        people.update((one, who) for one in given)
-        return who
+    def _profile_or_identifier(self, event: Event, people: dict[tuple[str, str], object]) -> object:
+        """A profile's number, or the first identifier of a person who is new in this request.
 
-    def _holds(self, who: object, event: Event, key: str) -> bool:
-        metric = self.metrics.get((event.token, event.metric))
-        if metric is None or not isinstance(who, int):
-            return False
-        return self._first(who, metric, key) is not None
+        ``people`` holds what was found for each identifier so far.
+        """
+        given = event.person.identifiers()
+        known = [people[identifier] for identifier in given if identifier in people]
+        if not known:
+            known = [self._profiles.find(event.token, event.person) or given[0]]
+        people.update((identifier, known[0]) for identifier in given)
+        return known[0]
 
-    def _first(self, profile: int, metric: int, key: str) -> bytes | None:
+    def _content(self, profile: int, metric: int | None, key: str) -> bytes | None:
+        """The content hash of the event that is stored under ``key``."""
         row = self.db.execute(
             "SELECT content FROM events"
             " WHERE profile = ? AND metric = ? AND coalesce(event_id, time_s || '') = ?",
@@ -152,29 +149,28 @@ class Store:
 
     def _profile(self, event: Event) -> int:
         match = self._profiles.match(event.token, event.person)
-        for other in match.absorbed:
+        for other in match.merged:
             self.counts["profile_merges"] += 1
             self._move_events(other, match.profile)
-        self._profiles.describe(match.profile, event.attributes)
+        self._profiles.update_attributes(match.profile, event.attributes)
         return match.profile
 
-    def _insert(
-        self, said: tuple[int, int, str | None, int, str, bytes], event: Event, now_s: float
-    ) -> None:
-        metric, profile, event_id, time_s, _, content = said
+    def _insert(self, metric: int, profile: int, event: Event, now_s: float) -> None:
+        content = _content_hash(event)
+        what = (metric, profile, event.event_id, _time_s(event, now_s), _text(event.properties))
         inserted = self.db.execute(
             "INSERT OR IGNORE INTO events (metric, profile, event_id, time_s, properties, content,"
             " api, backfill, arrived_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*said, event.api, event.backfill, now_s),
+            (*what, content, event.api, event.backfill, now_s),
         ).rowcount
-        if inserted:
-            self.counts["recorded"] += 1
-            self.counts[f"api {event.api}"] += 1
-            self.counts["would_trigger_flows"] += event.api != "track" and not event.backfill
-            self.recorded[metric] += 1
+        if not inserted:
+            first = self._content(profile, metric, _key(event, now_s))
+            self._count_merged(differs=first != content)
             return
-        key = str(time_s) if event_id is None else event_id
-        self._count_merged(differs=self._first(profile, metric, key) != content)
+        self.counts["recorded"] += 1
+        self.counts[f"api {event.api}"] += 1
+        self.counts["would_trigger_flows"] += event.api != "track" and not event.backfill
+        self.recorded[metric] += 1
 
     def _count_merged(self, *, differs: bool) -> None:
         self.counts["merged"] += 1
@@ -202,13 +198,22 @@ def _is_discarded(event: Event) -> bool:
     return email is not None and email.rpartition("@")[2] in limits.DISCARDED_DOMAINS
 
 
-def _content(event: Event) -> bytes:
-    """A hash of all that was said of the event; the same whatever the order of the keys."""
+def _time_s(event: Event, now_s: float) -> int:
+    return int(now_s) if event.time_s is None else event.time_s
+
+
+def _key(event: Event, now_s: float) -> str:
+    """The event's id, or the time that it defaults to."""
+    return str(_time_s(event, now_s)) if event.event_id is None else event.event_id
+
+
+def _content_hash(event: Event) -> bytes:
+    """A hash of all that a request says of the event; the same whatever the order of the keys."""
     person = event.person
-    said = (
+    content = (
         event.time_s,
         (person.email, person.phone_number, person.external_id),
         event.properties,
         event.attributes,
     )
-    return hashlib.blake2b(_sorted_text(said).encode(), digest_size=16).digest()
+    return hashlib.blake2b(_sorted_text(content).encode(), digest_size=16).digest()

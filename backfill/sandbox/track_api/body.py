@@ -1,14 +1,15 @@
-"""The JSON text inside a Track request, in every form that Klaviyo's own SDKs send."""
+"""The JSON text inside a Track request, in every form that Klaviyo's own SDKs send.
+
+Source: docs/klaviyo.md, "Track API: what SDKs send".
+"""
 
 import base64
 import binascii
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from backfill.sandbox.store.event import Refused
+from backfill.sandbox.store.event import RefusedError
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -17,8 +18,8 @@ _UNESCAPED_BASE64 = re.compile(rb"[A-Za-z0-9+/ ]+={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
-    """``text`` is JSON, or claims to be; ``pixel`` asks for an image in place of ``1``."""
+class Payload:
+    """``text`` should be JSON; with ``pixel``, the answer is an image in place of ``1``."""
 
     text: str
     pixel: bool
@@ -29,66 +30,53 @@ def wants_pixel(query: bytes) -> bool:
     return b"i=1" in query.split(b"&")
 
 
-def from_query(query: bytes) -> Posted:
+def from_query(query: bytes) -> Payload:
     """A GET: ``data`` is base64, and nothing else. Klaviyo's own sample leaves its ``=`` bare."""
-    return Posted(_from_base64(_field(query)), wants_pixel(query))
+    return Payload(_from_base64(_field(query)), wants_pixel(query))
 
 
-def from_body(body: bytes, content_type: str | None, query: bytes) -> Posted:
+def from_body(body: bytes, content_type: str | None, query: bytes) -> Payload:
     """A POST: a form whose ``data`` is JSON or base64, or JSON as the body (the PHP SDK).
 
     Without a content type the first byte tells a form from an object.
     """
-    kind = _kind(body, content_type)
-    if kind == "json":
-        return Posted(_utf8(body), wants_pixel(query))
+    if content_type is None:
+        content_type = _JSON if body.lstrip().startswith(b"{") else _FORM
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == _JSON:
+        return Payload(_utf8(body), wants_pixel(query))
+    if kind != _FORM:
+        raise RefusedError("content_type", f"the content type is neither {_FORM} nor {_JSON}")
     field = _field(body)
     is_json = field.lstrip().startswith((b"{", b"["))  # neither is in base64's alphabet
     text = _utf8(field) if is_json else _from_base64(field)
-    return Posted(text, wants_pixel(query) or wants_pixel(body))
-
-
-def _kind(body: bytes, content_type: str | None) -> Literal["form", "json"]:
-    if content_type is None:
-        return "json" if body.lstrip().startswith(b"{") else "form"
-    match content_type.partition(";")[0].strip().lower():
-        case "application/x-www-form-urlencoded":
-            return "form"
-        case "application/json":
-            return "json"
-    raise Refused("content_type", f"the content type is neither {_FORM} nor {_JSON}")
+    return Payload(text, wants_pixel(query) or wants_pixel(body))
 
 
 def _field(form: bytes) -> bytes:
-    found = list(_fields(form))
-    if not found:
-        raise Refused("encoding", 'there is no field "data"')
-    if len(found) > 1:
-        raise Refused("encoding", 'the field "data" stands twice')
-    return found[0]
-
-
-def _fields(form: bytes) -> Iterator[bytes]:
-    for pair in form.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if name == b"data":
-            if _BAD_ESCAPE.search(value):
-                raise Refused("encoding", "a % is not followed by two hexadecimal digits")
-            yield unquote_to_bytes(value.replace(b"+", b" "))
+    pairs = (pair.partition(b"=") for pair in form.split(b"&"))
+    values = [value for name, _, value in pairs if name == b"data"]
+    if not values:
+        raise RefusedError("encoding", 'there is no field "data"')
+    if len(values) > 1:
+        raise RefusedError("encoding", 'the field "data" is given twice')
+    if _BAD_ESCAPE.search(values[0]):
+        raise RefusedError("encoding", "a % is not followed by two hexadecimal digits")
+    return unquote_to_bytes(values[0].replace(b"+", b" "))
 
 
 def _from_base64(field: bytes) -> str:
     text = field.strip()
     if b" " in text and _UNESCAPED_BASE64.fullmatch(text):
-        raise Refused("encoding", "a + in the base64 was not URL-encoded and became a space")
+        raise RefusedError("encoding", "a + in the base64 was not URL-encoded and became a space")
     try:
         return _utf8(base64.b64decode(text, validate=True))
     except binascii.Error:
-        raise Refused("encoding", 'the field "data" is neither JSON nor base64') from None
+        raise RefusedError("encoding", 'the field "data" is neither JSON nor base64') from None
 
 
 def _utf8(encoded: bytes) -> str:
     try:
         return encoded.decode()
     except UnicodeDecodeError as error:
-        raise Refused("encoding", f"byte {error.start} is no UTF-8") from None
+        raise RefusedError("encoding", f"byte {error.start} is not UTF-8") from None

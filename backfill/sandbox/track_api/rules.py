@@ -1,7 +1,7 @@
 """The Track API's rules for one event.
 
-Where the reference leaves something open this takes the stricter reading: a client that passes
-here passes there.
+Where the reference leaves something open, this takes the stricter reading: what passes here passes
+there.
 
 Source: Track API reference v1-2; read 2026-11-23.
 """
@@ -11,7 +11,7 @@ from typing import Final
 from backfill import limits
 from backfill.sandbox import strict_json
 from backfill.sandbox.store import identifiers
-from backfill.sandbox.store.event import Event, Person, Refused
+from backfill.sandbox.store.event import Event, Person, RefusedError
 
 _LAST_TEN_DIGITS: Final = limits.TRACK_MIN_TIME_S * 10 - 1
 
@@ -19,51 +19,53 @@ _LAST_TEN_DIGITS: Final = limits.TRACK_MIN_TIME_S * 10 - 1
 _IDENTIFIERS: Final = frozenset({"$email", "email", "$phone_number", "phone_number", "$id", "id"})
 
 
-def read(text: str, *, now_s: float) -> Event:
+def read_event(text: str, *, now_s: float) -> Event:
     """The event that ``text``, a request's JSON, asks for.
 
     Raises:
-        Refused: with the account's token where that much could be read.
+        RefusedError: with the account's token where that much could be read.
     """
-    posted = strict_json.parse(text)
-    token = _token(posted)
+    body = strict_json.parse(text)
+    token = _token(body)
     try:
-        return _event(posted, token, now_s)
-    except Refused as refused:
-        refused.token = token
+        return _event(body, token, now_s)
+    except RefusedError as error:
+        error.token = token
         raise
 
 
-def _event(posted: dict[str, object], token: str, now_s: float) -> Event:
-    customer = posted.get("customer_properties")
+def _event(body: dict[str, object], token: str, now_s: float) -> Event:
+    customer = body.get("customer_properties")
     if not isinstance(customer, dict):
-        raise Refused("customer_properties", '"customer_properties" is no object')
-    properties = posted.get("properties", {})
+        raise RefusedError("customer_properties", '"customer_properties" must be an object')
+    properties = body.get("properties", {})
     if not isinstance(properties, dict):
-        raise Refused("properties", '"properties" is no object')
+        raise RefusedError("properties", '"properties" must be an object')
     _check_value(properties)
     _check_consent(customer)
     return Event(
         token=token,
-        metric=_metric(posted.get("event")),
+        metric=_metric(body.get("event")),
         event_id=_event_id(properties),
-        time_s=_time(posted.get("time"), now_s),
+        time_s=_time(body.get("time"), now_s),
         person=_person(customer),
         properties=properties,
         attributes={key: customer[key] for key in customer if key not in _IDENTIFIERS},
     )
 
 
-def _token(posted: dict[str, object]) -> str:
-    token = posted.get("token")
+def _token(body: dict[str, object]) -> str:
+    token = body.get("token")
     if not isinstance(token, str) or not identifiers.is_public_key(token):
-        raise Refused("token", f'"token" is no key of {limits.PUBLIC_KEY_CHARS} letters and digits')
+        raise RefusedError(
+            "token", f'"token" must be a key of {limits.PUBLIC_KEY_CHARS} letters and digits'
+        )
     return token
 
 
 def _metric(event: object) -> str:
     if not isinstance(event, str) or not event.strip():
-        raise Refused("event", '"event" is no name')
+        raise RefusedError("event", '"event" must be a name')
     return event
 
 
@@ -75,19 +77,21 @@ def _event_id(properties: dict[str, object]) -> str | None:
         return event_id
     if isinstance(event_id, int) and not isinstance(event_id, bool):
         return str(event_id)
-    raise Refused("event_id", '"$event_id" is neither text nor an integer')
+    raise RefusedError("event_id", '"$event_id" must be text or an integer')
 
 
 def _check_value(properties: dict[str, object]) -> None:
     value = properties.get("$value", 0)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused("value", '"$value" is no number')
+        raise RefusedError("value", '"$value" must be a number')
 
 
 def _check_consent(customer: dict[str, object]) -> None:
     consent = customer.get("$consent", [])
     if not isinstance(consent, list) or any(kind not in limits.CONSENT_TYPES for kind in consent):
-        raise Refused("consent", f'"$consent" is no list out of {", ".join(limits.CONSENT_TYPES)}')
+        raise RefusedError(
+            "consent", f'"$consent" must be a list of some of {", ".join(limits.CONSENT_TYPES)}'
+        )
 
 
 def _time(time: object, now_s: float) -> int | None:
@@ -95,12 +99,12 @@ def _time(time: object, now_s: float) -> int | None:
     if time is None:
         return None
     if not isinstance(time, int | float):
-        raise Refused("time", '"time" is no Unix time in seconds')
+        raise RefusedError("time", '"time" must be a Unix time in seconds')
     time_s = int(time)
     if not limits.TRACK_MIN_TIME_S <= time_s <= _LAST_TEN_DIGITS:
-        raise Refused("time", '"time" has not ten digits')
+        raise RefusedError("time", '"time" must have ten digits')
     if time_s > now_s + limits.MAX_FUTURE_S:
-        raise Refused("future", '"time" is more than a year from now')
+        raise RefusedError("future", '"time" must be at most a year from now')
     return time_s
 
 
@@ -108,21 +112,21 @@ def _person(customer: dict[str, object]) -> Person:
     email = _identifier(customer, "email")
     if email is not None and (not isinstance(email, str) or not identifiers.is_email(email)):
         limit = limits.MAX_EMAIL_CHARS
-        raise Refused("email", f'"$email" is no address of at most {limit} characters')
+        raise RefusedError("email", f'"$email" must be an address of at most {limit} characters')
     phone = _identifier(customer, "phone_number")
     if phone is not None and (not isinstance(phone, str) or not identifiers.is_phone_number(phone)):
-        raise Refused("phone_number", '"$phone_number" is not in E.164, as in +13239169023')
+        raise RefusedError("phone_number", '"$phone_number" must be in E.164, as in +13239169023')
     external_id = _external_id(_identifier(customer, "id"))
     if email is None and phone is None and external_id is None:
-        raise Refused("identifier", "there is no $email, $phone_number or $id")
+        raise RefusedError("identifier", "one of $email, $phone_number and $id is required")
     return Person(email.lower() if email else None, phone, external_id)
 
 
 def _identifier(customer: dict[str, object], name: str) -> object:
-    """Null and empty count as not given: the PHP SDK writes null for what it was not given."""
+    """Null and empty count as absent: the PHP SDK writes null for an absent identifier."""
     given = [customer[key] for key in (f"${name}", name) if customer.get(key) not in (None, "")]
     if len(given) > 1 and given[0] != given[1]:
-        raise Refused("identifier", f'"${name}" and "{name}" differ')
+        raise RefusedError("identifier", f'"${name}" and "{name}" differ')
     return given[0] if given else None
 
 
@@ -131,4 +135,4 @@ def _external_id(given: object) -> str | None:
         return given
     if isinstance(given, int) and not isinstance(given, bool):
         return str(given)
-    raise Refused("identifier", '"$id" is neither text nor an integer')
+    raise RefusedError("identifier", '"$id" must be text or an integer')

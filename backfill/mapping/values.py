@@ -1,0 +1,49 @@
+"""A value that was read from a cell, as JSON, as text, and inside the SQL of a schema."""
+
+from backfill.mapping.money import amount_text
+from backfill.mapping.query import Sql, sql
+from backfill.mapping.times import timestamp
+from backfill.schema.types import Type
+
+
+def as_json(value: Sql, value_type: Type) -> Sql:
+    """The JSON text, NULL where there is no value."""
+    match value_type.kind:
+        case "integer" | "boolean" | "money":
+            return as_text(value, value_type)
+        case "number" | "json" | "pairs":
+            return value
+        case "time" | "date":
+            return sql("""('"' || $text || '"')""", text=as_text(value, value_type))
+        case _:
+            return sql("to_json($value)::varchar", value=value)
+
+
+def as_text(value: Sql, value_type: Type) -> Sql:
+    """The same value inside a template or an id."""
+    match value_type.kind:
+        case "integer" | "boolean":
+            return sql("($value)::varchar", value=value)
+        case "money":
+            return amount_text(value, value_type.currency)
+        case "time":
+            return sql("strftime($time, '%Y-%m-%dT%H:%M:%SZ')", time=timestamp(value))
+        case "date":
+            return sql("strftime($value, '%Y-%m-%d')", value=value)
+        case "list":
+            return sql("array_to_string($value, ', ')", value=value)
+        case _:
+            return value
+
+
+def as_sql(value: Sql, value_type: Type) -> Sql:
+    """The same value inside ``sql``, ``sum`` and ``where``, of the SQL type in ``SQL_TYPES``."""
+    match value_type.kind:
+        case "number":
+            return sql("try_cast($value as decimal(38,6))", value=value)
+        case "time":
+            return timestamp(value)
+        case "json" | "pairs":
+            return sql("($value)::json", value=value)
+        case _:
+            return value

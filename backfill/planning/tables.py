@@ -1,0 +1,81 @@
+"""A plan's events as tables of DuckDB, in bounded memory, and a verdict for each event."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from backfill.engine.duck import connect_spilling
+from backfill.planning.judgement import Verdict, Verdicts
+
+
+class PlanTables:
+    """A plan's events in DuckDB.
+
+    The view ``e`` has the events, each with ``part``, the number of its file, and ``n``, its place
+    in the file. The table ``out`` has part, n and verdict of the events that do not count: repeats,
+    and events of rejected orders.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[Path], counts: Sequence[int]
+    ) -> None:
+        self.connection = connection
+        self.verdicts: Verdicts = [np.full(count, Verdict.SEND, np.uint8) for count in counts]
+        connection.execute(f"create view e as {scan(files)}")
+        connection.execute("create temp table out (part utinyint, n bigint, verdict utinyint)")
+
+    @classmethod
+    @contextmanager
+    def of(cls, files: Sequence[Path], counts: Sequence[int], spill: Path) -> Iterator[Self]:
+        """The tables of Parquet ``files`` with ``counts`` events; DuckDB spills to ``spill``."""
+        with connect_spilling(spill) as connection:
+            yield cls(connection, files, counts)
+
+    @property
+    def counted(self) -> str:
+        """A relation of the events that count."""
+        return "(select * from e anti join out using (part, n))" if self.count("out") else "e"
+
+    def run(self, statement: str) -> None:
+        self.connection.execute(statement)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query).fetchall()
+
+    def count(self, table: str) -> int:
+        [(rows,)] = self.rows(f"select count(*) from {table}")
+        return int(rows)
+
+    def batches(self, query: str) -> Iterator[pa.Table]:
+        """The result in batches; no other query may begin before the last of them."""
+        for batch in self.connection.sql(query).to_arrow_reader():
+            yield pa.Table.from_batches([batch])
+
+    def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
+        for batch in self.batches(query):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
+        """Give the events at ``part`` and ``n`` a verdict; ``only`` those that have this one."""
+        part = places["part"].to_numpy()
+        n = places["n"].to_numpy()
+        for at, verdicts in enumerate(self.verdicts):
+            here = n[part == at]
+            if only is not None:
+                here = here[verdicts[here] == only]
+            verdicts[here] = verdict
+
+
+def scan(files: Sequence[Path]) -> str:
+    """A query of the events in a plan's files, with ``part`` and ``n``."""
+    return " union all by name ".join(
+        f"select *, {at}::utinyint as part, file_row_number as n "
+        f"from read_parquet('{quoted}', file_row_number = true)"
+        for at, path in enumerate(files)
+        for quoted in [str(path).replace("'", "''")]
+    )
