@@ -1,6 +1,6 @@
-"""Order history into Klaviyo. What stands here is for notebooks and scripts; see README.
+"""Order history into Klaviyo: the names for notebooks and scripts; see README.
 
-Loaded when first used: ``backfill --help`` needs none of it.
+Each is loaded when it is first used, because ``backfill --help`` needs none of them.
 """
 
 from importlib import import_module
@@ -43,9 +43,9 @@ __all__ = (
 )
 
 MendError = FixInputError
-"""The name that it had first."""
+"""Its former name."""
 
-_WHERE: Final = {
+_MODULES: Final = {
     "Preview": "notebook.results",
     "Report": "notebook.results",
     "Sandbox": "sandbox",
@@ -58,9 +58,9 @@ _WHERE: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = found
     return found
 

@@ -1,24 +1,34 @@
-"""Texts from an export made safe to show: nothing in them moves a cursor, hides, or ends a line."""
+"""Text for a terminal: counts, and foreign text of which nothing moves a cursor or ends a line."""
 
-from unicodedata import combining, east_asian_width
+from rich.cells import cell_len, set_cell_size
 
 
-def plain(text: str, *, spoiling: str = "") -> str:
-    r"""``text`` with what is not printable, and each character of ``spoiling``, as ``\uXXXX``."""
-    if text.isascii() and text.isprintable() and not any(sign in text for sign in spoiling):
+def counted(count: int, unit: str, units: str = "") -> str:
+    """``1 order`` or ``2,000 orders``; ``units`` is the plural, if it is not the unit with an s."""
+    return f"{count:,} {unit if count == 1 else units or unit + 's'}"
+
+
+def plain(text: str, *, escape: str = "") -> str:
+    r"""``text`` with all that is not printable, and each character of ``escape``, as ``\uXXXX``."""
+    if text.isascii() and text.isprintable() and not any(sign in text for sign in escape):
         return text
     return "".join(
-        sign if sign.isprintable() and sign not in spoiling else _escaped(sign) for sign in text
+        sign if sign.isprintable() and sign not in escape else _escaped(sign) for sign in text
     )
 
 
-def plain_json(text: str, *, spoiling: str = "") -> str:
-    """The same JSON in one line. ``spoiling`` may hold what stands inside JSON's strings alone."""
-    # A line break or a tab that is no escape stands between two values: in strings it may not.
-    return plain(text.translate(_BETWEEN_VALUES), spoiling=spoiling)
+def plain_json(text: str, *, escape: str = "") -> str:
+    """The same JSON in one line.
+
+    Args:
+        text: valid JSON.
+        escape: characters that JSON has only inside strings; they are escaped there.
+    """
+    # A raw line break or tab is between two values: inside strings JSON does not allow it.
+    return plain(text.translate(_LINE_BREAKS), escape=escape)
 
 
-_BETWEEN_VALUES = dict.fromkeys(map(ord, "\t\n\r"), " ")
+_LINE_BREAKS = dict.fromkeys(map(ord, "\t\n\r"), " ")
 
 
 def _escaped(sign: str) -> str:
@@ -26,21 +36,8 @@ def _escaped(sign: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def cut(text: str, width: int) -> str:
-    taken = kept = 0
-    for at, sign in enumerate(text):
-        taken += cells(sign)
-        if taken > width:
-            return f"{text[:kept]}…"
-        if taken < width:
-            kept = at + 1
-    return text
-
-
-def cells(text: str) -> int:
-    """How many places of a terminal ``text`` takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if combining(sign) else 2 if east_asian_width(sign) in "WF" else 1 for sign in text
-    )
+def truncate(text: str, width: int) -> str:
+    """``text`` in at most ``width`` columns of a terminal, with ``…`` where its end is cut off."""
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, max(width - 1, 0)).rstrip()}…"

@@ -1,20 +1,20 @@
 """Everything that can stop a run, grouped by what to do next.
 
     BackfillError
-    ├── MendError             mend it and start again; nothing was sent     exit code 2
-    │   ├── UsageError        the command line, the state folder
-    │   ├── SchemaError       the YAML file; holds all its problems
-    │   └── ExportError       an export that cannot be read to its end
-    ├── GateError             a gate said no; nothing was sent              exit code 4
-    ├── AgainError            run the same command again                    exit code 3
-    │   ├── BusyError         another process holds the state folder
-    │   └── StoppedError      the other side stays silent
-    │       └── AskedError    a person said stop, or how many
-    └── DeniedError           Klaviyo refuses the key or the endpoint       exit code 5
-        └── ScopeError        the key may not do just this
+    ├── FixInputError               fix it and start again; nothing was sent    exit code 2
+    │   ├── UsageError              the command line, the state folder
+    │   ├── SchemaError             the YAML file; holds all its problems
+    │   └── ExportError             an export that cannot be read to its end
+    ├── GateError                   a gate said no; nothing was sent            exit code 4
+    ├── RetryRunError               run the same command again                  exit code 3
+    │   ├── BusyError               another process holds the state folder
+    │   └── StoppedError            Klaviyo does not answer, or the disk is full
+    │       └── StoppedByUserError  a person stopped the run, or set its limit
+    └── DeniedError                 Klaviyo refuses the key or the endpoint     exit code 5
+        └── ScopeError              the key lacks the scope for one endpoint
 
-A bad row is no error: it is a reject, a value that is counted and written down. No message
-holds a key, an e-mail address, a phone number or a name.
+A bad row is no error. It is a reject: a value that is counted and written to rejects.csv. No
+message holds a key, an e-mail address, a phone number or a name.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class BackfillError(Exception):
     exit_code: ClassVar[int]
 
     def _render_traceback_(self) -> list[str]:
-        """IPython shows this, one clear sentence, where it would show pages of our insides."""
+        """IPython shows this sentence in place of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -72,7 +72,7 @@ class ScopeError(DeniedError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a schema, and where it stands."""
+    """Something that is wrong with a schema, and where it is."""
 
     place: str
     """``file:line``, the line counted from 1."""

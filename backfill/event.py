@@ -1,6 +1,6 @@
-"""What crosses between the two halves: one Arrow schema, a row an event; and an event's key.
+"""What mapping hands to delivery: one Arrow schema with a row an event; and an event's key.
 
-Mapping writes these columns, wire reads them; nobody parses JSON on the way.
+Mapping writes these columns and wire reads them; nothing in between parses JSON.
 """
 
 import hashlib
@@ -9,12 +9,12 @@ from typing import Final
 import pyarrow as pa
 
 KEY_VERSION: Final = "1"
-"""Stands in front of what is hashed to a key; another way to make keys takes another mark."""
+"""The first part of what is hashed to a key. Another way to make keys needs another version."""
 
 SEPARATOR: Final = "\x1f"
 
 IDENTIFIERS: Final = ("email", "phone_number", "id")
-"""An event carries the first of these that its order has; the others count as attributes.
+"""An event has the first of these that its order has; the others count as attributes.
 
 Source: Track API reference v1-2, ``customer_properties``: an e-mail, for SMS-only contacts a phone
 number, else an id."""
@@ -34,7 +34,7 @@ PROFILE_FIELDS: Final = (
     "timezone",
     "consent",
 )
-"""The special fields of ``customer_properties`` beside the identifiers, without their ``$``.
+"""The special fields of ``customer_properties``, but the identifiers, without their ``$``.
 
 Source: Track API reference v1-2, "Specific properties"; organization, title, address1, address2
 and timezone from the official php-klaviyo, ``ProfileModel::$specialAttributes`` (917f46a)."""
@@ -62,17 +62,17 @@ EVENTS: Final = pa.schema(
 
 
 def key(metric: str, event_id: str) -> bytes:
-    """The identity of an event in plan and ledger: 16 bytes, the same for ever."""
+    """The identity of an event in plan and ledger: 16 bytes that never change."""
     return _hash(metric, event_id)
 
 
 def person(identifier: str, value: str) -> bytes:
-    """The identity of a person: the identifier that stands on the event, and its value as sent."""
+    """The identity of a person: the name and the value of the identifier that an event has."""
     return _hash(identifier, value)
 
 
 def hash_sql(*parts: str) -> str:
-    """SQL for the same 16 bytes over SQL texts; ``key`` and ``person`` say over which."""
+    """SQL for the same 16 bytes; ``parts`` are SQL for what ``key`` and ``person`` hash."""
     joined = ", chr(31), ".join((f"'{KEY_VERSION}'", *parts))
     return f"unhex(left(sha256(concat({joined})), 32))"
 

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from httpx_aiohttp import AiohttpTransport
 
-from backfill.delivery.run import DeliveryOptions, deliver
+from backfill.delivery.delivery import DeliveryOptions
+from backfill.delivery.run import deliver
 from backfill.ledger.ledger import Ledger, Run, Target
 from backfill.wire.track import Track
 
@@ -49,7 +50,7 @@ def by_deliver(plan: Path, url: str, events: int) -> tuple[int, float]:
         tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
         Ledger.open(Path(folder) / "ledger.sqlite", Target(url, TOKEN)) as ledger,
     ):
-        ledger.begin_run(Run("bench", "", "flat", 0))
+        ledger.begin_run(Run(id="bench", command="", schema_name="flat", started=0))
         began = time.perf_counter()
         done = deliver(
             pending(plan, events),
@@ -57,8 +58,8 @@ def by_deliver(plan: Path, url: str, events: int) -> tuple[int, float]:
             url=url,
             ledger=ledger,
             run_id="bench",
-            refuse=lambda refusal: sys.exit(f"refused: {refusal}"),
-            how=DeliveryOptions(concurrency=CONNECTIONS, windows=()),
+            on_refusal=lambda refusal: sys.exit(f"refused: {refusal}"),
+            options=DeliveryOptions(concurrency=CONNECTIONS, windows=()),
         )
         return done.delivered, time.perf_counter() - began
 
@@ -69,7 +70,7 @@ def by_transport(plan: Path, url: str, events: int, *, client: bool) -> tuple[in
     bodies = [request.body for batch in batches for request in wire.requests(batch)]
     began = time.perf_counter()
     taken = asyncio.run(
-        _looped(bodies, httpx.URL(url + wire.path), dict(wire.headers), client=client)
+        _looped(bodies, httpx.URL(url + wire.api.path), dict(wire.headers), client=client)
     )
     return taken, time.perf_counter() - began
 

@@ -1,19 +1,18 @@
-"""What Klaviyo says that it has of one metric: sums by day of UTC, and ids event by event."""
+"""What Klaviyo has of one metric: sums by day of UTC, and ids event by event."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from backfill import event, limits
-from backfill.account.metrics import Reader, understood
+from backfill.account.metrics import expected_shape
+from backfill.account.reader import Reader
 
 MAX_DAYS: Final = 365
-"""In one question for sums.
+"""In one query of sums; a third party's limit, the smaller reading.
 
-Source: a third party's tool for this endpoint (scalably-io/klaviyo-mcp, ``metric_aggregate``: at
-most a year a call; read 2026-11-23). Klaviyo's own pages that we have name no such limit: the
-smaller reading."""
+Source: docs/klaviyo.md, "Metrics and aggregates"."""
 
 DAY: Final = timedelta(days=1)
 
@@ -31,7 +30,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One event that Klaviyo has; ``key`` is None where it carries no id."""
+    """One event that Klaviyo has; ``key`` is None where the event carries no id."""
 
     day: date
     key: bytes | None
@@ -45,31 +44,38 @@ class Span:
     end: date
 
 
-def day_of(time_s: int) -> date:
-    return datetime.fromtimestamp(time_s, UTC).date()
+def spans(days: Iterable[date], joins: Callable[[Span, date], bool]) -> Iterator[Span]:
+    """Put days together into spans, each of which begins and ends with one of them.
 
-
-def windows(days: Iterable[date], most: int = MAX_DAYS) -> Iterator[Span]:
-    """As few spans as hold all days, none longer than ``most``; each begins and ends with one."""
-    first = last = None
+    Args:
+        days: in any order.
+        joins: whether a later day may be put into a span.
+    """
+    span: Span | None = None
     for day in sorted(days):
-        if first is None or last is None or (day - first).days >= most:
-            if first is not None and last is not None:
-                yield Span(first, last + DAY)
-            first = day
-        last = day
-    if first is not None and last is not None:
-        yield Span(first, last + DAY)
+        if span is not None and joins(span, day):
+            span = Span(span.first, day + DAY)
+            continue
+        if span is not None:
+            yield span
+        span = Span(day, day + DAY)
+    if span is not None:
+        yield span
+
+
+def query_spans(days: Iterable[date]) -> Iterator[Span]:
+    """Put days together into as few spans of ``MAX_DAYS`` as hold them all."""
+    return spans(days, lambda span, day: (day - span.first).days < MAX_DAYS)
 
 
 def tallies(reader: Reader, metric_id: str, days: Iterable[date]) -> dict[date, Tally]:
-    """The sums of every day in the windows over ``days``; a day without events is there too."""
+    """Ask for the sums of each day in the spans over ``days``, also of a day without events."""
     found: dict[date, Tally] = {}
-    for span in windows(days):
+    for span in query_spans(days):
         count = (span.end - span.first).days
         found |= {span.first + DAY * at: Tally() for at in range(count)}
-        answer = reader.post(limits.AGGREGATES_PATH, _question(metric_id, span))
-        with understood(limits.AGGREGATES_PATH):
+        answer = reader.post(limits.AGGREGATES_PATH, _query(metric_id, span))
+        with expected_shape(limits.AGGREGATES_PATH):
             for day, tally in _tallies(answer["data"]["attributes"]):
                 if day in found:
                     found[day] += tally
@@ -77,7 +83,14 @@ def tallies(reader: Reader, metric_id: str, days: Iterable[date]) -> dict[date, 
 
 
 def events_of(reader: Reader, metric: str, metric_id: str, span: Span) -> Iterator[Sequence[Found]]:
-    """Every event of a span of days, a page at a time; ``metric`` is its name in the schema."""
+    """Read every event of a span of days, a page at a time.
+
+    Args:
+        reader: asks the account.
+        metric: its name in the schema, of which an event's key is made.
+        metric_id: its id in the account.
+        span: of days in UTC.
+    """
     query = {
         "filter": (
             f'and(equals(metric_id,"{metric_id}"),'
@@ -89,12 +102,12 @@ def events_of(reader: Reader, metric: str, metric_id: str, span: Span) -> Iterat
         "sort": "datetime",
     }
     for page in reader.pages(limits.EVENTS_PATH, query):
-        with understood(limits.EVENTS_PATH):
+        with expected_shape(limits.EVENTS_PATH):
             found = [_found(metric, one["attributes"]) for one in page["data"]]
         yield found
 
 
-def _question(metric_id: str, span: Span) -> dict[str, Any]:
+def _query(metric_id: str, span: Span) -> dict[str, Any]:
     attributes = {
         "metric_id": metric_id,
         "measurements": ["count", "sum_value"],
@@ -109,7 +122,7 @@ def _question(metric_id: str, span: Span) -> dict[str, Any]:
 
 
 def _tallies(attributes: dict[str, Any]) -> Iterator[tuple[date, Tally]]:
-    """``dates`` of the answer and the lists that run beside them, a row for each dimension."""
+    """Read ``dates`` and the lists that run beside them, a row for each dimension."""
     days = [_utc(text).date() for text in attributes["dates"]]
     for row in attributes["data"]:
         counts, sums = row["measurements"]["count"], row["measurements"]["sum_value"]
@@ -118,12 +131,12 @@ def _tallies(attributes: dict[str, Any]) -> Iterator[tuple[date, Tally]]:
 
 
 def _found(metric: str, attributes: dict[str, Any]) -> Found:
-    said = (attributes.get("event_properties") or {}).get("$event_id")
+    event_id = (attributes.get("event_properties") or {}).get("$event_id")
     time_s = attributes.get("timestamp")
-    day = day_of(time_s) if time_s is not None else _utc(attributes["datetime"]).date()
+    time = _utc(attributes["datetime"]) if time_s is None else datetime.fromtimestamp(time_s, UTC)
     # An id of digits alone may come back as a number.
-    is_id = isinstance(said, str | int) and not isinstance(said, bool)
-    return Found(day, event.key(metric, str(said)) if is_id else None)
+    is_id = isinstance(event_id, str | int) and not isinstance(event_id, bool)
+    return Found(time.date(), event.key(metric, str(event_id)) if is_id else None)
 
 
 def _utc(text: str) -> datetime:

@@ -1,44 +1,40 @@
-"""Ids that were delivered beside ids that were found, in DuckDB and in bounded memory."""
+"""The ids that were delivered beside those that Klaviyo has, in DuckDB and in bounded memory.
+
+The plan is read again for each question, so its ids are never in memory all at once.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from backfill.account.aggregates import DAY, Found
+from backfill.account.aggregates import Found
 from backfill.engine.duck import connect_spilling, streamed
 from backfill.event import EVENTS
+from backfill.ledger.ledger import Ledger
 from backfill.planning.judgement import Verdict
 from backfill.planning.plan import Plan
 
 PLACES: Final = 10
-"""Orders of a day's missing events that are named, by their rows: no person."""
+"""Orders of a day's missing events that are named, by their rows, which name no person."""
 
 _BATCH: Final = 65_536
 _COLUMNS: Final = ["key", "metric", "time", "value", "file", "row"]
 _DELIVERED: Final = pa.schema([EVENTS.field(name) for name in _COLUMNS])
 _KEY: Final = pa.schema([EVENTS.field("key")])
-_DAY: Final = "(time // 86400)::int"
-_EPOCH: Final = date(1970, 1, 1)
-
-
-class Deliveries(Protocol):
-    """What a comparison asks of a ledger."""
-
-    def delivered(self) -> Iterator[pa.RecordBatch]:
-        """Key and content of every event that was delivered."""
+_DAY: Final = "date '1970-01-01' + (time // 86400)::int"
 
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What must be there of one metric and day."""
+    """What was delivered of one metric and day."""
 
     events: int
     value: Decimal
@@ -46,7 +42,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of the events of one planned day."""
+    """What became of the events of one day that were delivered."""
 
     missing: int = 0
     elsewhere: int = 0
@@ -55,14 +51,9 @@ class Fate:
 
 
 class Ids:
-    """The plan is read again for each question: its ids are never in memory all at once.
+    """Compares ids: for each metric ``begin``, ``add`` what was found, ``match``, then ask."""
 
-    For each metric: ``begin``, ``add`` what was found, ``match``, then ask.
-    """
-
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, plan: Plan, ledger: Deliveries
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: Plan, ledger: Ledger) -> None:
         self._connection = connection
         self._plan = plan
         self._ledger = ledger
@@ -70,12 +61,12 @@ class Ids:
 
     @classmethod
     @contextmanager
-    def of(cls, plan: Plan, ledger: Deliveries) -> Iterator[Self]:
+    def of(cls, plan: Plan, ledger: Ledger) -> Iterator[Self]:
         with connect_spilling(plan.folder / "spill") as connection:
             yield cls(connection, plan, ledger)
 
     def sums(self) -> dict[str, dict[date, Sum]]:
-        """By metric and day, what the ledger says was delivered of this plan."""
+        """What the ledger says was delivered of this plan, by metric and day."""
         query = (
             f"select metric, {_DAY} as day, count(*), coalesce(sum(value), 0)::decimal(38,6) "
             "from delivered group by all order by all"
@@ -84,56 +75,55 @@ class Ids:
             rows = self._rows(query)
         found: dict[str, dict[date, Sum]] = {}
         for metric, day, events, value in rows:
-            found.setdefault(metric, {})[_date(day)] = Sum(events, value)
+            found.setdefault(metric, {})[day] = Sum(events, value)
         return found
 
     def begin(self) -> None:
-        self._connection.execute("create or replace temp table found (day int, key blob)")
+        self._connection.execute("create or replace temp table found (day date, key blob)")
 
     def add(self, found: Sequence[Found]) -> None:
-        days = pa.array([_number(one.day) for one in found], pa.int32())
+        days = pa.array([one.day for one in found], pa.date32())
         keys = pa.array([one.key for one in found], pa.binary())
         self._connection.register("page", pa.table({"day": days, "key": keys}))
         self._connection.execute("insert into found select day, key from page")
 
     def match(self, metric: str, days: Iterable[date]) -> None:
         """Put delivered beside found; what was delivered on ``days`` should have been found."""
-        numbers = pa.array([_number(day) for day in days], pa.int32())
-        self._connection.register("looked", pa.table({"day": numbers}))
+        read = pa.table({"day": pa.array(list(days), pa.date32())})
+        self._connection.register("days_read", read)
         statement = (
             "create or replace temp table matched as select d.day, d.key, d.file, d.row, "
             "case when list_contains(f.days, d.day) then d.day else f.days[1] end as there "
             f"from (select *, {_DAY} as day from delivered) d left join "
             "(select key, list(day order by day) as days from found where key is not null "
             "group by key) f using (key) "
-            "where f.days is not null or d.day in (select day from looked)"
+            "where f.days is not null or d.day in (select day from days_read)"
         )
         with streamed(self._connection, "delivered", _DELIVERED, self._delivered(metric)):
             self._connection.execute(statement)
 
     def fates(self) -> dict[date, Fate]:
-        """Of each day with something to tell."""
-        places: dict[int, tuple[tuple[int, int], ...]] = {}
-        for day, files, numbers in self._rows(
+        """Give the fate of each day on which an event is missing or under another day."""
+        places: dict[date, tuple[tuple[int, int], ...]] = {}
+        for day, files, rows in self._rows(
             "select day, list(file order by file, row), list(row order by file, row) from "
             "(select distinct day, file, row from matched where there is null "
             f"qualify dense_rank() over (partition by day order by file, row) <= {PLACES}) "
             "group by day"
         ):
-            places[day] = tuple(zip(files, numbers, strict=True))
-        rows = self._rows(
+            places[day] = tuple(zip(files, rows, strict=True))
+        counts = self._rows(
             "select day, count(*) filter (there is null), count(*) filter (there <> day) "
             "from matched where there is null or there <> day group by day"
         )
         return {
-            _date(day): Fate(missing, elsewhere, places.get(day, ()))
-            for day, missing, elsewhere in rows
+            day: Fate(missing, elsewhere, places.get(day, ())) for day, missing, elsewhere in counts
         }
 
     def unexpected(self) -> dict[date, int]:
-        """Of what was found, by its day, what neither this plan nor the ledger knows.
+        """Count what was found and neither this plan nor the ledger knows, by its day.
 
-        An id that stands there twice, under two people, is one that we know and one that we do not.
+        Of an id that Klaviyo has twice, under two people, one is known and one is not.
         """
         self._connection.execute(
             "create or replace temp table stray as select f.day, f.key from "
@@ -146,11 +136,12 @@ class Ids:
                 "create or replace temp table sent as select distinct key from ledger "
                 "semi join stray using (key) anti join matched using (key)"
             )
-        rows = self._rows("select day, count(*) from stray anti join sent using (key) group by day")
-        return {_date(day): events for day, events in rows}
+        return dict(
+            self._rows("select day, count(*) from stray anti join sent using (key) group by day")
+        )
 
     def keep_missing(self) -> None:
-        """Note what is missing of this metric, before the next begins."""
+        """Keep what is missing of this metric, before the next one begins."""
         self._connection.execute("insert into missing select key from matched where there is null")
 
     def missing_keys(self) -> Iterator[bytes]:
@@ -158,7 +149,7 @@ class Ids:
             yield from batch["key"].to_pylist()
 
     def ledger_alone(self) -> int:
-        """Events of the ledger that the plan does not have."""
+        """Count the events of the ledger that the plan does not have."""
         with self._ledger_keys():
             [(keys,)] = self._rows("select count(*) from (select distinct key from ledger)")
         return int(keys) - self._plan.judgement.already
@@ -166,7 +157,7 @@ class Ids:
     # the plan and the ledger, as DuckDB reads them -----------------------------------------------
 
     def _delivered(self, metric: str | None = None) -> Iterator[pa.RecordBatch]:
-        """The plan's events that the ledger knows, of one metric or of all."""
+        """Give the plan's events that the ledger knows, of one metric or of all."""
         judged = zip(self._plan.parts, self._plan.judgement.verdicts, strict=True)
         for path, verdicts in judged:
             start = 0
@@ -180,17 +171,9 @@ class Ids:
                     yield here.select(_COLUMNS).cast(_DELIVERED)
 
     def _ledger_keys(self) -> AbstractContextManager[None]:
-        """A relation ``ledger`` for one statement."""
+        """Make a relation ``ledger`` for one statement."""
         keys = (batch.select(["key"]) for batch in self._ledger.delivered())
         return streamed(self._connection, "ledger", _KEY, keys)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()
-
-
-def _number(day: date) -> int:
-    return (day - _EPOCH).days
-
-
-def _date(number: int) -> date:
-    return _EPOCH + DAY * number

@@ -2,37 +2,27 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from backfill import limits
-from backfill.display import plain
+from backfill.account.reader import Reader
 from backfill.errors import DeniedError, ScopeError
 
-MAX_LOOKED_AT: Final = 25
-"""Metrics whose flows are asked for: a schema has a handful, and 150 requests a minute are allowed.
+MAX_METRICS_WITH_FLOWS: Final = 25
+"""Metrics whose flows are asked for, a request each: a schema has a handful, and 150 requests a
+minute are allowed.
 
-Source: klaviyo-api 25.0.0 (revision 2026-10-15), ``get_flows_triggered_by_metric``: 10/s, 150/m."""
-
-_FLOWS_SHOWN: Final = 10
-
-
-class Reader(Protocol):
-    """Reads JSON of the API that a private key opens; keeps its rates, tries again by itself."""
-
-    def get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """One answer. Raises DeniedError where the key may not read this, StoppedError."""
-
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a question that is a body. Raises as ``get``."""
-
-    def pages(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Every page, by ``links.next``. Raises as ``get``."""
+Source: docs/klaviyo.md, "Rate limits and errors"."""
 
 
 @contextmanager
-def understood(path: str) -> Iterator[None]:
-    """Raises DeniedError where an answer has another shape than Klaviyo's."""
+def expected_shape(path: str) -> Iterator[None]:
+    """Read an answer that was given for ``path``.
+
+    Raises:
+        DeniedError: it has another shape than Klaviyo documents.
+    """
     try:
         yield
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
@@ -41,65 +31,72 @@ def understood(path: str) -> Iterator[None]:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A metric of the account. Its identity is name and integration: names are not unique."""
+    """A metric of the account, which is its name and its integration: names are not unique.
+
+    Source: docs/klaviyo.md, "Metrics and aggregates".
+    """
 
     id: str
     name: str
     integration: str
-    """The name of who sends it: ``API``, ``Shopify`` …; empty where Klaviyo does not say."""
+    """The name of the sender: ``API``, ``Shopify`` …; empty where Klaviyo does not say."""
     is_api: bool
     created: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricStatus:
-    """What stands in the account under one name of the plan."""
+    """What the account has under one name of the plan."""
 
     name: str
     id: str | None
-    """Of the metric that takes what we send; None: the first event makes it."""
+    """Of the metric that takes what we send; None where the first event makes it."""
     doubles: int
-    """API metrics of this name beside it."""
+    """Other API metrics of this name."""
     others: tuple[str, ...]
-    """Integrations that have a metric of this name, which is another."""
+    """Integrations that have a metric of this name, which is another one."""
     flows: tuple[str, ...] | None = None
-    """Live flows that an event of this metric starts; None: not looked at."""
+    """Names of the live flows that an event of this metric starts; None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricStatuses:
     metrics: tuple[MetricStatus, ...]
-    unseen: str = ""
-    """What was not looked at, and why, as a clause."""
-
-    @property
-    def flows(self) -> int:
-        return sum(len(metric.flows or ()) for metric in self.metrics)
+    not_looked_at: str = ""
+    """What was left out, and why; empty for nothing."""
 
 
 def metrics_of(reader: Reader) -> list[Metric]:
-    """All metrics of the account, 200 a request. Raises DeniedError, StoppedError."""
+    """Give all metrics of the account, 200 a request. Raises as ``Reader.get``."""
     found: list[Metric] = []
-    for page in reader.pages(limits.METRICS_PATH, {}):
-        with understood(limits.METRICS_PATH):
+    for page in reader.pages(limits.METRICS_PATH):
+        with expected_shape(limits.METRICS_PATH):
             found.extend(_metric(one) for one in page["data"])
     return found
 
 
-def standing(name: str, metrics: Iterable[Metric]) -> MetricStatus:
-    """Which of the account's metrics is ours: the API's, the oldest where there are several."""
+def metric_status(name: str, metrics: Iterable[Metric]) -> MetricStatus:
+    """Choose the metric of this name that is the API's, the oldest where there are several."""
     named = [metric for metric in metrics if metric.name == name]
     ours = sorted((metric for metric in named if metric.is_api), key=lambda one: one.created)
-    others = sorted({metric.integration for metric in named if not metric.is_api})
-    return MetricStatus(name, ours[0].id if ours else None, max(len(ours) - 1, 0), tuple(others))
+    return MetricStatus(
+        name=name,
+        id=ours[0].id if ours else None,
+        doubles=max(len(ours) - 1, 0),
+        others=tuple(sorted({metric.integration for metric in named if not metric.is_api})),
+    )
 
 
 def metric_statuses(names: Sequence[str], reader: Reader) -> MetricStatuses:
-    """What a person wants to know before a live run; what the key may not read is said, not raised.
+    """Look up what a person wants to know before a live run.
 
-    Raises StoppedError.
+    What the key may not read is in ``not_looked_at``.
+
+    Raises:
+        DeniedError: Klaviyo rejects the key.
+        StoppedError: no answer.
     """
     try:
         metrics = metrics_of(reader)
@@ -107,66 +104,35 @@ def metric_statuses(names: Sequence[str], reader: Reader) -> MetricStatuses:
         return MetricStatuses(
             (), "the account's metrics and flows: the key lacks the scope metrics:read"
         )
-    found = [standing(name, metrics) for name in names]
-    ours = [metric for metric in found if metric.id is not None]
+    found = [metric_status(name, metrics) for name in names]
+    known = [metric for metric in found if metric.id is not None]
     flows: dict[str, tuple[str, ...]] = {}
-    unseen = ""
-    if len(ours) > MAX_LOOKED_AT:
-        unseen = f"the flows of {len(ours) - MAX_LOOKED_AT} more metrics: too many to ask for"
+    not_looked_at = ""
+    if len(known) > MAX_METRICS_WITH_FLOWS:
+        more = len(known) - MAX_METRICS_WITH_FLOWS
+        not_looked_at = f"the flows of {more} more metrics: too many to ask for"
     try:
-        for metric in ours[:MAX_LOOKED_AT]:
+        for metric in known[:MAX_METRICS_WITH_FLOWS]:
             flows[metric.name] = _live_flows(reader, str(metric.id))
     except ScopeError:
-        unseen = "the flows that hang on metrics: the key lacks the scope flows:read"
+        not_looked_at = "the flows that hang on metrics: the key lacks the scope flows:read"
     except DeniedError as error:
-        unseen = f"the flows that hang on metrics: {error}"
+        not_looked_at = f"the flows that hang on metrics: {error}"
     return MetricStatuses(
-        tuple(
-            MetricStatus(one.name, one.id, one.doubles, one.others, flows.get(one.name))
-            for one in found
-        ),
-        unseen,
+        tuple(replace(metric, flows=flows.get(metric.name)) for metric in found), not_looked_at
     )
 
 
-def lines(metric_statuses: MetricStatuses) -> Iterator[str]:
-    """For the confirmation: a line for each metric, and what could not be looked at."""
-    for metric in metric_statuses.metrics:
-        yield f'"{plain(metric.name)}": {"; ".join(_clauses(metric))}'
-    if metric_statuses.unseen:
-        yield f"not looked at: {metric_statuses.unseen}"
-
-
-def _clauses(metric: MetricStatus) -> Iterator[str]:
-    yield "the account has it from the API" if metric.id else "the first event makes this metric"
-    if metric.doubles:
-        yield f"the API has {metric.doubles + 1} metrics of this name, the oldest is meant"
-    if metric.others:
-        names = ", ".join(
-            plain(other) or "an integration without a name" for other in metric.others
-        )
-        yield f"{names} has one of the same name, which stays a metric of its own beside it"
-    if metric.flows is None:
-        return
-    if not metric.flows:
-        yield "no live flow hangs on it"
-        return
-    shown = ", ".join(f'"{plain(flow)}"' for flow in metric.flows[:_FLOWS_SHOWN])
-    more = len(metric.flows) - _FLOWS_SHOWN
-    also = f" and {more} more" if more > 0 else ""
-    count = len(metric.flows)
-    yield f"{count} live {'flow hangs' if count == 1 else 'flows hang'} on it: {shown}{also}"
-
-
 def _live_flows(reader: Reader, metric_id: str) -> tuple[str, ...]:
-    """Names of the flows that events of a metric start now.
+    """Give the names of the flows that events of a metric start now.
 
-    Source: klaviyo-api 25.0.0, ``FlowUpdateQueryResourceObjectAttributes``: ``status`` is draft,
-    manual or live. A manual flow fills its queue too, but sends nothing by itself.
+    A manual flow fills its queue too, but sends nothing by itself.
+
+    Source: docs/klaviyo.md, "Metrics and aggregates".
     """
     path = f"{limits.METRICS_PATH}/{metric_id}/flow-triggers"
-    answer = reader.get(path, {})
-    with understood(path):
+    answer = reader.get(path)
+    with expected_shape(path):
         flows = [(flow["id"], flow["attributes"]) for flow in answer["data"]]
         return tuple(
             str(flow.get("name") or flow_id)
@@ -178,11 +144,11 @@ def _live_flows(reader: Reader, metric_id: str) -> tuple[str, ...]:
 def _metric(one: Mapping[str, Any]) -> Metric:
     attributes = one["attributes"]
     integration = attributes.get("integration") or {}
-    said = {str(integration.get(field, "")).casefold() for field in ("key", "name")}
+    names = {str(integration.get(field, "")).casefold() for field in ("key", "name")}
     return Metric(
         id=str(one["id"]),
         name=str(attributes.get("name") or ""),
         integration=str(integration.get("name") or ""),
-        is_api="api" in said or not integration,
+        is_api="api" in names or not integration,
         created=str(attributes.get("created") or ""),
     )

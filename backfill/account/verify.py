@@ -1,39 +1,34 @@
-"""What the ledger says was delivered, held against what Klaviyo says that it has."""
+"""What the ledger says was delivered, held against what Klaviyo says that it has.
+
+Sums come first: a query for each metric and year gives count and value of every day. Only where a
+day's sums differ are its ids read, event by event, and held against those of the ledger
+(``delivered_ids``). So a whole account costs a few requests, and a missing event is named.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Final
 
-from backfill.account import delivered_ids
-from backfill.account.aggregates import DAY, Span, Tally, events_of, tallies
+from backfill.account.aggregates import DAY, Span, Tally, events_of, spans, tallies
 from backfill.account.delivered_ids import Fate, Ids, Sum
-from backfill.account.metrics import MetricStatus, Reader, metrics_of, standing
+from backfill.account.metrics import MetricStatus, metric_status, metrics_of
+from backfill.account.reader import Reader
+from backfill.ledger.ledger import Ledger
 from backfill.planning.plan import Plan
 
 DELAY_S: Final = 600
-"""For so long an event that was acknowledged may not be visible yet.
+"""For so long an event that was acknowledged may not be visible: "up to a few minutes", so ten.
 
-Source: developers.klaviyo.com, events_api_overview ("up to a few minutes"), read 2026-11-23; ten to
-be sure."""
+Source: docs/klaviyo.md, "Events API"."""
 
 HALF_A_CENT: Final = Decimal("0.005")
-"""Klaviyo adds floats: for each event its sum may be off by less than this. Ours."""
+"""Ours: Klaviyo adds floats, so its sum may be off by up to this for each event."""
 
 
-class Deliveries(delivered_ids.Deliveries, Protocol):
-    """What verify asks of a ledger."""
-
-    def newest(self) -> int | None:
-        """When the last event was acknowledged, in Unix seconds."""
-
-    def strike(self, keys: Iterable[bytes]) -> int:
-        """Take events out, so that the next run sends them; how many there were."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
     """One metric's day of UTC: ``delivered`` = ``found`` + ``missing``."""
 
@@ -48,7 +43,7 @@ class Day:
     value: str
     """The exact sum of what was delivered."""
     value_there: str
-    """What Klaviyo adds up."""
+    """Klaviyo's sum."""
     values_differ: bool
     """The ids are those that were delivered, and their values are not."""
     places: tuple[tuple[int, int], ...] = ()
@@ -60,13 +55,12 @@ class Day:
 
     @property
     def is_whole(self) -> bool:
-        odd = self.missing or self.elsewhere or self.unexpected or self.values_differ
-        return not odd
+        return not (self.missing or self.elsewhere or self.unexpected or self.values_differ)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """The answer: every day of which something was delivered, and what Klaviyo has of it."""
+    """The answer: every day on which something delivered happened, and what Klaviyo has of it."""
 
     days: tuple[Day, ...]
     """By metric and day."""
@@ -76,7 +70,7 @@ class Verified:
     not_sent: int
     """Events of the export that the ledger does not know: the next run sends them."""
     not_in_export: int
-    """Events of the ledger that this export does not have: nobody looked at them."""
+    """Events of the ledger that this export does not have: nobody looked for them."""
     recent: bool
     """The last event was acknowledged less than ``DELAY_S`` ago."""
     struck: int = 0
@@ -102,128 +96,128 @@ class Verified:
 def verify(
     plan: Plan,
     reader: Reader,
-    ledger: Deliveries,
+    ledger: Ledger,
     *,
     files: Sequence[str],
     now_s: float,
     resend: bool = False,
     on_events: Callable[[int], None] = lambda _: None,
 ) -> Verified:
-    """Hold plan ∩ ledger against the account; nothing is sent.
+    """Hold what plan and ledger have in common against the account; nothing is sent.
 
-    ``plan`` was made with what ``ledger`` knows, from ``files`` (``Export.files``). ``resend``
-    strikes what is missing from the ledger. ``on_events`` is told how many events were looked at,
-    and 0 before a request; whoever wants to stop raises there.
+    Args:
+        plan: made with what ``ledger`` knows.
+        reader: asks the account.
+        ledger: of the account.
+        files: of the export (``Export.files``).
+        now_s: Unix seconds.
+        resend: whether to strike what is missing from the ledger.
+        on_events: is called with the number of events that were read, and with 0 before a request;
+            who wants to stop raises there.
 
-    Raises DeniedError (ScopeError where the key may not read metrics or events), StoppedError, and
-    what ``ledger`` raises.
+    Raises:
+        ScopeError: the key may not read metrics or events.
+        DeniedError: Klaviyo rejects the key.
+        StoppedError: no answer, or the ledger cannot be written.
     """
     with Ids.of(plan, ledger) as ids:
-        planned = ids.sums()
-        metrics = metrics_of(reader) if planned else []
-        metric_statuses = tuple(standing(name, metrics) for name in planned)
-        looking = _Looking(ids, reader, on_events)
-        days = [day for one in metric_statuses for day in looking.days(one, planned[one.name])]
-        newest = ledger.newest()
-        found = Verified(
-            tuple(days),
-            metric_statuses,
-            tuple(files),
-            plan.to_send,
-            ids.ledger_alone(),
-            newest is not None and now_s - newest < DELAY_S,
+        sums = ids.sums()
+        metrics = metrics_of(reader) if sums else []
+        statuses = tuple(metric_status(name, metrics) for name in sums)
+        comparison = _Comparison(ids, reader, on_events)
+        days = [day for metric in statuses for day in comparison.days(metric, sums[metric.name])]
+        newest_s = ledger.newest()
+        verified = Verified(
+            days=tuple(days),
+            metrics=statuses,
+            files=tuple(files),
+            not_sent=plan.to_send,
+            not_in_export=ids.ledger_alone(),
+            recent=newest_s is not None and now_s - newest_s < DELAY_S,
         )
-        if resend and found.missing:
-            return replace(found, struck=ledger.strike(ids.missing_keys()))
-        return found
+        if resend and verified.missing:
+            return replace(verified, struck=ledger.strike(ids.missing_keys()))
+        return verified
 
 
 @dataclass(frozen=True, slots=True)
-class _Looking:
-    """By sums first; the ids of a day are asked for only where its sums differ."""
-
+class _Comparison:
     ids: Ids
     reader: Reader
     on_events: Callable[[int], None]
 
-    def days(self, metric: MetricStatus, planned: Mapping[date, Sum]) -> Iterator[Day]:
-        landed: dict[date, Tally] = {}
+    def days(self, metric: MetricStatus, sums: Mapping[date, Sum]) -> Iterator[Day]:
+        there: dict[date, Tally] = {}
         if metric.id is not None:
             self.on_events(0)
-            wanted = planned.keys() | _beside(planned)
-            landed = tallies(self.reader, metric.id, wanted)
-        looked = {day for day, sums in planned.items() if not _agrees(sums, landed.get(day))}
+            there = tallies(self.reader, metric.id, sums.keys() | _beside(sums))
+        differing = {
+            day for day, delivered in sums.items() if not _agrees(delivered, there.get(day))
+        }
         fates: dict[date, Fate] = {}
         unexpected: dict[date, int] = {}
-        if looked:
-            fates, unexpected = self._by_ids(metric, landed, looked)
-        for day, sums in planned.items():
-            there, fate = landed.get(day, Tally()), fates.get(day, Fate())
-            odd = fate.missing or fate.elsewhere or unexpected.get(day)
+        if differing:
+            fates, unexpected = self._compare_ids(metric, there, differing)
+        for day, delivered in sums.items():
+            tally, fate = there.get(day, Tally()), fates.get(day, Fate())
+            ids_differ = fate.missing or fate.elsewhere or unexpected.get(day)
+            same_count = not ids_differ and tally.events == delivered.events
             yield Day(
-                metric.name,
-                day,
-                sums.events,
-                sums.events - fate.missing,
-                fate.elsewhere,
-                unexpected.get(day, 0),
-                _exact(sums.value),
-                f"{there.value:.15g}",
-                not odd and there.events == sums.events and not _agrees(sums, there),
-                fate.places,
+                metric=metric.name,
+                day=day,
+                delivered=delivered.events,
+                found=delivered.events - fate.missing,
+                elsewhere=fate.elsewhere,
+                unexpected=unexpected.get(day, 0),
+                value=_exact(delivered.value),
+                value_there=f"{tally.value:.15g}",
+                values_differ=same_count and not _agrees(delivered, tally),
+                places=fate.places,
             )
 
-    def _by_ids(
-        self, metric: MetricStatus, landed: Mapping[date, Tally], days: set[date]
+    def _compare_ids(
+        self, metric: MetricStatus, there: Mapping[date, Tally], days: set[date]
     ) -> tuple[dict[date, Fate], dict[date, int]]:
-        """Fates of the days, and how many unexpected events each has."""
+        """Give the fates of the days, and how many unexpected events each has."""
         self.ids.begin()
-        self._read(metric, landed, days)
+        self._read(metric, there, days)
         self.ids.match(metric.name, days)
         fates = self.ids.fates()
         # An event may stand under the day before or after, where a clock or a zone was misread.
         near = _beside(day for day, fate in fates.items() if fate.missing) - days
-        near = {day for day in near if landed.get(day, Tally()).events}
+        near = {day for day in near if there.get(day, Tally()).events}
         if near:
-            self._read(metric, landed, near)
+            self._read(metric, there, near)
             self.ids.match(metric.name, days | near)
             fates = self.ids.fates()
         self.ids.keep_missing()
         return fates, self.ids.unexpected()
 
-    def _read(self, metric: MetricStatus, landed: Mapping[date, Tally], days: set[date]) -> None:
+    def _read(self, metric: MetricStatus, there: Mapping[date, Tally], days: set[date]) -> None:
         if metric.id is None:
             return
-        for span in spans(days, landed):
+        for span in read_spans(days, there):
             self.on_events(0)
             for page in events_of(self.reader, metric.name, metric.id, span):
                 self.ids.add(page)
                 self.on_events(len(page))
 
 
-def spans(days: Iterable[date], landed: Mapping[date, Tally]) -> Iterator[Span]:
-    """As few spans as hold all days, none of them with an event of another day."""
-    first = last = None
-    for day in sorted(days):
-        if first is None or last is None:
-            first = day
-        elif any(_events(landed, last + DAY * at) for at in range(1, (day - last).days)):
-            yield Span(first, last + DAY)
-            first = day
-        last = day
-    if first is not None and last is not None:
-        yield Span(first, last + DAY)
+def read_spans(days: Iterable[date], there: Mapping[date, Tally]) -> Iterator[Span]:
+    """Put days together into as few spans as hold them all and no event of another day."""
+
+    def joins(span: Span, day: date) -> bool:
+        between = (span.end + DAY * at for at in range((day - span.end).days))
+        # A day that nobody asked about may hold any number.
+        return not any(there[one].events if one in there else math.inf for one in between)
+
+    return spans(days, joins)
 
 
-def _events(landed: Mapping[date, Tally], day: date) -> float:
-    """A day that nobody asked about may hold any number."""
-    return landed[day].events if day in landed else math.inf
-
-
-def _agrees(planned: Sum, landed: Tally | None) -> bool:
-    if landed is None or landed.events != planned.events:
+def _agrees(delivered: Sum, there: Tally | None) -> bool:
+    if there is None or there.events != delivered.events:
         return False
-    return abs(Decimal(repr(landed.value)) - planned.value) <= HALF_A_CENT * planned.events
+    return abs(Decimal(repr(there.value)) - delivered.value) <= HALF_A_CENT * delivered.events
 
 
 def _beside(days: Iterable[date]) -> set[date]:

@@ -1,57 +1,25 @@
-"""What the commands take: the arguments and options that several of them share.
+"""The arguments and options of the commands, with the choices that they offer.
 
-Typer reads them while it puts ``--help`` together, so nothing heavy is imported here.
+Typer reads them to write ``--help``, so this imports nothing heavy.
 """
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-import typer
+from typer import Argument, Option
 
-
-class ApiChoice(StrEnum):
-    track = "track"
-    events = "events"
-    bulk = "bulk"
-
-
-class MethodChoice(StrEnum):
-    post = "post"
-    get = "get"
-
-
-class As(StrEnum):
-    table = "table"
-    json = "json"
-    curl = "curl"
-    js = "js"
-
-
-class RepeatsChoice(StrEnum):
-    discard = "discard"
-    refuse = "refuse"
-
-
-class ProfilesChoice(StrEnum):
-    newest = "newest"
-    none = "none"
-    every = "every"
-
+STATE: Final = Path(".backfill")
 
 SchemaFile = Annotated[
-    str,
-    typer.Argument(
-        metavar="SCHEMA", help="The YAML file, or the name of a schema that comes along."
-    ),
+    str, Argument(metavar="SCHEMA", help="The YAML file, or the name of a schema that comes along.")
 ]
 ExportFiles = Annotated[
     list[str],
-    typer.Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
+    Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
 ApiOption = Annotated[
-    ApiChoice | None,
-    typer.Option(
+    Literal["track", "events", "bulk"] | None,
+    Option(
         "--api",
         help="bulk (Bulk Create Events, for a private key), events (one event a request) or track "
         "(for a public key; retired for live accounts). The kind of key tells.",
@@ -59,22 +27,22 @@ ApiOption = Annotated[
 ]
 AccountOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--account",
         metavar="NAME",
         help="The account's public key, where the private key may not read it.",
     ),
 ]
 MethodOption = Annotated[
-    MethodChoice,
-    typer.Option(
+    Literal["post", "get"],
+    Option(
         "--method", help="Of Track's requests; get is Klaviyo's form for backwards compatibility."
     ),
 ]
-UrlOption = Annotated[str, typer.Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
+UrlOption = Annotated[str, Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
 ProfilesOption = Annotated[
-    ProfilesChoice | None,
-    typer.Option(
+    Literal["newest", "none", "every"] | None,
+    Option(
         "--profiles",
         help="Whose attributes old orders may write: newest (a new account), none (an account in "
         "use), every. Overrides the schema.",
@@ -82,7 +50,7 @@ ProfilesOption = Annotated[
 ]
 TimezoneOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--timezone",
         metavar="ZONE",
         help="Of the shop's clock, such as Europe/Berlin, for times without an offset. Overrides "
@@ -91,15 +59,52 @@ TimezoneOption = Annotated[
 ]
 StateOption = Annotated[
     Path,
-    typer.Option(
-        "--state", envvar="BACKFILL_STATE", help="The folder of the ledger and of all runs."
-    ),
+    Option("--state", envvar="BACKFILL_STATE", help="The folder of the ledger and of all runs."),
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
+    Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="The last line of stdout is one JSON object.")
+MaxRejectsOption = Annotated[
+    str | None, Option("--max-rejects", metavar="N|N%", help="The most orders that may be rejects.")
 ]
-STATE: Final = Path(".backfill")
+KeepPlanOption = Annotated[bool, Option("--keep-plan", help="Keep the plan's Parquet files.")]
+JsonOption = Annotated[bool, Option("--json", help="The last line of stdout is one JSON object.")]
+
+# of preview alone
+FormOption = Annotated[
+    Literal["table", "json", "curl", "js"],
+    Option(
+        "--as",
+        help="table to read, json for programs, curl to paste into a shell, js for the front end.",
+    ),
+]
+
+# of run alone
+LimitOption = Annotated[int | None, Option("--limit", min=0, help="Send at most N events now.")]
+ConcurrencyOption = Annotated[
+    int, Option("--concurrency", min=1, max=256, help="Requests at the same time.")
+]
+RateOption = Annotated[
+    str | None, Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute.")
+]
+QuotaOption = Annotated[
+    str,
+    Option(
+        "--quota",
+        metavar="N%",
+        help="The share of the allowed requests to use; the rest is left to live integrations.",
+    ),
+]
+TriggerFlowsOption = Annotated[
+    bool,
+    Option(
+        "--trigger-flows",
+        help="Let old orders start the account's live flows: customers get mails of them.",
+    ),
+]
+ExpectOption = Annotated[
+    str | None, Option("--expect", metavar="DIGEST", help="Send only this plan.")
+]
+NewIdsOption = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is meant.")]
+YesOption = Annotated[bool, Option("--yes", help="Do not ask before a live account.")]

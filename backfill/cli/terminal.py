@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,15 +20,15 @@ from backfill.report.summary_text import lines
 from backfill.running.diff import compare
 from backfill.running.progress import Bars
 from backfill.running.run import Backfill
-from backfill.running.settings import Ended, Options
-from backfill.running.signals import asking_to_stop
+from backfill.running.settings import Confirm, Hooks, Options, RunResult
+from backfill.running.signals import stop_on_signals
 from backfill.schema.load import load_schema
 
 FINISHED_WITH_LOSSES: Final = 1
 
 
 @contextmanager
-def at_work(
+def open_run(
     schema: str,
     exports: list[str],
     state: Path,
@@ -37,42 +37,47 @@ def at_work(
     *,
     yes: bool = False,
 ) -> Iterator[Backfill]:
-    """A run with bars on stderr; Ctrl-C, SIGTERM and a closed terminal stop it cleanly."""
-    stop = threading.Event()
+    """A run with bars on stderr, which signals stop.
+
+    Args:
+        schema: the YAML file, or the name of a schema that comes along.
+        exports: names of files or patterns.
+        state: the folder of the ledger and of all runs.
+        account: where events go.
+        options: what the person asked for.
+        yes: a live account needs no question.
+    """
     command = ["backfill", *sys.argv[1:]]
-    with asking_to_stop(stop, echo), Bars() as bars:
-        hooks = bars.hooks(
-            stop, lambda summary, remarks: _confirmed(summary, remarks, account, yes=yes)
-        )
-        loaded = load_schema(schema)
-        yield Backfill(loaded, exports, state, account, options, hooks, command)
+    with _hooks(lambda plan, remarks: _confirm(plan, remarks, account, yes=yes)) as hooks:
+        yield Backfill(load_schema(schema), exports, state, account, options, hooks, command)
 
 
-def compare_at_work(
+def compare_schemas(
     old: str, new: str, exports: list[str], state: Path, account: Account, options: Options
 ) -> Comparison:
     """Two schemas over one export, with a bar on stderr."""
+    with _hooks(lambda *_: False) as hooks:
+        schemas = (load_schema(old), load_schema(new))
+        return compare(*schemas, exports, state, account, options, hooks)
+
+
+@contextmanager
+def _hooks(confirm: Confirm) -> Iterator[Hooks]:
     stop = threading.Event()
-    with asking_to_stop(stop, echo), Bars() as bars:
-        hooks = bars.hooks(stop, lambda *_: False)
-        loaded = (load_schema(old), load_schema(new))
-        return compare(*loaded, exports, state, account, options, hooks)
+    with stop_on_signals(stop, echo), closing(Bars()) as bars:
+        yield bars.hooks(stop, confirm)
 
 
-def _confirmed(
+def _confirm(
     summary: Summary, remarks: Callable[[], Sequence[str]], account: Account, *, yes: bool
 ) -> bool:
-    """Loopback needs no yes; beyond it a person, or --yes, has to say it."""
+    """A sandbox on this machine needs no yes; a live account needs that of a person or --yes."""
     if account.is_local:
         return True
-
     for line in (*lines(summary), *remarks()):
         echo(line)
-    if account.api == "track":
-        echo(
-            "note: Klaviyo retired the Track API for live accounts on 2024-06-30; it never checks "
-            "the key, so a wrong one looks like success"
-        )
+    if account.api.warning:
+        echo(f"note: {account.api.warning}")
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -80,11 +85,11 @@ def _confirmed(
             f"{account.url} is a live account and nobody is here to say yes: say --yes; nothing "
             "was sent"
         )
-    return _says_yes(f"Send {summary.left:,} events to {account.url}?")
+    return _ask(f"Send {summary.left:,} events to {account.url}?")
 
 
-def _says_yes(question: str) -> bool:
-    """Ctrl-C and the end of input are a no here, not a wish to stop what is in flight."""
+def _ask(question: str) -> bool:
+    """Ctrl-C and the end of input mean no here; they do not stop a run that sends."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return typer.confirm(question, err=True)
@@ -94,28 +99,37 @@ def _says_yes(question: str) -> bool:
         signal.signal(signal.SIGINT, before)
 
 
-def say_next(ended: Ended) -> None:
-    echo(f"backfill: {ended.error}")
-    if ended.summary.next and not isinstance(ended.error, DeniedError):
-        echo(f"go on with: {ended.summary.next}")
+def report(result: RunResult, state: Path, *, json_: bool, silent: bool = False) -> None:
+    """Print the summary, the files that a person needs, and the error with what to do next.
 
-
-def losses(ended: Ended, options: Options) -> int:
-    summary = ended.summary
-    rejects = summary.rejected > 0
-    if options.max_rejects is not None:
-        rejects = options.max_rejects.exceeded(summary.rejected, summary.orders)
-    return FINISHED_WITH_LOSSES if rejects or summary.refused else 0
-
-
-def report(ended: Ended, state: Path, *, json_: bool, silent: bool = False) -> None:
-
-    for line in () if silent else lines(ended.summary):
+    Args:
+        result: the run's.
+        state: the state folder.
+        json_: print the summary as JSON on stdout too.
+        silent: the summary's lines have been printed already.
+    """
+    summary = result.summary
+    for line in () if silent else lines(summary):
         echo(line)
-    folder = state / "runs" / ended.summary.run
-    if ended.summary.rejected:
-        echo(f"rejects: {folder / 'rejects.csv'} (mend the cells, then feed just this file in)")
-    if ended.summary.refused:
+    folder = state / "runs" / summary.run
+    if summary.rejected:
+        echo(f"rejects: {folder / 'rejects.csv'} (correct the cells, then run this file alone)")
+    if summary.refused:
         echo(f"refusals: {folder / 'refusals.jsonl'}")
     if json_:
-        typer.echo(json.dumps(ended.summary.as_dict(), ensure_ascii=False))
+        typer.echo(json.dumps(summary.as_dict(), ensure_ascii=False))
+    if result.error is not None:
+        echo(f"backfill: {result.error}")
+        if summary.next and not isinstance(result.error, DeniedError):
+            echo(f"go on with: {summary.next}")
+
+
+def exit_code(result: RunResult, options: Options) -> int:
+    """That of the error; without one, whether anything was lost."""
+    if result.error is not None:
+        return result.error.exit_code
+    summary = result.summary
+    rejects = summary.rejected > 0
+    if options.max_rejects is not None:
+        rejects = options.max_rejects.is_exceeded(summary.rejected, summary.orders)
+    return FINISHED_WITH_LOSSES if rejects or summary.refused else 0

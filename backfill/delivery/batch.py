@@ -1,114 +1,93 @@
-"""Pending events become batches: what is posted, and what the ledger keeps of it."""
+"""Pending events become batches: the requests to post, and what the ledger keeps of each."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
 from typing import Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import IDENTIFIERS, person
-from backfill.ledger.ledger import CARRIER, CONTENT_BYTES, KEY_BYTES, DeliveredBatch
-from backfill.wire.batches import cut
+from backfill.ledger.ledger import CARRIER, DeliveredBatch
+from backfill.wire.apis import Api
+from backfill.wire.cutting import cut
 from backfill.wire.interface import Request, Wire
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """What is encoded in one go, so in memory: a body may be megabytes."""
+class ChunkLimits:
+    """How much is encoded in one go, and so is in memory: a body may be megabytes."""
 
     max_events: int
     max_bytes: int
 
 
-_ONE_A_REQUEST: Final = Chunk(2_000, 8_000_000)
-_MANY_A_REQUEST: Final = Chunk(10_000, 20_000_000)
+_ONE_A_REQUEST: Final = ChunkLimits(2_000, 8_000_000)
+_MANY_A_REQUEST: Final = ChunkLimits(10_000, 20_000_000)
 """Several full requests of Bulk Create Events: the last one of a chunk is seldom full."""
 
 
-def chunk_of(wire: Wire) -> Chunk:
-    return _MANY_A_REQUEST if wire.name == "bulk" else _ONE_A_REQUEST
+def chunk_limits(api: Api) -> ChunkLimits:
+    return _MANY_A_REQUEST if api.max_events > 1 else _ONE_A_REQUEST
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Events that were encoded in one go, and what the ledger keeps of each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Events that are encoded in one go, and what the ledger keeps of each."""
 
     events: pa.RecordBatch = field(repr=False)
-    keys: bytes
-    contents: bytes
-    carriers: bytes
-    carriers_before: list[int]
-    """Of each row; and of all, at the end."""
+    keys: list[bytes]
+    contents: list[bytes]
+    carriers: list[bytes]
+    """``CARRIER``, one for each identifier of the event's person; b"" where none is noted."""
     metrics: list[str]
 
     @classmethod
     def of(cls, events: pa.RecordBatch) -> Self:
-        """Take it from rows of ``event.EVENTS`` with ``carries``.
+        """Take what the ledger keeps from rows of ``event.EVENTS`` with a column ``carries``.
 
-        The ledger notes the people of events that carry, and of those in a column ``noted``:
-        those whose newest attributes no later run may overwrite.
+        The ledger notes the people of the events that carry attributes; where there is a column
+        ``noted``, the people of the events for which that is true. A plan that writes nobody's
+        attributes notes all, so that no later run takes an older event for a person's newest.
         """
         noted = events["noted" if "noted" in events.schema.names else "carries"].to_pylist()
-        people = _people(events) if any(noted) else _nobody
-        carriers = [people(row) if note else b"" for row, note in enumerate(noted)]
+        people = _people(events) if any(noted) else None
         return cls(
-            events,
-            _bytes_of(events["key"], KEY_BYTES),
-            _bytes_of(events["content"], CONTENT_BYTES),
-            b"".join(carriers),
-            list(accumulate(map(len, carriers), initial=0)),
-            events["metric"].to_pylist(),
+            events=events,
+            keys=events["key"].to_pylist(),
+            contents=events["content"].to_pylist(),
+            carriers=[people(row) if people and note else b"" for row, note in enumerate(noted)],
+            metrics=events["metric"].to_pylist(),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events of one request; their rows are kept, to encode some of them anew."""
+    """The events of one request; their chunk is kept, to encode some of them again."""
 
     request: Request
-    source: Source
+    chunk: Chunk
 
     @property
     def rows(self) -> range:
-        """Their places in ``source``."""
+        """Their places in ``chunk``."""
         return self.request.rows
 
     def __len__(self) -> int:
         return len(self.request.rows)
 
-    @property
-    def keys(self) -> bytes:
-        return self.source.keys[self.rows.start * KEY_BYTES : self.rows.stop * KEY_BYTES]
-
-    @property
-    def contents(self) -> bytes:
-        rows = self.rows
-        return self.source.contents[rows.start * CONTENT_BYTES : rows.stop * CONTENT_BYTES]
-
-    @property
-    def carriers(self) -> bytes:
-        before = self.source.carriers_before
-        return self.source.carriers[before[self.rows.start] : before[self.rows.stop]]
-
-    @property
-    def metrics(self) -> list[str]:
-        """One for each event."""
-        return self.source.metrics[self.rows.start : self.rows.stop]
-
-    def key_of(self, row: int) -> bytes:
-        return self.source.keys[row * KEY_BYTES : (row + 1) * KEY_BYTES]
-
-    def metric_of(self, row: int) -> str:
-        return self.source.metrics[row]
-
-    def landed(self) -> DeliveredBatch:
-        """What the ledger keeps of it, without the events themselves."""
-        return DeliveredBatch(self.keys, self.contents, self.carriers, frozenset(self.metrics))
+    def delivered(self) -> DeliveredBatch:
+        """What the ledger keeps, without the events themselves."""
+        rows = slice(self.rows.start, self.rows.stop)
+        return DeliveredBatch(
+            b"".join(self.chunk.keys[rows]),
+            b"".join(self.chunk.contents[rows]),
+            b"".join(self.chunk.carriers[rows]),
+            frozenset(self.chunk.metrics[rows]),
+        )
 
 
-def chunks(pending: Iterable[pa.RecordBatch], chunk: Chunk) -> Iterator[pa.RecordBatch]:
+def cut_chunks(pending: Iterable[pa.RecordBatch], limits: ChunkLimits) -> Iterator[pa.RecordBatch]:
     """Cut and join record batches of any length into such that are encoded in one go.
 
     Joined, because one encoding costs 8 ms before its first event, and a plan of which most is
@@ -117,37 +96,39 @@ def chunks(pending: Iterable[pa.RecordBatch], chunk: Chunk) -> Iterator[pa.Recor
     held: list[pa.RecordBatch] = []
     for events in pending:
         held.append(events)
-        if sum(map(len, held)) >= chunk.max_events or sum(map(_bytes, held)) >= chunk.max_bytes:
-            *whole, rest = _pieces(held, chunk)
+        if (
+            sum(map(len, held)) >= limits.max_events
+            or sum(map(_body_bytes, held)) >= limits.max_bytes
+        ):
+            *whole, rest = _cut_held(held, limits)
             yield from whole
             held = [rest]
-    yield from _pieces(held, chunk)
+    yield from _cut_held(held, limits)
 
 
-def _pieces(held: list[pa.RecordBatch], chunk: Chunk) -> Iterator[pa.RecordBatch]:
+def _cut_held(held: list[pa.RecordBatch], limits: ChunkLimits) -> Iterator[pa.RecordBatch]:
     if not held:
         return
     events = pa.concat_batches(held)
     sizes = pc.add(events["size"], events["attributes_size"]).to_pylist()
-    for rows in cut(sizes, max_events=chunk.max_events, max_bytes=chunk.max_bytes):
+    for rows in cut(sizes, max_events=limits.max_events, max_bytes=limits.max_bytes):
         yield events.slice(rows.start, len(rows))
 
 
-def _bytes(events: pa.RecordBatch) -> int:
-    """Return what the bodies of these events come to, or a little more."""
+def _body_bytes(events: pa.RecordBatch) -> int:
+    """The bytes of the bodies of these events, or a little more."""
     return sum(pc.sum(events[name]).as_py() or 0 for name in ("size", "attributes_size"))
 
 
 def encode(events: pa.RecordBatch, wire: Wire) -> list[Batch]:
     """Encode rows of ``event.EVENTS`` with ``carries`` into batches, every event in one."""
-    source = Source.of(events)
-    return [Batch(request, source) for request in wire.requests(events)]
+    chunk = Chunk.of(events)
+    return [Batch(request, chunk) for request in wire.requests(events)]
 
 
 def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
-    """For a row, what the ledger keeps of its person, under each identifier that it has."""
-    people, keys = (_bytes_of(events[name], KEY_BYTES) for name in ("person", "key"))
-    times = events["time"].to_pylist()
+    """Make a function that gives a row's person as the ledger keeps it, under each identifier."""
+    people, times, keys = (events[name].to_pylist() for name in ("person", "time", "key"))
     # Most columns of identifiers are empty, and a column costs 0.3 µs an event to read.
     identifiers = [
         (name, events[name].to_pylist())
@@ -155,34 +136,12 @@ def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
         if events[name].null_count < len(events)
     ]
 
-    def of(row: int) -> bytes:
-        at = slice(row * KEY_BYTES, (row + 1) * KEY_BYTES)
-        noted = CARRIER.pack(people[at], times[row], keys[at])
-        if len(identifiers) < 2:  # noqa: PLR2004 - a person with one name is noted once
-            return noted
+    def carriers_of(row: int) -> bytes:
+        first = CARRIER.pack(people[row], times[row], keys[row])
+        if len(identifiers) < 2:  # noqa: PLR2004 - a person with one identifier is noted once
+            return first
         found = [(name, values[row]) for name, values in identifiers if values[row] is not None]
         others = (person(name, value) for name, value in found[1:])
-        return noted + b"".join(CARRIER.pack(who, times[row], keys[at]) for who in others)
+        return first + b"".join(CARRIER.pack(who, times[row], keys[row]) for who in others)
 
-    return of
-
-
-def _nobody(_: int) -> bytes:
-    return b""
-
-
-def _bytes_of(column: pa.Array, width: int) -> bytes:
-    """The values of a column of fixed width, one after the other."""
-    begin = column.offset * width
-    return bytes(memoryview(column.buffers()[1])[begin : begin + len(column) * width])
-
-
-def landed(parts: Iterable[DeliveredBatch]) -> DeliveredBatch:
-    """Put acknowledged batches together for one row of the ledger."""
-    taken = list(parts)
-    return DeliveredBatch(
-        keys=b"".join(part.keys for part in taken),
-        contents=b"".join(part.contents for part in taken),
-        carriers=b"".join(part.carriers for part in taken),
-        metrics=frozenset(chain.from_iterable(part.metrics for part in taken)),
-    )
+    return carriers_of

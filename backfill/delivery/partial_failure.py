@@ -1,11 +1,11 @@
-"""What becomes of a request that Klaviyo's API of today refused: which events go again, and how.
+"""What becomes of each event of a refused request: refused, sent to the fallback, or sent again.
 
-Nothing here posts. Bulk Create Events refuses a request for one bad event in it, so what is named
-is taken out and the rest goes again; where nothing is named, halves tell which it was.
-Every step leaves fewer events together, takes a phone number away, or moves an event aside, so
-there is an end.
+Nothing here posts. Bulk Create Events refuses a request for one bad event in it, so the events that
+an error names are taken out and the rest is sent again; where no error names an event, halving
+finds it. Every step leaves fewer events together, drops a phone number, or moves an event to the
+fallback (Create Event, which takes one event a request), so there is an end.
 
-Source: klaviyo/facts.md 2.10 (pointers), 2.5 (repeats), 2.11 (phone numbers).
+Source: docs/klaviyo.md, "Pointers", "Repeats", "Phone numbers".
 """
 
 import re
@@ -17,122 +17,122 @@ from typing import Final
 from backfill.transport.retry import ErrorObject, Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """Every row of the refused batch is in exactly one of ``refused``, ``aside`` and ``again``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Every row of the refused batch is in exactly one of ``refused``, ``fallback``, ``again``."""
 
     refused: tuple[tuple[int, ErrorObject], ...] = ()
-    aside: tuple[int, ...] = ()
-    """These go one by one by Create Event."""
+    fallback: tuple[int, ...] = ()
+    """These go one by one to the fallback endpoint."""
     again: tuple[tuple[int, ...], ...] = ()
-    """Each of these is encoded and sent by itself."""
+    """Each of these groups is encoded and sent by itself."""
     without_phone: frozenset[int] = frozenset()
     """Those of ``again`` that go without their phone number."""
-    repeats: bool = False
+    has_repeats: bool = False
     """Klaviyo called an event a repeat of one that it has."""
 
 
-ASIDE_EVENTS: Final = 64
-"""So few go by Create Event where nothing is named. That takes 1.1 s (3,500 a minute); to halve
-them further takes 0.8 s a step (150 a minute), and finds one bad event in six."""
+MAX_FALLBACK_EVENTS: Final = 64
+"""So few go to the fallback where no error names an event. That takes 1.1 s (3,500 a minute); to
+halve them further takes 0.8 s a step (150 a minute), and finds one bad event in six."""
 
 
 class _Kind(IntEnum):
-    """What a complaint says of an event. Of several about one event the first here holds."""
+    """What an error says of an event. Of several about one event, the first in this list holds."""
 
     BAD = 0
-    VAGUE = 1
-    """One of several events; which one is not said."""
+    AMBIGUOUS = 1
+    """One of several events is bad; the error does not say which."""
     PHONE = 2
     REPEAT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Batched:
-    """What a decision needs to know of the refused batch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedBatch:
+    """What a decision needs to know of the batch."""
 
     rows: range
     rows_at: Callable[[str], range]
-    """The rows that a pointer names."""
+    """Gives the rows that a pointer names."""
     goes_without_phone: Callable[[int], bool]
-    """Whether this row has a phone number, and another identifier."""
-    can_go_aside: bool
-    repeated: bool = False
-    """Klaviyo called an event a repeat when this batch went as part of a larger one."""
+    """Whether a row has a phone number, and another identifier."""
+    has_fallback: bool
+    after_repeat: bool = False
+    """It is part of a larger request, of which Klaviyo called an event a repeat."""
 
 
-def mend(refused: Refused, batch: Batched) -> Mended:
+def split(refused: Refused, batch: RefusedBatch) -> Split:
     """Decide about each event of a batch that was refused."""
-    kinds, everywhere = _kinds(refused.complaints, batch)
-    if not kinds and not everywhere:
-        return _unnamed(refused, batch)
+    kinds, unnamed_repeats = _kinds(refused.errors, batch)
+    if not kinds and not unnamed_repeats:
+        return _split_unnamed(refused, batch)
     of_kind = {
         kind: [row for row in batch.rows if row in kinds and kinds[row][0] is kind]
         for kind in _Kind
     }
     rest = [row for row in batch.rows if row not in kinds]
-    aside = of_kind[_Kind.REPEAT]
-    # A repeat seldom comes alone: after a silence or a kill all of a batch are. To take them out
-    # one a request would cost a request each of the slowest endpoint.
-    if everywhere or (aside and batch.repeated):
-        aside, rest = [*aside, *rest], []
+    repeats = of_kind[_Kind.REPEAT]
+    # A repeat seldom comes alone: after a lost answer or a kill all of a batch are repeats. To take
+    # them out one by one would cost a request each of the slowest endpoint.
+    if unnamed_repeats or (repeats and batch.after_repeat):
+        repeats, rest = [*repeats, *rest], []
     together = tuple(sorted([*rest, *of_kind[_Kind.PHONE]]))
-    vague, halves = _apart(of_kind[_Kind.VAGUE], batch)
-    return Mended(
+    ambiguous, halves = _halve(of_kind[_Kind.AMBIGUOUS], batch)
+    return Split(
         refused=tuple((row, kinds[row][1]) for row in of_kind[_Kind.BAD]),
-        aside=tuple(sorted([*aside, *vague])),
+        fallback=tuple(sorted([*repeats, *ambiguous])),
         again=(*([together] if together else []), *halves),
         without_phone=frozenset(of_kind[_Kind.PHONE]),
-        repeats=bool(aside) or batch.repeated,
+        has_repeats=bool(repeats) or batch.after_repeat,
     )
 
 
-def _unnamed(refused: Refused, batch: Batched) -> Mended:
-    if len(batch.rows) == 1 and not batch.can_go_aside:
-        said = refused.complaints[0] if refused.complaints else ErrorObject(refused.reason)
-        return Mended(refused=((batch.rows[0], said),))
-    aside, halves = _apart(batch.rows, batch)
-    return Mended(aside=tuple(aside), again=halves, repeats=batch.repeated)
+def _split_unnamed(refused: Refused, batch: RefusedBatch) -> Split:
+    if len(batch.rows) == 1 and not batch.has_fallback:
+        error = refused.errors[0] if refused.errors else ErrorObject(refused.reason)
+        return Split(refused=((batch.rows[0], error),))
+    fallback, halves = _halve(batch.rows, batch)
+    return Split(fallback=tuple(fallback), again=halves, has_repeats=batch.after_repeat)
 
 
-def _apart(
-    rows: Sequence[int], batch: Batched
+def _halve(
+    rows: Sequence[int], batch: RefusedBatch
 ) -> tuple[Sequence[int], tuple[tuple[int, ...], ...]]:
-    """Part rows of which one is bad: what goes aside, what goes again in halves."""
-    if batch.can_go_aside and len(rows) <= ASIDE_EVENTS:
+    """Divide rows of which one is bad: those for the fallback, and the halves to send again."""
+    if batch.has_fallback and len(rows) <= MAX_FALLBACK_EVENTS:
         return rows, ()
     middle = (len(rows) + 1) // 2
     return (), tuple(tuple(half) for half in (rows[:middle], rows[middle:]) if len(half))
 
 
 def _kinds(
-    complaints: Sequence[ErrorObject], batch: Batched
+    errors: Sequence[ErrorObject], batch: RefusedBatch
 ) -> tuple[dict[int, tuple[_Kind, ErrorObject]], bool]:
-    """What is said of each row that is named; and whether repeats are named without a row."""
+    """Give what an error says of each row; and whether one says repeat and names no row."""
     kinds: dict[int, tuple[_Kind, ErrorObject]] = {}
-    everywhere = False
-    for complaint in complaints:
-        rows = batch.rows_at(complaint.pointer) if complaint.pointer else range(0)
-        kind = _kind(complaint, len(rows))
-        if kind is _Kind.REPEAT and not batch.can_go_aside:
+    unnamed_repeats = False
+    for error in errors:
+        rows = batch.rows_at(error.pointer) if error.pointer else range(0)
+        kind = _kind(error, len(rows))
+        if kind is _Kind.REPEAT and not batch.has_fallback:
             kind = _Kind.BAD
-        everywhere |= kind is _Kind.REPEAT and not rows
+        unnamed_repeats |= kind is _Kind.REPEAT and not rows
         for row in rows:
-            holds = kind
+            of_row = kind
             if kind is _Kind.PHONE and not batch.goes_without_phone(row):
-                holds = _Kind.BAD
-            if row in batch.rows and (row not in kinds or holds < kinds[row][0]):
-                kinds[row] = (holds, complaint)
-    return kinds, everywhere
+                of_row = _Kind.BAD
+            if row in batch.rows and (row not in kinds or of_row < kinds[row][0]):
+                kinds[row] = (of_row, error)
+    return kinds, unnamed_repeats
 
 
 _REPEAT: Final = re.compile(r"duplicat|repeat|already (exist|been)|(not|be) unique", re.IGNORECASE)
 
 
-def _kind(complaint: ErrorObject, rows: int) -> _Kind:
-    pointer = complaint.pointer.rstrip("/")
-    if pointer.endswith("/unique_id") or _REPEAT.search(f"{complaint.code} {complaint.detail}"):
+def _kind(error: ErrorObject, rows: int) -> _Kind:
+    pointer = error.pointer.rstrip("/")
+    if pointer.endswith("/unique_id") or _REPEAT.search(f"{error.code} {error.detail}"):
         return _Kind.REPEAT
     if pointer.endswith("/phone_number"):
         return _Kind.PHONE
-    return _Kind.VAGUE if rows > 1 and "/profile" not in pointer else _Kind.BAD
+    return _Kind.AMBIGUOUS if rows > 1 and "/profile" not in pointer else _Kind.BAD

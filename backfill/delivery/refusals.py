@@ -1,69 +1,55 @@
-"""What Klaviyo turned down, one JSON line an event.
+"""The file of the events that Klaviyo refused, one JSON line each.
 
-The one file of a run in which Klaviyo's own words stand, and they may quote what was sent.
+It alone holds Klaviyo's own words, which may quote what was sent.
 """
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from backfill.errors import StoppedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """An event that Klaviyo turned down; ``key`` is the event's, in hexadecimal.
-
-    ``detail`` may name a person: it goes into the file and nowhere else.
-    """
+    """An event that Klaviyo refused, and why."""
 
     key: str
+    """The event's, in hexadecimal."""
     metric: str
     status: int
     code: str
     detail: str = field(repr=False)
+    """It may name a person, so it goes into the file and nowhere else."""
 
 
-class Refusals:
-    """The file ``refusals.jsonl`` of a run, begun with the first line. Readable by its owner."""
+@contextmanager
+def refusals_file(path: Path) -> Iterator[Callable[[Refusal], None]]:
+    """Open ``refusals.jsonl``, which only its owner may read; give a function that adds a line.
 
-    def __init__(self, path: Path, lines: TextIO) -> None:
-        self._path = path
-        self._lines = lines
+    Raises:
+        StoppedError: it cannot be opened or written; a refusal without a line would be lost.
+    """
+    with _translated(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", buffering=1) as lines:
 
-    @classmethod
-    @contextmanager
-    def open(cls, path: Path) -> Iterator["Refusals"]:
-        """Open the file to add lines to it.
+        def write(refusal: Refusal) -> None:
+            with _translated(path):
+                lines.write(json.dumps(asdict(refusal), ensure_ascii=False) + "\n")
 
-        Raises:
-            StoppedError: it cannot be opened; a refusal without a line would be lost.
-        """
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as err:
-            raise _cannot_write(path, err) from err
-        with os.fdopen(handle, "w", encoding="utf-8", buffering=1) as lines:
-            yield cls(path, lines)
-
-    def write(self, refusal: Refusal) -> None:
-        """Write one line.
-
-        Raises:
-            StoppedError: it cannot be written.
-        """
-        try:
-            self._lines.write(json.dumps(asdict(refusal), ensure_ascii=False) + "\n")
-        except OSError as err:
-            raise _cannot_write(self._path, err) from err
+        yield write
 
 
-def _cannot_write(path: Path, err: OSError) -> StoppedError:
-    return StoppedError(
-        f"{path}: refusals cannot be written ({err.strerror}), so nothing more is sent; make "
-        "room, then run the same command to go on"
-    )
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise StoppedError(
+            f"{path}: refusals cannot be written ({err.strerror}), so nothing more is sent; make "
+            "room, then run the same command to go on"
+        ) from err

@@ -1,105 +1,87 @@
-"""Deliver: post what is pending, keep to the pace, write down what was taken, end cleanly."""
+"""Deliver a plan: post what is pending, record what is acknowledged, end cleanly.
+
+Each event goes one way through these states::
+
+    pending ──▶ encoded ──▶ in flight ──▶ acknowledged ──▶ recorded
+                   ▲            │
+                   └─── again ◀─┴──▶ refused
+
+pending         In the plan and not in the ledger. Read only as far as it is needed.
+encoded         In a batch in memory: of two chunks at most, and of what goes again.
+in flight       Posted, and no answer yet: ``concurrency`` requests at most. An attempt without a
+                whole answer may have been taken. It is posted again, under the same id.
+acknowledged    The answer says that Klaviyo took it. It waits for the ledger, with 20,000 others at
+                most, as a rule for less than 0.2 s (``recorder``).
+recorded        On the disk in the ledger. No later run sends it.
+again           Of a refused request, and not what was wrong with it: encoded once more, with fewer
+                others, without its phone number, or for the fallback (``partial_failure``).
+refused         It has a line in refusals.jsonl, written before the event is counted. It is not in
+                the ledger, so the next run tries it again.
+
+Two places outlive the process: Klaviyo, and the ledger. What a kill leaves there:
+
+===============  ============  ==========================  =======================================
+killed while     Klaviyo has   the ledger has              the next run
+===============  ============  ==========================  =======================================
+pending, again   nothing       nothing                     sends the event
+in flight        perhaps it    nothing                     sends it again; Klaviyo drops the repeat
+acknowledged     the event     nothing                     sends it again; Klaviyo drops the repeat
+being recorded   the event     all of its group, or none   as one of the rows beside this one
+recorded         the event     the event                   leaves it out
+===============  ============  ==========================  =======================================
+
+So no event is lost at any point, because it is recorded after its acknowledgement and never before;
+and those that may be sent twice are bounded. Klaviyo drops a repeat by the event's id; where it
+refuses a request for a repeat instead, ``partial_failure`` finds out by the fallback that the event
+is there (docs/klaviyo.md, "Repeats").
+
+A run ends when nothing is left, or before that: somebody asks for it, Klaviyo rejects the key or
+stays silent, the ledger or refusals.jsonl cannot be written, a thousand events are refused before
+one is delivered, or ``pending`` fails. Then nothing new starts, what is in flight finishes, and
+what is acknowledged is recorded. The first reason is told; a ledger that failed goes before all
+others.
+"""
 
 import asyncio
-import random
 import threading
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
 
-from backfill import limits
-from backfill.delivery.anew import decided, encoded_anew
 from backfill.delivery.batch import Batch
-from backfill.delivery.denied import speaks_json_api, to_send
-from backfill.delivery.feed import Feed
-from backfill.delivery.queue import Job, Lane, Work
-from backfill.delivery.recorder import Acknowledged, wait_for
+from backfill.delivery.delivery import DEFAULT_OPTIONS, Delivery, DeliveryOptions
+from backfill.delivery.queue import Encoder, Endpoint, Job, Queue, jobs_of, split_refused
+from backfill.delivery.recorder import Recorder, wait_for
 from backfill.delivery.refusals import Refusal
 from backfill.display import plain
 from backfill.errors import BackfillError, DeniedError, StoppedByUserError, StoppedError
 from backfill.ledger.ledger import Ledger
-from backfill.transport.client import DEFAULT_TIMEOUTS, Client, Timeouts
-from backfill.transport.pace import Pace, Window, windows_of
+from backfill.transport.client import Client
+from backfill.transport.denied import denied_error
+from backfill.transport.exchange import Exchange
+from backfill.transport.pace import Pace, Window
 from backfill.transport.retry import (
-    DEFAULT_RETRY_POLICY,
     Delivered,
     Fatal,
-    NoAnswer,
     Outcome,
     Post,
     Refused,
-    RetryPolicy,
     Unavailable,
     Wait,
     attempts,
 )
-from backfill.wire.interface import RateLimitStatus, Reply, Wire
+from backfill.wire.interface import Reply, Wire
 
-TRACK_WINDOWS: Final = (Window(limits.TRACK_RATE_PER_S, 1.0),)
 MAX_REFUSED_AT_FIRST: Final = 1_000
-"""More refusals than that without one yes are no fault of single events: the run ends."""
+"""More refusals than that without one delivery are no fault of single events: the run ends."""
 
-_LOOK_EVERY_S: Final = 0.05
-"""How soon a stop is seen by who waits."""
-_LOOKS_A_REPORT: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Time:
-    """Every clock of a run, so that a test hands in its own."""
-
-    clock: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    jitter: Callable[[], float] = random.random
-
-
-REAL_TIME: Final = Time()
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryOptions:
-    """How a run posts; the defaults are right for Track."""
-
-    concurrency: int = 16
-    windows: tuple[Window, ...] = TRACK_WINDOWS
-    aside_windows: tuple[Window, ...] = windows_of(limits.EVENTS_RATES)
-    """Of the endpoint that takes what the first one will not take together."""
-    patience: RetryPolicy = DEFAULT_RETRY_POLICY
-    timeouts: Timeouts = DEFAULT_TIMEOUTS
-    time: Time = REAL_TIME
-
-
-BY_DEFAULT: Final = DeliveryOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a run has done, so far or in the end. Events, but where a name says otherwise."""
-
-    delivered: int = 0
-    refused: int = 0
-    requests: int = 0
-    body_bytes: int = 0
-    """Of all requests, those that were tried again included."""
-    took_s: float = 0.0
-    paused_s: float = 0.0
-    """How long a 429 or 503 held up all requests to an endpoint."""
-    phones_dropped: int = 0
-    """Sent again without the phone number that Klaviyo did not take."""
-    aside: int = 0
-    """Sent one by one, by Create Event, because the bulk endpoint did not take them."""
-    allowance: RateLimitStatus | None = None
-    """What Klaviyo's last answer says is left of the steady window."""
-    unrecorded: int = 0
-    """Delivered, but not in the ledger; after the end not 0 only if the ledger failed."""
-    ended: BackfillError | None = None
-    """Why the run ended before the last event, for the caller to raise."""
+_CHECK_EVERY_S: Final = 0.05
+"""How soon a waiting worker notices a stop."""
+_CHECKS_A_REPORT: Final = 4
 
 
 def deliver(
@@ -109,46 +91,55 @@ def deliver(
     url: str,
     ledger: Ledger,
     run_id: str,
-    refuse: Callable[[Refusal], None],
+    on_refusal: Callable[[Refusal], None],
     on_progress: Callable[[Delivery], None] = lambda _: None,
     stop: threading.Event | None = None,
-    how: DeliveryOptions = BY_DEFAULT,
-    aside: Wire | None = None,
+    options: DeliveryOptions = DEFAULT_OPTIONS,
+    fallback: Wire | None = None,
 ) -> Delivery:
-    """Post every pending event, and write each acknowledged one into the ledger.
-
-    ``pending`` gives rows of ``event.EVENTS`` with a bool column ``carries``. ``aside``: how one
-    event goes by itself, where ``wire`` takes many and does not take it together with others.
-
-    When ``stop`` is set, nothing new starts, what is in flight finishes, the ledger is written. An
-    interrupt (Ctrl-C where nobody handles it, a notebook's stop) is taken for ``stop``.
-    ``on_progress`` is called five times a second from a thread of the run.
+    """Post every pending event, and record each acknowledged one in the ledger.
 
     Works inside a running event loop too: the run has a thread and a loop of its own.
 
+    Args:
+        pending: rows of ``event.EVENTS`` with a bool column ``carries``: whether the event goes
+            with its person's attributes.
+        wire: how events are encoded, and to which API they go.
+        url: the base, such as ``https://a.klaviyo.com``.
+        ledger: of the account that ``wire`` has the key of.
+        run_id: under which the ledger records the events.
+        on_refusal: is called for each refused event, and may raise a ``BackfillError`` to end the
+            run in order.
+        on_progress: is called five times a second from a thread of the run.
+        stop: when it is set, the run ends in order. An interrupt (Ctrl-C where nobody handles it,
+            a notebook's stop) sets it.
+        options: how to post.
+        fallback: how one event goes by itself, where ``wire`` takes many and does not take it
+            together with others.
+
     Raises:
         UsageError: the URL may not be posted to.
-        Exception: whatever ``pending``, ``refuse`` or ``on_progress`` raises, after the ledger
-            was written. ``refuse`` may raise a ``BackfillError`` to end the run in order.
+        Exception: whatever ``pending``, ``on_refusal`` or ``on_progress`` raises, after the ledger
+            was written.
     """
     stopping = stop or threading.Event()
 
-    def lane(wire: Wire, windows: tuple[Window, ...]) -> Lane:
-        client = Client(url, wire, connections=how.concurrency, timeouts=how.timeouts)
-        return Lane(wire, client, Pace(windows, how.time.clock))
+    def endpoint(wire: Wire, windows: tuple[Window, ...]) -> Endpoint:
+        client = Client(url, wire, connections=options.concurrency, timeouts=options.timeouts)
+        return Endpoint(wire, client, Pace(windows, options.clocks.monotonic))
 
-    lanes = [lane(wire, how.windows)]
-    if aside is not None:
-        lanes.append(lane(aside, how.aside_windows))
+    endpoints = [endpoint(wire, options.windows)]
+    if fallback is not None:
+        endpoints.append(endpoint(fallback, options.fallback_windows))
 
     async def run() -> Delivery:
         return await _Run(
-            lanes=lanes,
-            acknowledged=Acknowledged(ledger, run_id, how.time.wall),
-            refuse=refuse,
+            endpoints=endpoints,
+            recorder=Recorder(ledger, run_id, options.clocks.wall),
+            on_refusal=on_refusal,
             on_progress=on_progress,
-            stop=stopping,
-            how=how,
+            stop_asked=stopping,
+            options=options,
         ).run(pending)
 
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-deliver") as thread:
@@ -160,219 +151,205 @@ def deliver(
             return ending.result()
 
 
+@dataclass(slots=True, kw_only=True)
 class _Run:
-    def __init__(
-        self,
-        *,
-        lanes: list[Lane],
-        acknowledged: Acknowledged,
-        refuse: Callable[[Refusal], None],
-        on_progress: Callable[[Delivery], None],
-        stop: threading.Event,
-        how: DeliveryOptions,
-    ) -> None:
-        self._lanes = lanes
-        self._acknowledged = acknowledged
-        self._refuse = refuse
-        self._on_progress = on_progress
-        self._stop = stop
-        self._how = how
-        self._began_s = how.time.clock()
-        self._halt = asyncio.Event()
-        self._ended: BackfillError | None = None
-        self._delivered = self._refused = self._requests = self._body_bytes = 0
-        self._phones_dropped = self._aside = 0
+    endpoints: list[Endpoint]
+    """The first one gets the batches, the last one what goes by itself; they may be one."""
+    recorder: Recorder
+    on_refusal: Callable[[Refusal], None]
+    on_progress: Callable[[Delivery], None]
+    stop_asked: threading.Event
+    options: DeliveryOptions
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: BackfillError | None = None
+    delivered: int = 0
+    refused: int = 0
+    requests: int = 0
+    body_bytes: int = 0
+    phones_dropped: int = 0
+    by_fallback: int = 0
 
     async def run(self, pending: Iterable[pa.RecordBatch]) -> Delivery:
-        over = asyncio.Event()
+        finished = asyncio.Event()
+        first = self.endpoints[0]
         async with AsyncExitStack() as stack:
-            for lane in self._lanes:
-                await stack.enter_async_context(lane.client)
-            await stack.enter_async_context(self._acknowledged)
-            feed = await stack.enter_async_context(Feed(pending, self._lanes[0].wire))
-            work = Work(feed, self._lanes[0])
-            watching = asyncio.create_task(self._watch(over, work))
+            for endpoint in self.endpoints:
+                await stack.enter_async_context(endpoint.client)
+            await stack.enter_async_context(self.recorder)
+            encoder = await stack.enter_async_context(Encoder(pending, first.wire))
+            queue = Queue(encoder, first)
+            watcher = asyncio.create_task(self._watch(finished, queue))
             workers = [
-                asyncio.create_task(self._work(work, feed)) for _ in range(self._how.concurrency)
+                asyncio.create_task(self._work(queue, encoder))
+                for _ in range(self.options.concurrency)
             ]
             await asyncio.wait(workers)
-            over.set()
-            await asyncio.wait([watching])
-        _raise_first([*workers, watching])
-        self._heed_ledger()
-        self._on_progress(self._so_far())
+            finished.set()
+            await asyncio.wait([watcher])
+        _raise_first([*workers, watcher])
+        self._raise_ledger_failure()
+        self.on_progress(self._so_far())
         return self._so_far()
 
-    async def _work(self, work: Work, feed: Feed) -> None:
+    async def _work(self, queue: Queue, encoder: Encoder) -> None:
         try:
-            while not self._halted() and (job := await work.next()) is not None:
-                outcome = await self._bring(job)
-                work.done([] if outcome is None else await self._book(job, outcome, feed))
+            while not self._is_stopping() and (job := await queue.next()) is not None:
+                outcome = await self._send(job)
+                again = [] if outcome is None else await self._record_outcome(job, outcome, encoder)
+                queue.done(again)
         except BackfillError as err:
-            self._end(err)
+            self._stop(err)
         except BaseException:
-            self._halt.set()
+            self.stopping.set()
             raise
         finally:
-            if self._halted():
-                work.halt()
+            if self._is_stopping():
+                queue.stop()
 
-    async def _bring(self, job: Job) -> Outcome | None:
-        """Bring one batch to its outcome; None if the run halts before there is one."""
-        lane, request = job.lane, job.batch.request
+    async def _send(self, job: Job) -> Outcome | None:
+        """Bring one batch to its outcome; None if the run stops before there is one."""
+        endpoint, request = job.endpoint, job.batch.request
         steps = attempts(
-            lane.wire.read,
-            jitter=self._how.time.jitter,
-            now=self._how.time.wall,
-            patience=self._how.patience,
-            json_api=speaks_json_api(lane.wire),
+            endpoint.wire.read,
+            jitter=self.options.clocks.jitter,
+            now=self.options.clocks.wall,
+            policy=self.options.retry_policy,
+            is_json_api=endpoint.wire.api.is_json_api,
         )
-        came: Reply | NoAnswer | None = None
-        while True:
-            try:
-                step = steps.send(came)
-            except StopIteration as done:
-                outcome: Outcome = done.value
-                return outcome
-            came = None
+        exchange = Exchange(steps, endpoint.pace)
+        for step in exchange:
+            if self._is_stopping():
+                return None
             match step:
-                case Wait(wait_s, whole_run=True):
-                    lane.pace.pause(wait_s)
                 case Wait(wait_s):
-                    await self._rest(wait_s)
+                    await self._sleep(wait_s)
                 case Post():
-                    if not await self._may_start(lane.pace):
-                        return None
-                    self._requests += 1
-                    self._body_bytes += request.size
-                    try:
-                        came = await lane.client.post(request.body, request.query)
-                    finally:
-                        lane.pace.done()
-                    if isinstance(came, Reply) and came.allowance is not None:
-                        lane.allowance = came.allowance
+                    self.requests += 1
+                    self.body_bytes += request.size
+                    answer = await endpoint.client.post(request.body, request.query)
+                    if isinstance(answer, Reply) and answer.rate_limit is not None:
+                        endpoint.rate_limit = answer.rate_limit
+                    exchange.answer = answer
+        return exchange.outcome
 
-    async def _book(self, job: Job, outcome: Outcome, feed: Feed) -> list[Job]:
-        """Write down what came of a batch; what is to be sent in its place."""
-        batch, wire = job.batch, job.lane.wire
+    async def _record_outcome(self, job: Job, outcome: Outcome, encoder: Encoder) -> list[Job]:
+        """Write down what became of a batch; give the jobs that take its place."""
+        batch, api = job.batch, job.endpoint.wire.api
         match outcome:
             case Delivered():
-                self._delivered += len(batch)
-                await self._acknowledged.add(batch)
-            case Refused() if speaks_json_api(wire):
-                return await self._mend(job, outcome, feed)
+                self.delivered += len(batch)
+                await self.recorder.add(batch)
+            case Refused() if api.is_json_api:
+                return await self._split(job, outcome, encoder)
             case Refused(reason, status, detail):
                 for row in batch.rows:
-                    self._note(batch, row, Refusal("", "", status, reason, detail))
+                    self._record_refusal(batch, row, status, reason, detail)
             case Fatal(status):
-                self._end(to_send(status, wire))
+                request = f"{job.endpoint.wire.method} {api.path}"
+                self._stop(denied_error(status, request, scope=api.scope, if_gone=api.if_gone))
             case Unavailable(why):
-                self._end(
+                self._stop(
                     StoppedError(
-                        f"{job.lane.client.host} takes no more events: {why}; what was delivered "
-                        "is in the ledger, run the same command to go on"
+                        f"{job.endpoint.client.host} takes no more events: {why}; what was "
+                        "delivered is in the ledger, run the same command to go on"
                     )
                 )
         return []
 
-    async def _mend(self, job: Job, refused: Refused, feed: Feed) -> list[Job]:
-        """Write down the events that were turned down for good; encode the others anew."""
-        aside = self._lanes[-1]
-        mended = decided(job, refused, aside)
-        for row, said in mended.refused:
-            detail = plain(said.detail) or refused.detail
-            self._note(job.batch, row, Refusal("", "", refused.status, said.code, detail))
-        self._phones_dropped += len(mended.without_phone)
-        self._aside += len(mended.aside)
-        return await encoded_anew(job, mended, aside, feed)
+    async def _split(self, job: Job, refused: Refused, encoder: Encoder) -> list[Job]:
+        """Record the events that were refused for good; encode the others once more."""
+        fallback = self.endpoints[-1]
+        found = split_refused(job, refused, fallback)
+        for row, error in found.refused:
+            detail = plain(error.detail) or refused.detail
+            self._record_refusal(job.batch, row, refused.status, error.code, detail)
+        self.phones_dropped += len(found.without_phone)
+        self.by_fallback += len(found.fallback)
+        return await jobs_of(found, job, fallback, encoder)
 
-    def _note(self, batch: Batch, row: int, said: Refusal) -> None:
-        key, metric = batch.key_of(row).hex(), batch.metric_of(row)
-        self._refuse(replace(said, key=key, metric=metric))
-        self._refused += 1
-        if not self._delivered and self._refused > MAX_REFUSED_AT_FIRST:
-            self._end(
+    def _record_refusal(self, batch: Batch, row: int, status: int, code: str, detail: str) -> None:
+        self.on_refusal(
+            Refusal(
+                key=batch.chunk.keys[row].hex(),
+                metric=batch.chunk.metrics[row],
+                status=status,
+                code=code,
+                detail=detail,
+            )
+        )
+        self.refused += 1
+        if not self.delivered and self.refused > MAX_REFUSED_AT_FIRST:
+            self._stop(
                 DeniedError(
-                    f"Klaviyo refused the first {self._refused:,} events and took none; its words "
-                    "stand in refusals.jsonl; they are not in the ledger, so mend what they say "
-                    "and run again"
+                    f"Klaviyo refused the first {self.refused:,} events and took none; its reasons "
+                    "are in refusals.jsonl; the events are not in the ledger, so fix what the "
+                    "reasons name and run again"
                 )
             )
 
-    async def _may_start(self, pace: Pace) -> bool:
-        """Wait for the pace; False if the run halts meanwhile."""
-        while not self._halted():
-            wait_s = pace.take()
-            if not wait_s:
-                return True
-            await self._rest(wait_s)
-        return False
-
-    async def _rest(self, wait_s: float) -> None:
-        """Sleep so long, or until the run halts."""
-        if wait_s <= _LOOK_EVERY_S:
-            await self._how.time.sleep(wait_s)
+    async def _sleep(self, wait_s: float) -> None:
+        """Sleep so long, or until the run stops."""
+        if wait_s <= _CHECK_EVERY_S:
+            await self.options.clocks.sleep(wait_s)
             return
         tasks = (
-            asyncio.ensure_future(self._how.time.sleep(wait_s)),
-            asyncio.ensure_future(self._halt.wait()),
+            asyncio.ensure_future(self.options.clocks.sleep(wait_s)),
+            asyncio.ensure_future(self.stopping.wait()),
         )
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
 
-    async def _watch(self, over: asyncio.Event, work: Work) -> None:
-        """See a stop or a failed ledger while all workers wait; tell of the progress."""
-        looks = 0
+    async def _watch(self, finished: asyncio.Event, queue: Queue) -> None:
+        """Notice a stop or a failed ledger while all workers wait; report the progress."""
+        checks = 0
         try:
-            while not over.is_set():
-                await wait_for(over, _LOOK_EVERY_S)
-                if self._halted():
-                    work.halt()
-                looks += 1
-                if looks % _LOOKS_A_REPORT == 0:
-                    self._on_progress(self._so_far())
+            while not finished.is_set():
+                await wait_for(finished, _CHECK_EVERY_S)
+                if self._is_stopping():
+                    queue.stop()
+                checks += 1
+                if checks % _CHECKS_A_REPORT == 0:
+                    self.on_progress(self._so_far())
         except BaseException:
-            self._halt.set()
-            work.halt()
+            self.stopping.set()
+            queue.stop()
             raise
 
-    def _halted(self) -> bool:
-        if self._halt.is_set():
+    def _is_stopping(self) -> bool:
+        if self.stopping.is_set():
             return True
-        if self._stop.is_set():
-            self._end(StoppedByUserError("stopped as asked; run the same command to go on"))
-        if self._acknowledged.failure is not None:
-            self._halt.set()
-        return self._halt.is_set()
+        if self.stop_asked.is_set():
+            self._stop(StoppedByUserError("stopped as asked; run the same command to go on"))
+        if self.recorder.failure is not None:
+            self.stopping.set()
+        return self.stopping.is_set()
 
-    def _heed_ledger(self) -> None:
+    def _stop(self, why: BackfillError) -> None:
+        """Let nothing new start. The first reason is the one that is told."""
+        self.ended = self.ended or why
+        self.stopping.set()
+
+    def _raise_ledger_failure(self) -> None:
         """Tell of a ledger that failed before any other reason: what it lacks is sent again."""
-        failure = self._acknowledged.failure
+        failure = self.recorder.failure
         if isinstance(failure, BackfillError):
-            self._ended = failure
+            self.ended = failure
         elif failure is not None:
             raise failure
 
-    def _end(self, why: BackfillError | None) -> None:
-        """Let nothing new start. The first reason is the one that is told."""
-        if why is not None:
-            self._ended = self._ended or why
-            self._halt.set()
-
     def _so_far(self) -> Delivery:
         return Delivery(
-            delivered=self._delivered,
-            refused=self._refused,
-            requests=self._requests,
-            body_bytes=self._body_bytes,
-            took_s=self._how.time.clock() - self._began_s,
-            paused_s=sum(lane.pace.paused_s for lane in self._lanes),
-            phones_dropped=self._phones_dropped,
-            aside=self._aside,
-            allowance=self._lanes[0].allowance,
-            unrecorded=self._acknowledged.waiting,
-            ended=self._ended,
+            delivered=self.delivered,
+            refused=self.refused,
+            requests=self.requests,
+            body_bytes=self.body_bytes,
+            paused_s=sum(endpoint.pace.paused_s for endpoint in self.endpoints),
+            phones_dropped=self.phones_dropped,
+            by_fallback=self.by_fallback,
+            rate_limit=self.endpoints[0].rate_limit,
+            unrecorded=self.recorder.unrecorded,
+            ended=self.ended,
         )
 
 

@@ -1,4 +1,4 @@
-"""The ledger's file: made whole or not at all, checked when it is opened, its failures told."""
+"""The ledger's file: created whole or not at all, checked when opened, its errors explained."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Final
 from backfill.errors import StoppedError, UsageError
 
 _VERSION: Final = 1
-_MARK: Final = 0x4B4C4246  # "KLBF", so that `file` and a later version know the file
+_MARK: Final = 0x4B4C4246  # "KLBF", by which `file` and later versions know the file
 _WAIT_FOR_READERS_S: Final = 10.0
 
 _TABLES: Final = f"""
@@ -35,10 +35,11 @@ _TABLES: Final = f"""
 """
 
 
-def begin(path: Path) -> None:
-    """Make a whole ledger under another name first: an empty file there is always damage.
+def create(path: Path) -> None:
+    """Create a whole ledger under another name, and rename it.
 
-    SQLite takes an empty file for a new database, and everything would be sent again.
+    So an empty file at ``path`` is always damage. SQLite would take it for a new database, and
+    everything would be sent again.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.new")
@@ -51,35 +52,46 @@ def begin(path: Path) -> None:
     unfinished.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # else the new name may be gone after a power cut
+        os.fsync(folder)  # otherwise the new name may be gone after a power cut
     finally:
         os.close(folder)
 
 
 def _beside(path: Path) -> tuple[Path, ...]:
-    """What SQLite keeps next to a file. Left by one that is gone, it would spoil the new one."""
+    """What SQLite keeps next to a file. Left by a file that is gone, it would spoil the new one."""
     return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def open_checked(path: Path) -> sqlite3.Connection:
+    """Connect to a ledger that exists, and check it.
+
+    Raises:
+        UsageError: a newer version wrote it.
+        sqlite3.Error: it is damaged, no ledger, or cannot be opened; see ``translated``.
+    """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=_WAIT_FOR_READERS_S,
         check_same_thread=False,
     )
-    # With WAL, only FULL waits at each commit until the disk has it.
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        # With WAL, only FULL waits at each commit until the disk has it.
+        connection.execute("PRAGMA synchronous = FULL")
+        _check(path, connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def check(path: Path, connection: sqlite3.Connection) -> None:
+def _check(path: Path, connection: sqlite3.Connection) -> None:
     ((mark,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     if mark == _MARK and version > _VERSION:
         raise UsageError(
             f"{path}: written by a newer backfill (version {version}); update this one, or move "
-            "the file away and everything is sent again, which Klaviyo counts once"
+            "the file away and everything is sent again, which Klaviyo records once"
         )
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
     if mark != _MARK or version != _VERSION or verdict != "ok":
@@ -98,11 +110,17 @@ _SURROUNDINGS: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""SQLite's primary codes for what is wrong around the file; all others are the file's own."""
+"""SQLite's primary codes for trouble around the file; all others are damage of the file itself."""
 
 
 @contextmanager
 def translated(path: Path, *, to_write: bool) -> Iterator[None]:
+    """Explain what SQLite and the system report of the ledger, with a way out.
+
+    Raises:
+        UsageError: where the ledger is read, before anything is sent.
+        StoppedError: where it is written, so that nothing more may be sent.
+    """
     try:
         yield
     except (sqlite3.Error, OSError, UnicodeDecodeError) as err:
@@ -111,7 +129,7 @@ def translated(path: Path, *, to_write: bool) -> Iterator[None]:
             raise kind(
                 f"{path}: the ledger is damaged ({_why(err)}); move it away, with its -wal and "
                 "-shm files, and put a copy of it in its place; without one everything is sent "
-                "again, which Klaviyo counts once as it documents ids"
+                "again, which Klaviyo records once, as it documents ids"
             ) from err
         if to_write:
             raise StoppedError(
@@ -130,14 +148,14 @@ def _is_damage(err: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) ->
     code = getattr(err, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
     if primary == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK):
-        # A wrong byte in the header makes SQLite think that it is too old to write the file. The
-        # header is not read here: to close the file would drop the locks that SQLite has on it.
+        # A wrong byte in the header makes SQLite think that it is too old to write the file. Do not
+        # read the header here: to close the file would drop the locks that SQLite has on it.
         return os.access(path.parent, os.W_OK)
     return primary not in _SURROUNDINGS
 
 
 def _why(err: sqlite3.Error | OSError | UnicodeDecodeError) -> str:
-    """On one line, and without the text that is no UTF-8."""
+    """The error on one line, without the text that is no UTF-8."""
     if isinstance(err, UnicodeDecodeError) or "UTF-8" in str(err):
         return "a text in it is no UTF-8"
     return " ".join(str(err).split())

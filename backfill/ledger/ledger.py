@@ -1,22 +1,55 @@
 """What was delivered, to whom: an SQLite file that survives a kill at any moment.
 
-A row holds many events, because a row an event costs 22 ms a batch at a million keys, and one
-blob of keys 1 to 2. No key of an account, no address and no name is in the file.
+**Promise.** An event that ``record`` was given is in the file when ``record`` returns, also after a
+power cut; an event that it was not given is never there. Everything else follows from that: the
+plan minus the ledger is what a run sends, so a resumed run, the nightly run over a growing export
+and a second run by mistake are one thing.
+
+**A set, not an offset.** Requests run beside each other, so what is delivered is no beginning of
+the plan. The ledger keeps, for each event, a key of 16 bytes and a hash of the content of 8 (so
+that a run tells of an order that changed since), and for each person whose profile attributes the
+event carried, 40 bytes with its time (so that no later run writes older attributes).
+
+**A row for many events.** A row an event costs 22 ms a batch at a million keys; a row for all
+events that were acknowledged together, with one blob of keys, costs 1 to 2. A row has a checksum
+over its blobs: SQLite does not notice a changed byte inside a blob, and an event whose key it hid
+would be sent again.
+
+**Targets.** A row belongs to a hash of URL and account. What was sent to a sandbox is not taken for
+sent to the live account, and a rotated key posts nothing twice. No key of an account, no address
+and no name is in the file.
+
+**What a kill or a power cut leaves.** Each change is one transaction, in SQLite's write-ahead log,
+synced at its commit:
+
+==========================  ========================================================================
+killed while                the file has
+==========================  ========================================================================
+a ledger is made            no ledger, or a whole one: it is made beside its name and then renamed
+a group is recorded         all of the group, or nothing of it; then it is sent again
+events are struck           all of them still, or none
+a run is under way          the run as ``running``; who begins the next one holds the state folder's
+                            lock, so no other process is at work, and calls it ``killed``
+==========================  ========================================================================
+
+**Damage.** The file is checked when it is opened, and each row when it is read. A damaged ledger is
+an error with a way out, never a shorter set; ``file`` tells damage from a full disk.
 """
 
 import hashlib
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import astuple, dataclass, field
+from itertools import chain, compress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
 import pyarrow as pa
 
 from backfill.event import SEPARATOR
-from backfill.ledger.file import begin, check, connect, translated
+from backfill.ledger.file import create, open_checked, translated
 from backfill.transport.url import base_url
 
 DELIVERED: Final = pa.schema(
@@ -36,7 +69,7 @@ CARRIED: Final = pa.schema(
 KEY_BYTES: Final = 16
 CONTENT_BYTES: Final = 8
 CARRIER: Final = struct.Struct(">16sq16s")
-"""Person, time, key of an event that carried profile attributes."""
+"""Person, time in Unix seconds, key of an event that carried profile attributes."""
 
 _EVENTS_A_READ: Final = 65_536
 
@@ -59,28 +92,57 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class DeliveredBatch:
-    """Events that Klaviyo acknowledged: 16, 8 and (for those with attributes) 40 bytes each."""
+    """Events that Klaviyo acknowledged."""
 
     keys: bytes
+    """``KEY_BYTES`` an event."""
     contents: bytes
+    """``CONTENT_BYTES`` an event."""
     carriers: bytes
+    """A ``CARRIER`` for each person whose attributes went along."""
     metrics: frozenset[str]
 
     def __len__(self) -> int:
         return len(self.keys) // KEY_BYTES
 
+    @classmethod
+    def joined(cls, batches: Iterable["DeliveredBatch"]) -> "DeliveredBatch":
+        """Join batches, in order, for one row of the ledger."""
+        parts = list(batches)
+        return cls(
+            b"".join(part.keys for part in parts),
+            b"".join(part.contents for part in parts),
+            b"".join(part.carriers for part in parts),
+            frozenset(chain.from_iterable(part.metrics for part in parts)),
+        )
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run as ``status`` shows it; ``command`` must hold no key."""
+    """One run as ``status`` shows it."""
 
     id: str
     command: str
+    """As it was typed; it holds no key."""
     schema_name: str
     started: int
+    """Unix seconds, as ``ended``."""
     ended: int | None = None
     state: RunState = "running"
     summary: str = "{}"
+    """JSON."""
+
+
+def read_runs(path: Path) -> list[Run]:
+    """Give every run of every target, the newest last, whatever the clock said of it.
+
+    Raises:
+        UsageError: there is no ledger, or it is damaged, of a newer version, or cannot be opened.
+    """
+    fields = tuple(Run.__dataclass_fields__)
+    with translated(path, to_write=False), closing(open_checked(path)) as connection:
+        rows = connection.execute(f"SELECT {', '.join(fields)} FROM runs ORDER BY rowid").fetchall()
+    return [Run(**dict(zip(fields, row, strict=True))) for row in rows]
 
 
 class Ledger:
@@ -95,17 +157,16 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path, target: Target) -> Self:
-        """Open the ledger at ``path`` for ``target``, or begin one.
+        """Open the ledger at ``path`` for ``target``, or create one.
 
         Raises:
             UsageError: the file is damaged, of a newer version, or cannot be opened.
         """
         with translated(path, to_write=False):
             if not path.exists():
-                begin(path)
-            connection = connect(path)
+                create(path)
+            connection = open_checked(path)
             try:
-                check(path, connection)
                 return cls(path, connection, target)
             except BaseException:
                 connection.close()
@@ -114,25 +175,20 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         self._connection.close()
 
-    def record(self, landed: DeliveredBatch, *, run_id: str, time_s: int) -> None:
-        """Write down what was acknowledged; it is on the disk when this returns.
+    def record(self, batch: DeliveredBatch, *, run_id: str, time_s: int) -> None:
+        """Record what was acknowledged; it is on the disk when this returns.
 
         Raises:
             StoppedError: it cannot be written; nothing more may be sent.
         """
-        blobs = (landed.keys, landed.contents, landed.carriers)
-        unseen = landed.metrics - self._metrics
+        blobs = (batch.keys, batch.contents, batch.carriers)
+        unseen = batch.metrics - self._metrics
         with translated(self._path, to_write=True), self._connection:
             self._connection.execute(
                 "INSERT INTO batches (target, run, time, checksum, keys, contents, carriers)"
@@ -146,9 +202,9 @@ class Ledger:
         self._metrics |= unseen
 
     def strike(self, keys: Iterable[bytes]) -> int:
-        """Take events out again, so that the next run sends them; how many were there.
+        """Take events out, so that the next run sends them; give how many were there.
 
-        All of them or none: it is on the disk when this returns.
+        All of them or none are gone, on the disk too, when this returns.
 
         Raises:
             StoppedError: the ledger cannot be written, or is damaged.
@@ -170,21 +226,19 @@ class Ledger:
         )
         if checksum != _checksum(self._target, *blobs):
             raise sqlite3.DatabaseError("a batch does not match its checksum")
-        keys, contents, carriers = blobs
-        each = [keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES)]
-        if struck.isdisjoint(each):
-            return frozenset()
-        stay = [at for at, key in enumerate(each) if key not in struck]
-        left = (
-            b"".join(each[at] for at in stay),
-            b"".join(contents[at * CONTENT_BYTES : (at + 1) * CONTENT_BYTES] for at in stay),
-            b"".join(
-                CARRIER.pack(*carrier)
-                for carrier in CARRIER.iter_unpack(carriers)
-                if carrier[2] not in struck
-            ),
+        keys, contents, carriers = (
+            [blob[at : at + width] for at in range(0, len(blob), width)]
+            for blob, width in zip(blobs, (KEY_BYTES, CONTENT_BYTES, CARRIER.size), strict=True)
         )
-        if stay:
+        if struck.isdisjoint(keys):
+            return frozenset()
+        stay = [key not in struck for key in keys]
+        left = (
+            b"".join(compress(keys, stay)),
+            b"".join(compress(contents, stay)),
+            b"".join(one for one in carriers if CARRIER.unpack(one)[2] not in struck),
+        )
+        if left[0]:
             self._connection.execute(
                 "UPDATE batches SET checksum = ?, keys = ?, contents = ?, carriers = ?"
                 " WHERE id = ?",
@@ -192,12 +246,15 @@ class Ledger:
             )
         else:
             self._connection.execute("DELETE FROM batches WHERE id = ?", (row,))
-        return struck.intersection(each)
+        return struck.intersection(keys)
 
     def delivered(self, run_id: str | None = None) -> Iterator[pa.RecordBatch]:
         """Give key and content of every event delivered to this target, as ``DELIVERED``.
 
-        An event that was delivered twice is there twice. ``run_id``: by that run alone.
+        An event that was delivered twice is there twice.
+
+        Args:
+            run_id: the run that delivered them; None is every run.
         """
         for keys, contents, _ in self._blobs(run_id):
             yield pa.record_batch(
@@ -217,7 +274,7 @@ class Ledger:
             )
 
     def newest(self) -> int | None:
-        """When events were last delivered to this target, in Unix seconds; None: never."""
+        """When events were last delivered to this target, in Unix seconds; None is never."""
         with translated(self._path, to_write=False):
             query = "SELECT max(time) FROM batches WHERE target = ?"
             [newest] = self._connection.execute(query, (self._target,)).fetchone()
@@ -228,7 +285,7 @@ class Ledger:
         return frozenset(self._texts("SELECT metric FROM metrics WHERE target = ?"))
 
     def rules(self, metric: str) -> frozenset[str]:
-        """The id rules under which events of ``metric`` went to this target."""
+        """The id rules by which events of ``metric`` went to this target."""
         return frozenset(
             self._texts("SELECT rule FROM rules WHERE target = ? AND metric = ?", metric)
         )
@@ -236,7 +293,7 @@ class Ledger:
     def add_rule(self, metric: str, rule: str) -> None:
         """Note the id rule of a metric before its first event goes.
 
-        Rules of a metric that has delivered nothing are forgotten: no event stands under them.
+        Rules of a metric that has delivered nothing are forgotten: no event has an id by them.
         """
         with translated(self._path, to_write=True), self._connection:
             if metric not in self._metrics:
@@ -252,17 +309,10 @@ class Ledger:
         with translated(self._path, to_write=True), self._connection:
             self._connection.execute("UPDATE runs SET state = 'killed' WHERE state = 'running'")
             self._connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    run.id,
-                    self._target,
-                    run.command,
-                    run.schema_name,
-                    run.started,
-                    run.ended,
-                    run.state,
-                    run.summary,
-                ),
+                "INSERT INTO runs"
+                " (target, id, command, schema_name, started, ended, state, summary)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self._target, *astuple(run)),
             )
 
     def end_run(self, run_id: str, *, state: RunState, ended: int, summary: str) -> None:
@@ -272,25 +322,16 @@ class Ledger:
                 (state, ended, summary, run_id),
             )
 
-    def runs(self) -> list[Run]:
-        """Every run of every target, the newest last, whatever the clock said of it."""
-        with translated(self._path, to_write=False):
-            rows = self._connection.execute(
-                "SELECT id, command, schema_name, started, ended, state, summary FROM runs"
-                " ORDER BY rowid"
-            ).fetchall()
-        return [Run(*row) for row in rows]
-
     def _texts(self, query: str, *more: str) -> Iterable[str]:
         with translated(self._path, to_write=False):
             return [row[0] for row in self._connection.execute(query, (self._target, *more))]
 
     def _blobs(self, run_id: str | None = None) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Give keys, contents and carriers of some ten thousand events at a time, checked."""
+        """Check each row; give keys, contents, carriers of some ten thousand events at a time."""
         held: list[tuple[bytes, bytes, bytes]] = []
         events = 0
         with translated(self._path, to_write=False):
-            # Other targets' rows are looked at too: one of ours may stand under a damaged target.
+            # Other targets' rows are checked too: a row of ours may have a damaged target.
             for target, run, checksum, *blobs in self._connection.execute(
                 "SELECT target, run, checksum, keys, contents, carriers FROM batches ORDER BY id"
             ):
@@ -317,7 +358,6 @@ def _fixed(blob: bytes, width: int) -> pa.Array:
 
 
 def _checksum(*blobs: bytes) -> bytes:
-    """SQLite does not notice a changed byte inside a blob; a key it hid would be posted again."""
     digest = hashlib.blake2b(digest_size=8)
     for blob in blobs:
         digest.update(blob)

@@ -1,1 +1,1 @@
-"""Finds what looks wrong in an export although it can be sent: said, not judged."""
+"""Finds what looks wrong in an export that can be sent; it is reported, and nothing is rejected."""

@@ -1,7 +1,6 @@
-"""What the cells of an export look like, column by column, batch by batch."""
+"""What looks wrong in the cells of an export, column by column."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -13,170 +12,146 @@ from backfill.lint.columns import Role
 from backfill.lint.finding import Finding
 from backfill.sources.spreadsheets import REJECT_COLUMNS, clean_cells
 
-_NUMBER: Final = r"^[+-]?([1-9][0-9]*|0)(\.[0-9]+)?$"
-_DOUBLE: Final = r"^-?[0-9]+\.0$"
-_ERROR: Final = r"^#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|##+)$"
 _MONTH: Final = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_SPOILED: Final = rf"^([0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}})$"
-"""``1-3`` and ``MAR1`` become ``1-Mar`` in a spreadsheet."""
-
-_SPOILED_LENGTHS: Final = (5, 6)
 _EXCEL_DIGITS: Final = 15
 """Source: Microsoft, "Excel specifications and limits": number precision, 15 digits."""
 
-_LONGEST_ID: Final = 24
-_ROUNDED: Final = rf"^[1-9][0-9]{{{_EXCEL_DIGITS - 1}}}0+$"
-_DIGITS: Final = rf"^[0-9]{{{_EXCEL_DIGITS + 1},}}$"
+RUINED_BY_EXCEL: Final = {
+    "spreadsheet_error": r"^#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|##+)$",
+    # 1-3 and MAR1 become 1-Mar in a spreadsheet
+    "spreadsheet_date": rf"^([0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}})$",
+    "rounded_id": rf"^[1-9][0-9]{{{_EXCEL_DIGITS - 1}}}0+$",
+}
+"""What a cell looks like when a spreadsheet has ruined it, by the kind of finding."""
 
+_DATE_LENGTHS: Final = (5, 6)
+_LONGEST_ID: Final = 24
+_LONG_NUMBER: Final = rf"^[0-9]{{{_EXCEL_DIGITS + 1},}}$"
+
+_NUMBER: Final = r"^[+-]?([1-9][0-9]*|0)(\.[0-9]+)?$"
+_DOUBLE: Final = r"^-?[0-9]+\.0$"
 _CLOCK: Final = r"[0-9]:[0-9]"
 _MIDNIGHT: Final = r"(^|[ T])(00:00(:00([.,]0+)?)?|12:00(:00)? ?(AM|am|a\.m\.))($|[^0-9:])"
 
-_FEW: Final = 50
-"""Currencies of an export; a column with more holds something else."""
+_CURRENCIES_MAX: Final = 50
+"""An export has fewer currencies; a column with more distinct values holds something else."""
 
-_MANY: Final = 20
-"""Rows that show a habit of an export and no chance."""
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What is known of one column so far."""
-
-    filled: int = 0
-    numbers: bool = True
-    doubles: bool = True
-    midnight: bool = True
-    errors: int = 0
-    spoiled: int = 0
-    long: int = 0
-    rounded: int = 0
-    values: set[str] = field(default_factory=set)
+_ROWS_MIN: Final = 20
+"""Fewer rows than this may look alike by chance."""
 
 
-class Cells:
-    """Looks at each batch of an export, all its columns; then says what it found."""
+class CellScan:
+    """Gets each batch of an export with all its columns, then gives what it found."""
 
     def __init__(self, roles: Sequence[Role]) -> None:
-        self._roles = roles
-        self._seen = [_Seen() for _ in roles]
+        self._columns = [_ColumnScan(role) for role in roles]
         self._rows = 0
 
-    def look(self, columns: Sequence[pa.ChunkedArray]) -> None:
+    def add(self, columns: Sequence[pa.ChunkedArray]) -> None:
         """The columns of consecutive rows, in the order of the header."""
-        for role, seen, column in zip(self._roles, self._seen, columns, strict=True):
-            _look(role, seen, column)
+        for scan, cells in zip(self._columns, columns, strict=True):
+            scan.add(cells)
         self._rows += len(columns[0]) if columns else 0
 
     def currencies(self) -> dict[str, frozenset[str]]:
         """The columns that hold more than one currency."""
         return {
-            role.name: frozenset(seen.values)
-            for role, seen in zip(self._roles, self._seen, strict=True)
-            if role.currency and 1 < len(seen.values) < _FEW
+            scan.role.name: frozenset(scan.values)
+            for scan in self._columns
+            if scan.role.currency and 1 < len(scan.values) < _CURRENCIES_MAX
         }
 
     def findings(self, orders: int) -> Iterator[Finding]:
-        for role, seen in zip(self._roles, self._seen, strict=True):
-            if role.name in REJECT_COLUMNS:
-                continue  # rejects that are fed in again: these are ours
-            yield from _spoiled(role, seen)
-            if seen.filled:
-                yield from _shapes(role, seen)
-            of = orders if role.of_order else self._rows
-            yield from _filled(role, seen, of, "order" if role.of_order else "row")
+        for scan in self._columns:
+            if scan.role.name not in REJECT_COLUMNS:  # those are ours
+                yield from scan.findings(self._rows, orders)
 
 
-def _look(role: Role, seen: _Seen, column: pa.ChunkedArray) -> None:
-    lengths = _lengths(column)
-    filled = int(np.count_nonzero(lengths))
-    seen.filled += filled
-    if not filled:
-        return
-    few = _only(column, (lengths >= _SPOILED_LENGTHS[0]) & (lengths <= _SPOILED_LENGTHS[1]))
-    if not role.time:
-        seen.spoiled += _matching(few, _SPOILED)
-    if _any_begins(column, "#"):
-        seen.errors += _matching(column, _ERROR)
-    long = _only(column, (lengths > _EXCEL_DIGITS) & (lengths <= _LONGEST_ID))
-    digits = _matching(long, _DIGITS)
-    if digits:
-        seen.long += digits
-        seen.rounded += _matching(long, _ROUNDED)
-    if role.time and seen.midnight:
-        seen.midnight = not _clocks(column)
-    if role.text and seen.numbers:
-        cells = clean_cells(column)
-        there = len(cells) - cells.null_count
-        seen.numbers = _matching(cells, _NUMBER) == there
-        seen.doubles = seen.doubles and seen.numbers and _matching(cells, _DOUBLE) == there
-    if role.currency and len(seen.values) < _FEW:
-        seen.values.update(pc.unique(clean_cells(column)).drop_null().to_pylist()[:_FEW])
+class _ColumnScan:
+    """What the cells of one column have in common so far."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+        self.values: set[str] = set()
+        """The distinct values, if it is a column of currencies."""
+        self._filled = 0
+        self._long_numbers = 0
+        self._ruined = dict.fromkeys(RUINED_BY_EXCEL, 0)
+        self._all_numbers = True
+        self._all_doubles = True
+        self._all_midnight = True
+
+    def add(self, cells: pa.ChunkedArray) -> None:
+        role = self.role
+        lengths: npt.NDArray[np.int64] = pc.fill_null(pc.binary_length(cells), 0).to_numpy()
+        filled = int(np.count_nonzero(lengths))
+        self._filled += filled
+        if not filled:
+            return
+        # Few cells have the length of a date or of a long number: only they meet the expressions.
+        if not role.time:
+            shortest, longest = _DATE_LENGTHS
+            dates = _where(cells, (lengths >= shortest) & (lengths <= longest))
+            self._count_ruined("spreadsheet_date", dates)
+        if pc.any(pc.starts_with(cells, "#")).as_py():
+            self._count_ruined("spreadsheet_error", cells)
+        long = _where(cells, (lengths > _EXCEL_DIGITS) & (lengths <= _LONGEST_ID))
+        self._long_numbers += _matches(long, _LONG_NUMBER)
+        self._count_ruined("rounded_id", long)
+        if role.time and self._all_midnight:
+            timed = cells.filter(pc.match_substring(cells, ":"))
+            self._all_midnight = _matches(timed, _CLOCK) <= _matches(timed, _MIDNIGHT)
+        if role.text and self._all_numbers:
+            cleaned = clean_cells(cells).drop_null()
+            self._all_numbers = _matches(cleaned, _NUMBER) == len(cleaned)
+            all_doubles = self._all_doubles and self._all_numbers
+            self._all_doubles = all_doubles and _matches(cleaned, _DOUBLE) == len(cleaned)
+        if role.currency and len(self.values) < _CURRENCIES_MAX:
+            found = pc.unique(clean_cells(cells)).drop_null()
+            self.values.update(found.to_pylist()[:_CURRENCIES_MAX])
+
+    def _count_ruined(self, kind: str, cells: pa.ChunkedArray) -> None:
+        self._ruined[kind] += _matches(cells, RUINED_BY_EXCEL[kind])
+
+    def findings(self, rows: int, orders: int) -> Iterator[Finding]:
+        role, name, filled = self.role, self.role.name, self._filled
+        for kind, count in self._ruined.items():
+            # One long id in ten ends in a zero by itself.
+            by_chance = kind == "rounded_id" and (count == 1 or count * 2 <= self._long_numbers)
+            if count and not by_chance:
+                yield Finding(kind, name, count)
+        if role.time and self._all_midnight and role.used and filled >= _ROWS_MIN:
+            yield Finding("midnight", name, filled)
+        if role.text and self._all_numbers and filled:
+            if self._all_doubles:
+                yield Finding("doubles", name, filled)
+            elif role.amount and not self._long_numbers:  # a number has 15 digits, an id may more
+                yield Finding("numbers_as_text", name, filled)
+        if role.used:
+            yield from self._empty(orders if role.of_order else rows)
+        elif filled:
+            yield Finding("unused", name, filled)
+
+    def _empty(self, total: int) -> Iterator[Finding]:
+        if total < _ROWS_MIN or self._filled * 2 >= total:
+            return
+        empty = total - self._filled
+        facts = {
+            "unit": "order" if self.role.of_order else "row",
+            "total": total,
+            "percent": empty * 100 // total,
+        }
+        if self._filled * 100 < total:
+            yield Finding("nearly_empty", self.role.name, self._filled, facts)
+        else:
+            yield Finding("empty", self.role.name, empty, facts)
 
 
-def _lengths(column: pa.ChunkedArray) -> "npt.NDArray[np.int64]":
-    lengths = pc.fill_null(pc.binary_length(column), 0)
-    found: npt.NDArray[np.int64] = lengths.to_numpy()
-    return found
+def _where(cells: pa.ChunkedArray, wanted: "npt.NDArray[np.bool_]") -> pa.ChunkedArray:
+    return cells.filter(pa.array(wanted)) if wanted.any() else cells.slice(0, 0)
 
 
-def _only(column: pa.ChunkedArray, here: "npt.NDArray[np.bool_]") -> pa.ChunkedArray:
-    return column.filter(pa.array(here)) if here.any() else column.slice(0, 0)
-
-
-def _matching(column: pa.ChunkedArray, pattern: str) -> int:
-    if not len(column):
+def _matches(cells: pa.ChunkedArray, pattern: str) -> int:
+    if not len(cells):
         return 0
-    return pc.sum(pc.match_substring_regex(column, pattern)).as_py() or 0
-
-
-def _any_begins(column: pa.ChunkedArray, sign: str) -> bool:
-    return bool(pc.any(pc.starts_with(column, sign)).as_py())
-
-
-def _clocks(column: pa.ChunkedArray) -> bool:
-    """Does any cell show another time of day than midnight?"""
-    timed = column.filter(pc.match_substring(column, ":"))
-    return _matching(timed, _CLOCK) > _matching(timed, _MIDNIGHT)
-
-
-def _spoiled(role: Role, seen: _Seen) -> Iterator[Finding]:
-    if seen.errors:
-        text = "with a spreadsheet's error, such as #N/A"
-        yield Finding("spreadsheet_error", role.name, seen.errors, "cell", text)
-    if seen.spoiled:
-        text = "like 1-Mar: a spreadsheet makes such dates of codes"
-        yield Finding("spreadsheet_date", role.name, seen.spoiled, "cell", text)
-    if seen.rounded > seen.long / 2 and seen.rounded > 1:
-        text = "with zeros behind the 15th digit, the last that Excel keeps"
-        yield Finding("rounded_id", role.name, seen.rounded, "long number", text)
-
-
-def _shapes(role: Role, seen: _Seen) -> Iterator[Finding]:
-    name, filled = role.name, seen.filled
-    if role.time and seen.midnight and role.used and filled >= _MANY:
-        text = "and all at midnight: the export may know the day alone"
-        yield Finding("midnight", name, filled, "time", text)
-    if not role.text or not seen.numbers:
-        return
-    if seen.doubles:
-        text = "written like 1.0 throughout, and sent so: say integer under columns"
-        yield Finding("doubles", name, filled, "cell", text)
-    elif role.amount and not seen.long:  # a number has 15 digits, an id may have more
-        text = "that hold numbers throughout, sent as text: say a type under columns"
-        yield Finding("numbers_as_text", name, filled, "cell", text)
-
-
-def _filled(role: Role, seen: _Seen, of: int, what: str) -> Iterator[Finding]:
-    if not role.used:
-        if seen.filled:
-            yield Finding("unused", role.name, seen.filled, "filled cell", "used by no event")
-        return
-    if of < _MANY or seen.filled * 2 >= of:
-        return
-    empty = of - seen.filled
-    if seen.filled * 100 < of:
-        text = f"with a value, of {of:,}: less than 1 %"
-        yield Finding("nearly_empty", role.name, seen.filled, what, text)
-    else:
-        text = f"without a value, of {of:,}: {empty * 100 // of} %"
-        yield Finding("empty", role.name, empty, what, text)
+    return pc.sum(pc.match_substring_regex(cells, pattern)).as_py() or 0

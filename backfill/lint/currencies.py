@@ -13,35 +13,29 @@ from backfill.lint.finding import Finding
 from backfill.schema.model import Schema
 
 _CODE: Final = re.compile("[A-Za-z]{3}")
-_SHOWN: Final = 4
+_CODES_SHOWN: Final = 4
 
 
-def mixed(schema: Schema, currencies: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+def mixed_currencies(schema: Schema, currencies: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
     """Columns of several currencies beside events whose ``$value`` names none."""
-    bare = [
+    events = dict.fromkeys(
         f'"{event.event}"'
         for event in schema.events
         if event.currency is None and "$value" in event.properties
-    ]
-    for column, values in currencies.items() if bare else ():
+    )
+    for column, values in currencies.items() if events else ():
         codes = sorted(value.upper() for value in values if _CODE.fullmatch(value))
         if len(codes) == len(values):
-            more = ", …" if len(codes) > _SHOWN else ""
-            names = ", ".join(dict.fromkeys(bare))
-            yield Finding(
-                "mixed_currencies",
-                column,
-                len(codes),
-                "code",
-                f"({', '.join(codes[:_SHOWN])}{more}), and {names} says no currency: amounts add "
-                "up as if they were of one",
-            )
+            more = ", …" if len(codes) > _CODES_SHOWN else ""
+            facts = {"codes": ", ".join(codes[:_CODES_SHOWN]) + more, "events": ", ".join(events)}
+            yield Finding("mixed_currencies", column, len(codes), facts)
 
 
-class Lines:
-    """Which currencies stand on the lines of one order, where a schema sums its lines up."""
+class LineCurrencies:
+    """The currencies on the lines of each order, for a schema that sums an order's lines."""
 
     def __init__(self, schema: Schema, header: Sequence[str], path: Path, column: str) -> None:
+        """``column`` holds the currencies; ``path`` is a file that this writes."""
         self._columns = {
             f"k{at}": header.index(name) for at, name in enumerate(schema.source.order or ())
         }
@@ -50,12 +44,8 @@ class Lines:
         self._path = path
         self._writer: pq.ParquetWriter | None = None
 
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def look(self, columns: Sequence[pa.ChunkedArray]) -> None:
-        pairs = {name: columns[place] for name, place in self._columns.items()}
+    def add(self, columns: Sequence[pa.ChunkedArray]) -> None:
+        pairs = {name: columns[at] for name, at in self._columns.items()}
         table = pa.table({**pairs, "currency": columns[self._currency]})
         table = table.group_by(table.column_names, use_threads=False).aggregate([])
         if self._writer is None:
@@ -64,23 +54,19 @@ class Lines:
         self._writer.write_table(table)
 
     def findings(self, spill: Path, *, several: bool) -> Iterator[Finding]:
-        """``several``: does the whole export have more than one?"""
-        self.close()
-        if self._writer is None or not several:
+        """``several``: the whole export has more than one currency."""
+        if self._writer is None:
+            return
+        self._writer.close()
+        if not several:
             return
         keys = ", ".join(self._columns)
-        mixed_up = "count(distinct nullif(trim(currency), '')) > 1"
+        mixed = "count(distinct nullif(trim(currency), '')) > 1"
         with connect_spilling(spill) as connection:
             [(orders,)] = connection.execute(
                 f"select count(*) from (select {keys} from read_parquet(?) "
-                f"group by {keys} having {mixed_up})",
+                f"group by {keys} having {mixed})",
                 [str(self._path)],
             ).fetchall()
         if orders:
-            yield Finding(
-                "mixed_currencies",
-                self._column,
-                orders,
-                "order",
-                "with lines of several currencies, and $value sums them up",
-            )
+            yield Finding("mixed_lines", self._column, orders)

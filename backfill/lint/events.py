@@ -1,4 +1,4 @@
-"""What the events of a plan look like, all together."""
+"""What looks wrong in the events of a plan, taken together."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,100 +19,83 @@ from backfill.schema.model import Schema
 from backfill.schema.uses import leaf_columns
 
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
-"""Such times are defaults of some program. Those of 1970 are rejects already."""
+"""Earlier times are the default of some program. Those of 1970 are rejects already."""
 
-_LARGE: Final = 10
-"""Percent of all events."""
+_LARGE_PERCENT: Final = 10
+_LARGE_EVENTS: Final = 100
+"""A person with so large a part of all events may be the shop, if these are many events; the best
+customer of a small shop is no finding."""
 
-_MANY: Final = 100
-"""Events, so that a small shop's best customer is nobody's concern."""
+_MOST_PERCENT: Final = 50
+_MOST_EVENTS: Final = 20
+"""No customer has so large a part, not even of a small shop's events."""
 
-_MOST: Final = 50
-"""Percent of all events: no customer's even in a small shop."""
+_FAMILY_MAX: Final = 20
+"""More names than this under one e-mail address are no family."""
 
-_SOME: Final = 20
-"""Events that show it."""
+_IDENTIFIER: Final = " ".join(f"when {name} is not null then '{name}'" for name in IDENTIFIERS)
 
-_PEOPLE: Final = 20
-"""So many names under one e-mail address are no family."""
-
-_WHOSE: Final = " ".join(f"when {name} is not null then '{name}'" for name in IDENTIFIERS)
-
-_SPARSE: Final = 100
-"""A property that fewer than one in so many events have is told."""
+_RARE: Final = 100
+"""A property that fewer than one in so many events have is reported."""
 
 
-def events_look(schema: Schema, plan: Plan, now_s: int) -> Iterator[Finding]:
+def event_findings(schema: Schema, plan: Plan, now_s: int) -> Iterator[Finding]:
     with connect_spilling(plan.folder / "spill") as connection:
-        looking = _Looking(connection, schema, plan, _standing(connection, plan))
-        yield from looking.times(now_s)
-        yield from looking.people()
-        yield from looking.strangers()
-        yield from looking.properties()
+        scan = _EventScan(connection, schema, plan)
+        yield from scan.times(now_s)
+        yield from scan.people()
+        yield from scan.shared_identities()
+        yield from scan.rare_properties()
 
 
-class _Looking:
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, schema: Schema, plan: Plan, events: str
-    ) -> None:
+class _EventScan:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, schema: Schema, plan: Plan) -> None:
         self._connection = connection
         self._schema = schema
-        self._plan = plan
-        self._events = events
+        self._events = _kept_events(connection, plan)
+        self._metrics = plan.judgement.metrics
 
     def times(self, now_s: int) -> Iterator[Finding]:
-        metrics = self._plan.judgement.metrics
-        if not any(one.first_s < _SHOPS_BEGAN_S or one.last_s > now_s for one in metrics):
+        if not any(one.first_s < _SHOPS_BEGAN_S or one.last_s > now_s for one in self._metrics):
             return
         rows = self._rows(
             f"select metric, count(*) filter (time < {_SHOPS_BEGAN_S}), "
             f"count(*) filter (time > {now_s}) from {self._events} group by 1 order by 1"
         )
         for metric, early, late in rows:
-            column = self._column_of(metric)
-            if early:
-                yield Finding("before_1995", column, early, "time", f'of "{metric}" before 1995')
-            if late:
-                yield Finding("future", column, late, "time", f'of "{metric}" in the future')
+            leaves = [event.time for event in self._schema.events if event.event == metric]
+            names = dict.fromkeys(name for leaf in leaves for name in leaf_columns(leaf))
+            for kind, count in (("before_1995", early), ("future", late)):
+                if count:
+                    yield Finding(kind, ", ".join(names) or "time", count, {"metric": metric})
 
     def people(self) -> Iterator[Finding]:
-        total = sum(one.events for one in self._plan.judgement.metrics)
+        """A person with too large a part of all events."""
+        total = sum(one.events for one in self._metrics)
         rows = self._rows(
-            f"select max(case {_WHOSE} end), count(*), count(distinct (file, row)) "
+            f"select max(case {_IDENTIFIER} end), count(*), count(distinct (file, row)) "
             f"from {self._events} where person = (select person from {self._events} "
             "group by person order by count(*) desc, person limit 1)"
         )
         for name, events, orders in rows:
             share = events * 100 // max(total, 1)
-            if (events >= _MANY and share >= _LARGE) or (events >= _SOME and share > _MOST):
-                leaf = self._schema.customer_properties[f"${name}"]
-                yield Finding(
-                    "shared_person",
-                    ", ".join(leaf_columns(leaf)) or f"${name}",
-                    orders,
-                    "order",
-                    f"of one person, {share} % of all events: is it the shop?",
-                )
+            is_large = events >= _LARGE_EVENTS and share >= _LARGE_PERCENT
+            if is_large or (events >= _MOST_EVENTS and share > _MOST_PERCENT):
+                yield Finding("shared_person", self._columns_of(name), orders, {"share": share})
 
-    def strangers(self) -> Iterator[Finding]:
-        """Identities of many people, where the schema does not turn them down."""
+    def shared_identities(self) -> Iterator[Finding]:
+        """Identities of many people that the schema does not reject."""
         rows = self._rows(
-            f"select case {_WHOSE} end, count(distinct (file, row)) from {self._events} "
-            f"semi join ({shared_identities(self._events, _PEOPLE)}) using (person) group by 1"
+            f"select case {_IDENTIFIER} end, count(distinct (file, row)) from {self._events} "
+            f"semi join ({shared_identities(self._events, _FAMILY_MAX)}) using (person) group by 1"
         )
         for name, orders in rows:
-            leaf = self._schema.customer_properties[f"${name}"]
-            yield Finding(
-                "strangers",
-                ", ".join(leaf_columns(leaf)) or f"${name}",
-                orders,
-                "order",
-                f"of one identity for over {_PEOPLE} people: say source.shared_identity_limit",
-            )
+            facts = {"people": _FAMILY_MAX}
+            yield Finding("shared_identity", self._columns_of(name), orders, facts)
 
-    def properties(self) -> Iterator[Finding]:
-        """What hardly any event of a metric has; where it is a column, that tells it already."""
-        made = {
+    def rare_properties(self) -> Iterator[Finding]:
+        """Computed properties that hardly any event has; ``cells`` reports nearly empty columns."""
+        computed = {
             (event.event, name)
             for event in self._schema.events
             for name, leaf in event.properties.items()
@@ -122,37 +105,33 @@ class _Looking:
             "select metric, name, count(*) from (select metric, unnest(json_keys(properties)) "
             f"as name from {self._events} where properties is not null) group by all order by all"
         )
-        counts = {one.metric: one.events for one in self._plan.judgement.metrics}
+        totals = {one.metric: one.events for one in self._metrics}
         for metric, name, events in rows:
-            if (metric, name) in made and events * _SPARSE < counts.get(metric, 0):
-                text = f'of "{metric}" with this property, of {counts[metric]:,}: less than 1 %'
-                yield Finding("nearly_empty", name, events, "event", text)
+            total = totals.get(metric, 0)
+            if (metric, name) in computed and events * _RARE < total:
+                yield Finding("rare_property", name, events, {"metric": metric, "total": total})
 
-    def _column_of(self, metric: str) -> str:
-        leaves = [event.time for event in self._schema.events if event.event == metric]
-        return (
-            ", ".join(dict.fromkeys(name for leaf in leaves for name in leaf_columns(leaf)))
-            or "time"
-        )
+    def _columns_of(self, identifier: str) -> str:
+        leaf = self._schema.customer_properties[f"${identifier}"]
+        return ", ".join(leaf_columns(leaf)) or f"${identifier}"
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query).fetchall()
 
 
-def _standing(connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
-    """The plan's events as a relation, without repeats and those of rejected orders."""
-    out = [np.flatnonzero(verdicts >= Verdict.REPEAT) for verdicts in plan.judgement.verdicts]
-    sources = []
-    for at, (path, gone) in enumerate(zip(plan.parts, out, strict=True)):
-        where = ""
-        if len(gone):
-            connection.register(f"out{at}", pa.table({"n": gone}))
-            where = f" where file_row_number not in (select n from out{at})"
-        person = ", ".join(["person", *IDENTIFIERS, "first_name", "last_name"])
-        columns = f"metric, time, {person}, properties, file, row"
-        scan = f"read_parquet('{_quoted(path)}', file_row_number = true)"
-        sources.append(f"select {columns} from {scan}{where}")
-    return f"({' union all '.join(sources)})"
+def _kept_events(connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
+    """SQL for the plan's events without repeats and without those of rejected orders."""
+    person = ", ".join(["person", *IDENTIFIERS, "first_name", "last_name"])
+    columns = f"metric, time, {person}, properties, file, row"
+    parts = []
+    for at, (path, verdicts) in enumerate(zip(plan.parts, plan.judgement.verdicts, strict=True)):
+        dropped = np.flatnonzero(verdicts >= Verdict.REPEAT)
+        connection.register(f"dropped{at}", pa.table({"n": dropped}))
+        parts.append(
+            f"select {columns} from read_parquet('{_quoted(path)}', file_row_number = true) "
+            f"where file_row_number not in (select n from dropped{at})"
+        )
+    return f"({' union all '.join(parts)})"
 
 
 def _quoted(path: Path) -> str:

@@ -1,67 +1,56 @@
-"""One thing that looks wrong: the column, how many cells or orders, and what of them."""
+"""Something that looks wrong: its kind, the column, a count, and a line for people."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
 
-Kind = Literal[
-    "mixed_currencies",
-    "strangers",
-    "shared_person",
-    "rounded_id",
-    "spreadsheet_error",
-    "spreadsheet_date",
-    "before_1995",
-    "future",
-    "midnight",
-    "doubles",
-    "nearly_empty",
-    "empty",
-    "numbers_as_text",
-    "unused",
-]
+from backfill.display import counted
 
-_RANKS: Final = {kind: rank for rank, kind in enumerate(Kind.__args__)}  # type: ignore[attr-defined]
-"""The most harmful first."""
+_TEXTS: Final[Mapping[str, Mapping[str, str]]] = tomllib.loads(
+    Path(__file__).with_name("findings.toml").read_text(encoding="utf-8")
+)
+_RANKS: Final = {kind: rank for rank, kind in enumerate(_TEXTS)}
 
-MOST: Final = 20
-"""Lines that a person reads; the rest is counted."""
+MAX_LINES: Final = 20
+"""As many as a person reads; the rest is counted."""
 
+_UNUSED_LINES: Final = 3
+"""Up to so many unused columns get a line each; more of them get one line together."""
 
-_FEW: Final = 3
-"""Columns that no event uses with a line each; of more there is one line for all."""
-
-_NAMED: Final = 12
+_UNUSED_NAMES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    kind: Kind
+    kind: str
+    """A table of ``findings.toml``."""
     column: str
     count: int
-    of: str
-    """What is counted, if it were one."""
-    text: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """What the kind's texts name in braces."""
 
     def __str__(self) -> str:
-        counted = f"{self.count:,} {self.of}{'' if self.count == 1 else 's'}"
-        return f'"{self.column}": {counted} {self.text}'
+        texts = _TEXTS[self.kind]
+        of, text = (texts[name].format_map(self.facts) for name in ("of", "text"))
+        return f'"{self.column}": {counted(self.count, of)} {text}'
 
 
 def lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """The worst first, no more than ``MOST``."""
+    """The most harmful first, at most ``MAX_LINES``."""
     ranked = sorted(findings, key=lambda found: (_RANKS[found.kind], -found.count, found.column))
     unused = [found for found in ranked if found.kind == "unused"]
-    if len(unused) > _FEW:
-        told = [*map(str, ranked[: -len(unused)]), _together(unused)]
+    if len(unused) > _UNUSED_LINES:
+        shown = [*map(str, ranked[: -len(unused)]), _together(unused)]
     else:
-        told = [*map(str, ranked)]
-    yield from told[:MOST]
-    if len(told) > MOST:
-        yield f"and {len(told) - MOST} more that weigh less"
+        shown = [*map(str, ranked)]
+    yield from shown[:MAX_LINES]
+    if len(shown) > MAX_LINES:
+        yield f"and {len(shown) - MAX_LINES} more that weigh less"
 
 
 def _together(unused: Sequence[Finding]) -> str:
-    named = ", ".join(f'"{one.column}" {one.count:,}' for one in unused[:_NAMED])
-    more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+    named = ", ".join(f'"{one.column}" {one.count:,}' for one in unused[:_UNUSED_NAMES])
+    more = f" and {len(unused) - _UNUSED_NAMES} more" if len(unused) > _UNUSED_NAMES else ""
     return f"{len(unused)} columns used by no event, with their filled cells: {named}{more}"

@@ -1,9 +1,9 @@
-"""What a notebook calls: look at a mapping, plan, run, look back at the runs."""
+"""What a notebook calls: preview a mapping, plan, run, list the runs."""
 
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import closing
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,35 +18,23 @@ from backfill.ledger.ledger import Ledger
 from backfill.mapping.compile import check_constants
 from backfill.notebook.results import Preview, Report
 from backfill.planning.judgement import Profiles
-from backfill.planning.preview import preview_orders
 from backfill.report.summary import Summary
 from backfill.running.history import known_runs
+from backfill.running.prepare import Exports, prepare
 from backfill.running.progress import Bars
 from backfill.running.run import Backfill
-from backfill.running.settings import (
-    Confirm,
-    Ended,
-    Exports,
-    Options,
-    Share,
-    bounds_of,
-    chosen,
-    prepare,
-)
-from backfill.running.signals import asking_to_stop
+from backfill.running.settings import Confirm, Options, RejectLimit, RunResult
+from backfill.running.signals import stop_on_signals
 from backfill.schema.load import LoadedSchema
 from backfill.schema.load import load_schema as _load
 from backfill.transport.pace import Quota, parse_rate
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import ApiName, Method
 
 STATE = ".backfill"
 
-Export = str | Path | Exports
-"""A path or a glob, several of them, or a frame."""
-
 
 def load_schema(source: str | Path) -> LoadedSchema:
-    """A schema from a file, or from YAML text where ``source`` has a line break.
+    """A schema from a file, or from YAML text if ``source`` has a line break.
 
     Raises SchemaError with all problems at once, each with its line.
     """
@@ -57,43 +45,36 @@ def load_schema(source: str | Path) -> LoadedSchema:
 
 def preview(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     *,
     limit: int = 3,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,
     method: Method = "post",
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
 ) -> Preview:
     """The first ``limit`` orders, whole: source rows beside payloads, rejects beside reasons.
 
-    Reads the whole export where the schema names an order; its rows may be scattered. Ids that
-    clash show in ``plan``, over the whole export.
+    If the schema names an order, this reads the whole export, because an order's rows may be
+    scattered. Only ``plan`` shows ids that clash.
     """
-    loaded, writes = chosen(_loaded(schema), timezone=timezone, profiles=profiles)
-    opened, bound = prepare(loaded, _exports(export))
-    orders = preview_orders(
-        bound,
-        opened,
-        profiles=writes,
-        bounds=bounds_of(loaded.schema, until, datetime.now(UTC)),
-        limit=limit,
-        wire=wire_of(Account(url, ""), method),
-    )
-    return Preview(orders, opened, tuple(bound.columns))
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    prepared = prepare(_loaded(schema), export, options)
+    orders = prepared.preview(limit, wire_of(Account(url, ""), method))
+    return Preview(orders, prepared.export, frozenset(prepared.bound.columns))
 
 
 def plan(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     *,
     state: str | Path = STATE,
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
     key: str = "",
     private_key: str = "",
     account: str | None = None,
-    api: Api | None = None,
+    api: ApiName | None = None,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,
@@ -113,19 +94,19 @@ def plan(
         lint=True,
         hold_plan=True,
     )
-    return _worked(schema, export, state, found, options, Backfill.plan)
+    return _report(schema, export, state, found, options, Backfill.plan)
 
 
 def run(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     *,
     state: str | Path = STATE,
-    url: str = limits.TRACK_URL,
+    url: str = limits.API_URL,
     key: str = "",
     private_key: str = "",
     account: str | None = None,
-    api: Api | None = None,
+    api: ApiName | None = None,
     profiles: Profiles | None = None,
     timezone: str | None = None,
     until: str | None = None,
@@ -142,15 +123,15 @@ def run(
 ) -> Report:
     """Plan, then deliver what is not delivered yet; run it again to go on.
 
-    A ``private_key`` (pk_…) means today's API, a public ``key`` Track's; ``api`` overrides.
-    ``trigger_flows`` lets old orders start the account's live flows: customers get mails of them.
-    An account beyond this machine wants ``yes=True``. An interrupt, or ``limit``, ends it cleanly:
-    the report's ``error`` says so, and its ``summary.left`` how much is left.
+    A ``private_key`` (pk_…) means Bulk Create Events, a public ``key`` the Track API; ``api``
+    overrides that. ``trigger_flows`` lets old orders start the account's live flows: customers get
+    mails of them. A live account needs ``yes=True``. An interrupt, or ``limit``, ends the run
+    cleanly: the report's ``error`` says so, and its ``summary.left`` counts what is left.
 
     Raises:
-        MendError: schema, export or options; nothing was sent.
+        FixInputError: schema, export or options; nothing was sent.
         GateError: too many rejects, another plan than ``expect``, an edited id rule, no yes.
-        StoppedError: Klaviyo stays silent, or the disk is full; run it again.
+        StoppedError: Klaviyo does not answer, or the disk is full; run it again.
         DeniedError: Klaviyo refuses the key or the endpoint.
     """
     options = Options(
@@ -158,7 +139,7 @@ def run(
         timezone=timezone,
         until=until,
         limit=limit,
-        max_rejects=None if max_rejects is None else Share.parse(str(max_rejects)),
+        max_rejects=None if max_rejects is None else RejectLimit.parse(str(max_rejects)),
         expect=expect,
         new_ids=new_ids,
         method=method,
@@ -175,16 +156,16 @@ def run(
         if yes or found.is_local:
             return True
         for line in remarks():
-            _say(line)
+            _print(line)
         raise GateError(
             f"{found.url} is a live account: look at plan(…), then say yes=True; nothing was sent"
         )
 
-    return _worked(schema, export, state, found, options, Backfill.run, confirm)
+    return _report(schema, export, state, found, options, Backfill.run, confirm)
 
 
 def runs(state: str | Path = STATE) -> pd.DataFrame:
-    """The runs of a state folder, the newest last. Raises UsageError where there is none."""
+    """The runs of a state folder, the newest last. Raises UsageError if there is none."""
     known = [run | {"summary": dict(run["summary"])} for run in known_runs(Path(state))]
     columns = ["run", "schema", "state", "started", "ended", *_COUNTS, "next"]
     rows = [
@@ -204,48 +185,38 @@ def _loaded(schema: LoadedSchema | str | Path) -> LoadedSchema:
     return schema if isinstance(schema, LoadedSchema) else load_schema(schema)
 
 
-def _exports(export: Export) -> Exports:
-    return [export] if isinstance(export, str | Path) else export
-
-
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
 def _bars() -> Bars:
-    """The bar of tqdm for a notebook where one looks and can show it, else that of a terminal."""
+    """Bars for a notebook if the notebook can show them, else for a terminal."""
     if "ipykernel" in sys.modules and find_spec("ipywidgets") is not None:
         return Bars(import_module("tqdm.notebook").tqdm, disable=False)
     return Bars()
 
 
-def _worked(
+def _report(
     schema: LoadedSchema | str | Path,
-    export: Export,
+    export: Exports,
     state: str | Path,
     account: Account,
     options: Options,
-    work: Callable[[Backfill], Ended],
+    work: Callable[[Backfill], RunResult],
     confirm: Confirm = lambda _, __: True,
 ) -> Report:
     stop = threading.Event()
-    with asking_to_stop(stop, _say), _bars() as bars:
-        backfill = Backfill(
-            _loaded(schema),
-            _exports(export),
-            Path(state),
-            account,
-            options,
-            bars.hooks(stop, confirm),
-        )
-        ended = work(backfill)
-    if ended.error is not None and not isinstance(ended.error, StoppedByUserError):
-        ended.let_go()
-        raise ended.error
+    with stop_on_signals(stop, _print), closing(_bars()) as bars:
+        hooks = bars.hooks(stop, confirm)
+        backfill = Backfill(_loaded(schema), export, Path(state), account, options, hooks)
+        result = work(backfill)
+    if result.error is not None and not isinstance(result.error, StoppedByUserError):
+        result.release_plan()
+        raise result.error
     delivered = None
-    if ended.summary.state == "stopped":
+    if result.summary.state == "stopped":
         with Ledger.open(backfill.state.ledger, account.target) as ledger:
-            batches = list(ledger.delivered(run_id=ended.summary.run))
+            batches = list(ledger.delivered(run_id=result.summary.run))
         delivered = pa.Table.from_batches(batches)["key"] if batches else pa.nulls(0, pa.binary(16))
-    folder = backfill.state.run(ended.summary.run)
-    return Report(ended, folder, backfill.export.files, delivered)
+    folder = backfill.state.run(result.summary.run)
+    return Report(result, folder, backfill.export.files, delivered)

@@ -17,9 +17,9 @@ from backfill.errors import BackfillError, UsageError
 from backfill.event import IDENTIFIERS
 from backfill.planning.judgement import Verdict
 from backfill.planning.preview import PreviewedOrder
-from backfill.report.html import ShownOrder, order_page, rejected_rows, summary_page
+from backfill.report.html import preview_fragment, summary_fragment
 from backfill.running.folder import RunFolder
-from backfill.running.settings import Ended
+from backfill.running.settings import RunResult
 from backfill.sources.export import Export, open_export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
@@ -35,17 +35,17 @@ _NARROW: Final = ("metric", "time", "event_id", "value", "currency", *IDENTIFIER
 class Preview:
     """The first orders of an export: source rows beside payloads, or beside the reason.
 
-    In a notebook its HTML shows both. A name in front of which ``_`` stands is ours, all others
-    are the export's.
+    In a notebook its HTML shows both. In its frames, a name that begins with ``_`` is ours, all
+    others are the export's.
     """
 
     def __init__(
-        self, orders: Sequence[PreviewedOrder], export: Export, used: Sequence[str]
+        self, orders: Sequence[PreviewedOrder], export: Export, used: frozenset[str]
     ) -> None:
         self._orders = tuple(orders)
         self._columns = export.columns
         self._files = export.files
-        self._used = frozenset(used)
+        self._used = used
         self._cells = dict(_cells_of(export, orders))
 
     def __repr__(self) -> str:
@@ -54,12 +54,11 @@ class Preview:
         return f"<preview of {len(self._orders)} orders: {events} events, {rejects} rejects>"
 
     def _repr_html_(self) -> str:
-        shown = (self._shown(order) for order in self._orders)
-        return order_page(shown, self._columns, self._used)
+        return preview_fragment(self._orders, self._cells, self._columns, self._used)
 
     @property
     def orders(self) -> pd.DataFrame:
-        """A row an order: where it begins, how many rows and events, why it is a reject."""
+        """A row an order: where it begins, how many rows and events it has, why it is a reject."""
         return pd.DataFrame(
             [
                 (o.file, o.row, len(o.rows), len(o.payloads), o.reason, o.column or None)
@@ -70,7 +69,7 @@ class Preview:
 
     @property
     def events(self) -> pd.DataFrame:
-        """A row an event; ``payload`` is what travels, with PUBKEY where the key will stand."""
+        """A row an event; ``payload`` is what is sent, with PUBKEY in place of the key."""
         rows = []
         for order in self._orders:
             for text in order.payloads:
@@ -84,12 +83,12 @@ class Preview:
 
     @property
     def rejects(self) -> pd.DataFrame:
-        """The rows of rejected orders with all their cells, the reason in front."""
+        """The rows of rejected orders with all their cells, after the reason."""
         return self._source(order for order in self._orders if order.reason is not None)
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The source rows of all orders here, every cell as text."""
+        """The source rows of all these orders, every cell as text."""
         return self._source(self._orders)
 
     def _source(self, orders: Any) -> pd.DataFrame:
@@ -99,15 +98,6 @@ class Preview:
                 cells = self._cells[file, row][: len(self._columns)]
                 rows.append((order.reason, order.column or None, self._files[file], row, *cells))
         return pd.DataFrame(rows, columns=["_reason", "_column", "_file", "_row", *self._columns])
-
-    def _shown(self, order: PreviewedOrder) -> ShownOrder:
-        return ShownOrder(
-            f"{order.file} row {order.row}",
-            [(row, self._cells[file, row]) for file, row in order.rows],
-            order.payloads,
-            order.reason,
-            order.column,
-        )
 
 
 def _cells_of(
@@ -126,21 +116,21 @@ class Report:
 
     def __init__(
         self,
-        ended: Ended,
+        result: RunResult,
         folder: RunFolder,
         files: Sequence[str],
         delivered: pa.Array | None = None,
     ) -> None:
-        """``delivered``: the keys that a run has delivered that came to no end of its own."""
-        self.summary: Summary = ended.summary
+        """``delivered``: the keys that a stopped run has delivered; None for any other run."""
+        self.summary: Summary = result.summary
         """All counts; they add up."""
-        self.error: BackfillError | None = ended.error
-        """Why a run came no further: it was stopped, or reached its limit."""
-        self._plan = ended.plan
+        self.error: BackfillError | None = result.error
+        """Why the run ended early: a person stopped it, or it reached its limit."""
+        self._plan = result.plan
         self._folder = folder
         self._files = tuple(files)
         self._delivered = delivered
-        weakref.finalize(self, ended.let_go)
+        weakref.finalize(self, result.release_plan)
 
     def __repr__(self) -> str:
         done = self.summary
@@ -150,12 +140,17 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        trouble = str(self.error) if self.error else ""
-        return summary_page(self.summary, self._first_rejects(), trouble=trouble)
+        columns, rows = self._reject_rows()
+        return summary_fragment(
+            self.summary,
+            trouble=str(self.error or ""),
+            reject_columns=columns,
+            reject_rows=[[cell or "" for cell in row] for row in islice(rows, _SHOWN_REJECTS)],
+        )
 
     @property
     def events(self) -> pd.DataFrame:
-        """A row an event of the plan, without its properties, which ``preview`` shows.
+        """A row an event of the plan, without its properties (``preview`` shows those).
 
         ``time`` is UTC, ``value`` a float; ``state`` is to send, already, delivered, refused or
         left; ``_file`` and ``_row`` say where its order begins.
@@ -164,26 +159,24 @@ class Report:
         for path, verdicts in zip(self._plan.parts, self._plan.judgement.verdicts, strict=True):
             table = pq.read_table(path, columns=["key", *_NARROW])
             states = self._states(table["key"], verdicts)
-            stands = pa.array(verdicts < Verdict.REPEAT)
-            tables.append(table.drop_columns("key").append_column("state", states).filter(stands))
+            kept = pa.array(verdicts < Verdict.REPEAT)
+            tables.append(table.drop_columns("key").append_column("state", states).filter(kept))
         whole = pa.concat_tables(tables).combine_chunks()
-        frame = pd.DataFrame(
-            {
-                "event": whole["metric"].to_pandas(),
-                "time": whole["time"].cast(pa.timestamp("s", "UTC")).to_pandas(),
-                "event_id": whole["event_id"].to_pandas(),
-                "value": whole["value"].cast(pa.float64()).to_pandas(),
-                **{name: whole[name].to_pandas() for name in ("currency", *IDENTIFIERS)},
-                "state": whole["state"].to_pandas(),
-                "_file": pa.array(self._files).take(whole["file"].combine_chunks()).to_pandas(),
-                "_row": whole["row"].to_pandas(),
-            }
-        )
+        columns = {
+            "event": whole["metric"],
+            "time": whole["time"].cast(pa.timestamp("s", "UTC")),
+            "event_id": whole["event_id"],
+            "value": whole["value"].cast(pa.float64()),
+            **{name: whole[name] for name in ("currency", *IDENTIFIERS, "state")},
+            "_file": pa.array(self._files).take(whole["file"].combine_chunks()),
+            "_row": whole["row"],
+        }
+        frame: pd.DataFrame = pa.table(columns).to_pandas()
         return frame.sort_values(["_file", "_row", "event"], ignore_index=True, kind="stable")
 
     @property
     def orders(self) -> pd.DataFrame:
-        """A row an order that has events, or a reason why it has none; where it begins."""
+        """A row an order: where it begins, and its events or the reason why it is a reject."""
         by_order = self.events.groupby(["_file", "_row"])
         accepted = by_order.agg(events=("event", "size"), time=("time", "min")).reset_index()
         rejected = pd.DataFrame(
@@ -199,19 +192,20 @@ class Report:
 
     @property
     def rejects(self) -> pd.DataFrame:
-        """rejects.csv: the rows of rejected orders, every cell as text, the reason in front."""
-        return pd.DataFrame(self._reject_rows(), columns=self._reject_columns(), dtype="str")
+        """rejects.csv: the rows of rejected orders, every cell as text, after the reason."""
+        columns, rows = self._reject_rows()
+        return pd.DataFrame(rows, columns=list(columns), dtype="str")
 
     @property
     def refusals(self) -> pd.DataFrame:
-        """What Klaviyo turned down, a row an event, by the hash of its key."""
+        """A row an event that Klaviyo refused, by the hash of its key."""
         lines = self._folder.refusals.read_text("utf-8").splitlines() if self._refused else []
         names = ["key", "metric", "status", "code", "detail"]
         return pd.DataFrame([json.loads(line) for line in lines], columns=names)
 
     @property
     def months(self) -> pd.DataFrame:
-        """Events by month (of UTC), a column a metric."""
+        """Events by month (in UTC), a column a metric."""
         counted = [(found.month, found.metric, found.events) for found in self.summary.months]
         long = pd.DataFrame(counted, columns=["month", "event", "events"])
         return long.pivot_table(
@@ -221,7 +215,7 @@ class Report:
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Events by month and metric as stacked bars. Raises UsageError without matplotlib."""
         try:
-            # the extra `notebook` brings it, and a pipeline needs none
+            # only the extra `notebook` installs it
             import matplotlib.pyplot as plt  # noqa: PLC0415
             from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
         except ImportError as error:
@@ -240,8 +234,6 @@ class Report:
         ax.legend(frameon=False)
         return ax
 
-    # inside --------------------------------------------------------------------------------------
-
     @property
     def _refused(self) -> bool:
         return self.summary.refused > 0
@@ -257,21 +249,13 @@ class Report:
         states[verdicts == Verdict.KNOWN] = "already"
         return pa.array(states, pa.string())
 
-    def _reject_columns(self) -> list[str]:
-        found = (
-            open_export([self._folder.rejects]).columns if self.summary.rejected else REJECT_COLUMNS
-        )
-        return list(found)
-
-    def _reject_rows(self) -> Iterator[tuple[str | None, ...]]:
-        if self.summary.rejected:
-            export = open_export([self._folder.rejects])
-            for table in export.batches(range(len(export.columns))):
-                cells = [table.column(at).to_pylist() for at in range(len(export.columns))]
-                yield from zip(*cells, strict=True)
-
-    def _first_rejects(self) -> str:
+    def _reject_rows(self) -> tuple[Sequence[str], Iterator[tuple[str | None, ...]]]:
+        """The header of rejects.csv, and its rows."""
         if not self.summary.rejected:
-            return ""
-        rows = [[cell or "" for cell in row] for row in islice(self._reject_rows(), _SHOWN_REJECTS)]
-        return rejected_rows(self._reject_columns(), rows, self.summary.rejected)
+            return REJECT_COLUMNS, iter(())
+        export = open_export([self._folder.rejects])
+        batches = export.batches(range(len(export.columns)))
+        cells = (
+            [table[f"c{at}"].to_pylist() for at in range(len(export.columns))] for table in batches
+        )
+        return export.columns, (row for columns in cells for row in zip(*columns, strict=True))

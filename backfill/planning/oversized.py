@@ -27,7 +27,7 @@ def reject_oversized(mapped: Mapped, limits: Limits, *, attributes: bool) -> Map
         if name not in events.column_names:
             events = events.add_column(at, EVENTS.field(name), sizes[name])
     measured = replace(mapped, events=events)
-    oversized = limits.unfit(events, carries=attributes)
+    oversized = limits.oversized(events, carries=attributes)
     return _without(measured, oversized) if oversized.num_rows else measured
 
 

@@ -1,1 +1,1 @@
-"""What people read: plans, runs, differences and accounts, in words and in HTML."""
+"""What people read about plans, runs, differences and accounts, as text and as HTML."""

@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from backfill.display import cells, cut, plain, plain_json
+from rich.cells import cell_len, set_cell_size
+
+from backfill.display import plain, plain_json, truncate
 from backfill.planning.difference import Comparison, Sample
 from backfill.report.reasons import REASONS
 from backfill.report.summary import iso
 
-_NARROWEST: Final = 8
-"""Of a side of the samples, on a terminal that is hardly one."""
+_SIDE_MIN: Final = 8
+"""Columns of each side of a sample, however narrow the terminal is."""
 
 
 def lines(compared: Comparison, width: int) -> Iterator[str]:
@@ -19,8 +21,8 @@ def lines(compared: Comparison, width: int) -> Iterator[str]:
     yield f"{found.changed:>12,} that both make differ{':' if found.changed else ''}"
     for name, events in found.fields.items():
         yield f"{events:>14,} {plain(name)}"
-    yield from _alone(found.gone, "the old schema alone makes")
-    yield from _alone(found.added, "the new schema alone makes")
+    yield from _only_in(found.gone, "the old schema alone makes")
+    yield from _only_in(found.added, "the new schema alone makes")
     yield from _orders(found.rejected, "the new schema alone rejects")
     yield from _orders(found.accepted, "the old schema alone rejects")
     if found.samples:
@@ -32,7 +34,7 @@ def lines(compared: Comparison, width: int) -> Iterator[str]:
     yield from _ids(compared)
 
 
-def _alone(events: Mapping[str, int], whose: str) -> Iterator[str]:
+def _only_in(events: Mapping[str, int], whose: str) -> Iterator[str]:
     for metric, count in events.items():
         yield f'{count:>12,} events "{plain(metric)}" {whose}'
 
@@ -45,13 +47,14 @@ def _orders(reasons: Mapping[str, int], whose: str) -> Iterator[str]:
 
 
 def _sample(sample: Sample, files: tuple[str, ...], width: int) -> Iterator[str]:
-    yield cut(plain(f"{files[sample.file]} row {sample.row}: {sample.metric}"), width)
+    yield truncate(plain(f"{files[sample.file]} row {sample.row}: {sample.metric}"), width)
     names = [plain(name) for name in sample.old]
-    first = min(max(map(cells, names)), width // 3)
-    side = max((width - first - len("    | ") - 2) // 2, _NARROWEST)
+    first = min(max(map(cell_len, names)), width // 3)
+    side = max((width - first - len("    | ") - 2) // 2, _SIDE_MIN)
     for name, old, new in zip(names, sample.old.values(), sample.new.values(), strict=True):
-        left, right = _apart(_shown(name, old), _shown(name, new), side)
-        yield cut(f"  {_padded(cut(name, first), first)}  {_padded(left, side)} | {right}", width)
+        left, right = _side_by_side(_shown(name, old), _shown(name, new), side)
+        label = set_cell_size(truncate(name, first), first)
+        yield truncate(f"  {label}  {set_cell_size(left, side)} | {right}", width)
 
 
 def _shown(name: str, value: str | None) -> str:
@@ -60,17 +63,13 @@ def _shown(name: str, value: str | None) -> str:
     return iso(int(value)) if name == "time" else plain_json(value)
 
 
-def _apart(old: str, new: str, width: int) -> tuple[str, str]:
-    """Both cut to ``width``, begun where they differ if that were cut away."""
+def _side_by_side(old: str, new: str, width: int) -> tuple[str, str]:
+    """Both cut to ``width``; from where they differ on, if ``width`` would cut that off."""
     same = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
-    if max(cells(old), cells(new)) > width and same > width // 2:
+    if max(cell_len(old), cell_len(new)) > width and same > width // 2:
         start = same - width // 4
         old, new = f"…{old[start:]}", f"…{new[start:]}"
-    return cut(old, width), cut(new, width)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
+    return truncate(old, width), truncate(new, width)
 
 
 def _ids(compared: Comparison) -> Iterator[str]:

@@ -4,19 +4,46 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from textwrap import wrap
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from backfill.display import cells, cut, plain, plain_json
+from rich.cells import cell_len, set_cell_size
+
+from backfill.display import counted, plain, plain_json, truncate
 from backfill.planning.preview import PreviewedOrder
 from backfill.report.pasted import HTML, learnq
 from backfill.report.reasons import REASONS
 
 _QUOTE: Final = "'"
-_DEEPEST: Final = 3
+_LEVELS_SHOWN: Final = 3
+
+
+Form: TypeAlias = Literal["table", "json", "curl", "js"]
+
+
+def preview_lines(
+    orders: Iterable[PreviewedOrder], form: Form, width: int, curl: Callable[[str], str]
+) -> Iterator[str]:
+    """The orders in one of the forms that ``preview --as`` offers.
+
+    Args:
+        orders: the previewed ones.
+        form: what to show them as.
+        width: columns of the terminal, for ``table``.
+        curl: makes a payload a line for a shell, for ``curl``.
+    """
+    match form:
+        case "table":
+            return table_lines(orders, width)
+        case "json":
+            return json_lines(orders)
+        case "curl":
+            return curl_lines(orders, curl)
+        case "js":
+            return js_lines(orders)
 
 
 def json_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
-    """An order a line, as ``jq`` and every log tool take them; payloads digit by digit as sent."""
+    """A line of JSON for each order; the payloads have the digits that are sent."""
     for order in orders:
         head = f'{{"file": {_json(order.file)}, "row": {order.row}'
         if order.reason is None:
@@ -27,19 +54,19 @@ def json_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
             yield f'{head}, "reject": {_json(why)}}}'
 
 
-def curl_lines(orders: Iterable[PreviewedOrder], pasted: Callable[[str], str]) -> Iterator[str]:
+def curl_lines(orders: Iterable[PreviewedOrder], curl: Callable[[str], str]) -> Iterator[str]:
     """A command for each event that sends it; places and rejects as comments."""
     for order in orders:
-        # In quotes, because zsh at a prompt takes a comment for a command.
-        yield f"# '{plain(_place(order) + _fate(order), spoiling=_QUOTE)}'"
+        # In quotes, because zsh at a prompt reads a comment as a command.
+        yield f"# '{plain(_heading(order), escape=_QUOTE)}'"
         for payload in order.payloads:
-            yield pasted(payload)
+            yield curl(payload)
 
 
 def js_lines(orders: Iterable[PreviewedOrder]) -> Iterator[str]:
     """A call of klaviyo.js for each event; places and rejects as comments."""
     for order in orders:
-        yield f"// {plain(_place(order) + _fate(order), spoiling=HTML)}"
+        yield f"// {plain(_heading(order), escape=HTML)}"
         yield from map(learnq, order.payloads)
 
 
@@ -48,23 +75,20 @@ def table_lines(orders: Iterable[PreviewedOrder], width: int) -> Iterator[str]:
     for at, order in enumerate(orders):
         if at:
             yield ""
-        yield from wrap(plain(_place(order) + _fate(order)), width, subsequent_indent="    ")
+        yield from wrap(plain(_heading(order)), width, subsequent_indent="    ")
         for nth, payload in enumerate(order.payloads):
             if nth:
                 yield ""
-            yield from (cut(line, width) for line in _event(payload))
+            yield from (truncate(line, width) for line in _event(payload))
 
 
-def _place(order: PreviewedOrder) -> str:
-    return f"{order.file} row {order.row}: "
-
-
-def _fate(order: PreviewedOrder) -> str:
+def _heading(order: PreviewedOrder) -> str:
+    """Where the order begins, and what becomes of it."""
+    place = f"{order.file} row {order.row}: "
     if order.reason is None:
-        count = len(order.payloads)
-        return f"{count} event{'' if count == 1 else 's'}"
+        return place + counted(len(order.payloads), "event")
     column = f' ("{order.column}")' if order.column else ""
-    return f"reject {order.reason}{column}: {REASONS[order.reason]}"
+    return f"{place}reject {order.reason}{column}: {REASONS[order.reason]}"
 
 
 def _json(value: object) -> str:
@@ -72,7 +96,7 @@ def _json(value: object) -> str:
 
 
 class _Digits(str):
-    """A number as the JSON writes it; no float has all of a long amount's digits."""
+    """A number as the JSON writes it, because a float loses digits of a long amount."""
 
     __slots__ = ()
 
@@ -87,7 +111,7 @@ def _event(payload: str) -> Iterator[str]:
     if value is not None:
         yield f"  value       {value}"
     people = event["customer_properties"]
-    names = max(map(cells, [*people, *properties]), default=0)
+    names = max(map(cell_len, [*people, *properties]), default=0)
     for section, members in (("person", people), ("properties", properties)):
         yield from _members(section, members, min(names, _LONGEST_NAME))
 
@@ -97,16 +121,16 @@ _LONGEST_NAME: Final = 24
 
 def _members(section: str, members: Mapping[str, Any], names: int) -> Iterator[str]:
     for name, value in members.items():
-        shown = cut(_shown(name), names)
-        yield f"  {section:<12}{shown}{' ' * (names - cells(shown))}  {_shown(value)}"
-        section = ""  # it stands once, before the first
+        shown = set_cell_size(truncate(_shown(name), names), names)
+        yield f"  {section:<12}{shown}  {_shown(value)}"
+        section = ""  # only the first line names it
 
 
 def _shown(value: Any, depth: int = 0) -> str:
     match value:
         case str():
             return plain(value)
-        case dict() | list() if value and depth == _DEEPEST:
+        case dict() | list() if value and depth == _LEVELS_SHOWN:
             return "…"
         case dict():
             inner = (f"{plain(name)}: {_shown(it, depth + 1)}" for name, it in value.items())

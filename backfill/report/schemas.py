@@ -1,4 +1,4 @@
-"""The schemas that come with the package, for people who look for theirs."""
+"""The schemas that come with the package, for people who look for the one they need."""
 
 from collections.abc import Iterator
 from textwrap import wrap
@@ -12,7 +12,7 @@ _INDENT: Final = "    "
 
 
 def shipped_lines(width: int) -> Iterator[str]:
-    """Each name, below it what it is for and its events, within ``width``."""
+    """Each name, then what the schema is for and its events, in lines of ``width``."""
     for name, path in paths().items():
         schema = load_schema(path).schema
         events = ", ".join(dict.fromkeys(event.event for event in schema.events))
@@ -22,7 +22,7 @@ def shipped_lines(width: int) -> Iterator[str]:
 
 
 def shipped_text(name: str) -> str:
-    """The YAML of one. Raises UsageError where none is called so."""
+    """The YAML of one schema. Raises UsageError if there is no schema of that name."""
     found = paths()
     if name not in found:
         near = nearest(name) or tuple(found)

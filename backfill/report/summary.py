@@ -1,19 +1,24 @@
-"""What a run did, in figures that add up."""
+"""What a run did, in counts that add up."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from backfill.delivery.delivery import Delivery
+from backfill.planning.judgement import MetricCount
+from backfill.planning.plan import Plan
+
 State = Literal["planned", "finished", "stopped", "failed", "gated"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     metric: str
     events: int
     first: str
     last: str
+    """The times of its first and its last event."""
     value: str
 
 
@@ -21,15 +26,17 @@ class Metric:
 class Month:
     metric: str
     month: str
-    """Of UTC, ``2026-11``."""
+    """In UTC, ``2026-11``."""
     events: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """``events`` = ``already`` + ``delivered`` + ``refused`` + ``left``, or it cannot be made.
+    """The counts of a run.
 
-    rows, orders and events are those of the export and its plan; ``rejected`` and ``reasons``
+    ``events`` = ``already`` + ``delivered`` + ``refused`` + ``left``, or it raises AssertionError.
+
+    Rows, orders and events are those of the export and its plan; ``rejected`` and ``reasons``
     count orders; ``bytes`` and ``requests`` are those of request bodies, planned or sent.
     """
 
@@ -49,7 +56,7 @@ class Summary:
     refused: int
     left: int
     phones_dropped: int
-    """Of the delivered: sent without the phone number, which Klaviyo would not take."""
+    """Delivered events that went without the phone number, because Klaviyo refused it."""
     changed_orders: int
     people: int
     metrics: tuple[Metric, ...]
@@ -62,10 +69,10 @@ class Summary:
     clock_doubled: int
     disagreements: Mapping[str, int]
     left_out_cells: Mapping[str, Mapping[str, int]]
-    """Orders by column and reason, where the schema leaves out what does not fit."""
+    """Orders by column and reason, where the schema leaves out a cell that does not fit."""
     notes: tuple[str, ...]
     next: str = ""
-    """The command that goes on, where something is left."""
+    """The command that continues, if anything is left."""
 
     def __post_init__(self) -> None:
         if self.events != self.already + self.delivered + self.refused + self.left:
@@ -73,6 +80,67 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def summarise(
+    plan: Plan,
+    delivery: Delivery,
+    *,
+    run: str,
+    state: State,
+    schema: str,
+    api: str,
+    seconds: float,
+    notes: tuple[str, ...],
+    next_command: str,
+) -> Summary:
+    """The counts of a plan and of what was delivered of it; the rest is the run's own."""
+    counts, judgement = plan.counts, plan.judgement
+    left_out_cells: dict[str, dict[str, int]] = {}
+    for (column, reason), orders in counts.left_out_cells.items():
+        left_out_cells.setdefault(column, {})[reason] = orders
+    return Summary(
+        run=run,
+        state=state,
+        schema=schema,
+        api=api,
+        rows=counts.rows,
+        rows_left_out=counts.rows_left_out,
+        orders=counts.orders_accepted + counts.orders_rejected,
+        rejected=counts.orders_rejected,
+        reasons=dict(plan.reasons),
+        events=judgement.events,
+        repeats=judgement.repeats,
+        already=judgement.already,
+        delivered=delivery.delivered,
+        refused=delivery.refused,
+        phones_dropped=delivery.phones_dropped,
+        left=plan.to_send - delivery.delivered - delivery.refused,
+        changed_orders=judgement.changed_orders,
+        people=judgement.people,
+        metrics=tuple(map(_metric, judgement.metrics)),
+        months=tuple(Month(found.metric, found.month, found.events) for found in judgement.months),
+        requests=delivery.requests,
+        bytes=delivery.body_bytes,
+        seconds=round(seconds, 3),
+        digest=judgement.digest,
+        clock_skipped=counts.clock_skipped,
+        clock_doubled=counts.clock_doubled,
+        disagreements=dict(counts.disagreements),
+        left_out_cells=left_out_cells,
+        notes=notes,
+        next=next_command,
+    )
+
+
+def _metric(count: MetricCount) -> Metric:
+    return Metric(
+        metric=count.metric,
+        events=count.events,
+        first=iso(count.first_s),
+        last=iso(count.last_s),
+        value=count.value,
+    )
 
 
 def iso(time_s: int) -> str:

@@ -1,17 +1,17 @@
-"""What verify found, as lines for a terminal and as one object for programs."""
+"""What verify found: as lines for a terminal, and as one object for programs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from backfill.account.verify import Day, Verified
-from backfill.display import plain
+from backfill.display import counted, plain
 
 _DAYS_SHOWN: Final = 40
 """Of one metric; ``--json`` has all."""
 
 
 def lines(verified: Verified) -> Iterator[str]:
-    """A line for each metric, and one more for each of its days that is not whole."""
+    """A line for each metric, then one for each of its days that is not complete."""
     if not verified.delivered:
         yield "nothing of this export is in the ledger: there is nothing to verify"
     width = max((len(plain(metric.name)) for metric in verified.metrics), default=0)
@@ -21,12 +21,12 @@ def lines(verified: Verified) -> Iterator[str]:
         if metric.id is None:
             yield "    the account has no metric of this name from the API"
             continue
-        yield from _odd([day for day in days if not day.is_whole], verified.files)
+        yield from _incomplete([day for day in days if not day.is_whole], verified.files)
     yield from _notes(verified)
 
 
 def as_dict(verified: Verified) -> dict[str, Any]:
-    """All days, those that are whole too."""
+    """All days, the complete ones too."""
     return {
         "delivered": verified.delivered,
         "found": verified.found,
@@ -80,13 +80,13 @@ def _counts(days: Sequence[Day]) -> str:
     return ", ".join(counts)
 
 
-def _odd(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
-    """Days with something missing come first where there are too many to show."""
+def _incomplete(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
+    """If there are too many days to show, those with missing events are shown."""
     shown = sorted(days, key=lambda day: not day.missing)[:_DAYS_SHOWN]
     for day in sorted(shown, key=lambda day: day.day):
         yield f"    {day.day}: {_counts([day])}{_places(day, files)}"
         if day.elsewhere:
-            yield f"        {day.elsewhere:,} found under another day: a clock or zone was misread"
+            yield f"        {day.elsewhere:,} found under another day: a wrong clock or zone"
         if day.values_differ:
             yield (
                 f"        the values add up to {day.value_there}, those of the export to "
@@ -104,7 +104,7 @@ def _places(day: Day, files: Sequence[str]) -> str:
     for file, row in day.places:
         by_file.setdefault(file, []).append(str(row))
     named = "; ".join(
-        f"{plain(files[file])} {'row' if len(rows) == 1 else 'rows'} {', '.join(rows)}"
+        f"{plain(files[file])} row{'s' if len(rows) > 1 else ''} {', '.join(rows)}"
         for file, rows in by_file.items()
     )
     return f" ({named}{' …' if day.missing > len(day.places) else ''})"
@@ -112,34 +112,31 @@ def _places(day: Day, files: Sequence[str]) -> str:
 
 def _notes(verified: Verified) -> Iterator[str]:
     for metric in verified.metrics:
+        name = plain(metric.name)
         if metric.doubles:
             yield (
-                f'note: the API has {metric.doubles + 1} metrics of the name "{plain(metric.name)}"'
-                "; the oldest was looked at"
+                f'note: the API has {metric.doubles + 1} metrics of the name "{name}"; verify '
+                "looks at the oldest"
             )
         if metric.others:
             others = ", ".join(plain(other) or "another integration" for other in metric.others)
             yield (
-                f'note: {others} has a metric "{plain(metric.name)}" too, which is another and was '
-                "not looked at"
+                f'note: {others} has a metric "{name}" too; it is another metric, and verify does '
+                "not look at it"
             )
+    missing, struck = (counted(n, "event") for n in (verified.missing, verified.struck))
     if verified.not_in_export:
-        yield (
-            f"note: {_events(verified.not_in_export)} of the ledger not in this export: not "
-            "looked at"
-        )
+        events = counted(verified.not_in_export, "event")
+        yield f"note: {events} of the ledger not in this export: not looked at"
     if verified.not_sent:
-        yield f"note: {_events(verified.not_sent)} of this export not delivered yet: run sends them"
+        events = counted(verified.not_sent, "event")
+        yield f"note: {events} of this export not delivered yet: run sends them"
     if verified.missing and verified.recent:
         yield (
             "note: events were delivered less than ten minutes ago, and Klaviyo may show them some "
             "minutes later; verify again before you send them again"
         )
     if verified.struck:
-        yield f"{_events(verified.struck)} struck from the ledger: the next run sends them again"
+        yield f"{struck} struck from the ledger: the next run sends them again"
     elif verified.missing:
-        yield f"{_events(verified.missing)} missing; --resend lets the next run send them again"
-
-
-def _events(count: int) -> str:
-    return f"{count:,} {'event' if count == 1 else 'events'}"
+        yield f"{missing} missing; --resend lets the next run send them again"

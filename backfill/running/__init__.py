@@ -1,1 +1,1 @@
-"""One run, from options to exit: its folder, its lock, its gates, its summary."""
+"""One run: its options, its folder and lock, its plan, its gates, its history."""

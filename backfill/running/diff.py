@@ -3,17 +3,15 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
-from backfill.account.account import Account, min_time_s, wire_of
-from backfill.errors import StoppedByUserError
+from backfill.account.account import Account, wire_of
 from backfill.planning.difference import Comparison, difference
 from backfill.planning.judgement import Known
-from backfill.planning.make import make_plan
-from backfill.running.folder import State, disk_of
+from backfill.running.folder import StateFolder, disk_errors
 from backfill.running.lock import hold
-from backfill.running.settings import Exports, Hooks, Options, bounds_of, chosen, prepare
+from backfill.running.prepare import Exports, prepare
+from backfill.running.settings import Hooks, Options
 from backfill.schema.id_rule import id_rules
 from backfill.schema.load import LoadedSchema
 
@@ -27,51 +25,28 @@ def compare(
     options: Options,
     hooks: Hooks,
 ) -> Comparison:
-    """Plan by both, side by side; nothing is sent, and nothing stays in the state folder."""
-    now = datetime.now(UTC)
-    ready, rules = {}, []
-    for side, loaded in (("old", old), ("new", new)):
-        found, profiles = chosen(loaded, timezone=options.timezone, profiles=options.profiles)
-        bounds = bounds_of(found.schema, options.until, now, min_time_s=min_time_s(account.api))
-        rules.append(id_rules(found.schema))
-        ready[side] = (*prepare(found, exports, account.api), profiles, bounds)
-
-    def on_rows(rows: int) -> None:
-        if hooks.stop.is_set():
-            raise StoppedByUserError(
-                "stopped while planning; nothing was sent; run the same command"
-            )
-        hooks.on_rows(rows)
-
-    with _folder(state) as folder:
-        plans = {
-            side: make_plan(
-                bound,
-                export,
-                folder / side,
-                profiles=profiles,
-                bounds=bounds,
-                limits=wire_of(account),
-                known=Known(),
-                on_rows=on_rows,
-            )
-            for side, (export, bound, profiles, bounds) in ready.items()
-        }
-        on_rows(0)
-        answer = difference(plans["old"], plans["new"], folder / "spill")
-    before, after = rules
-    edited = tuple(name for name in after if name in before and before[name] != after[name])
-    return Comparison(answer, ready["new"][0].files, edited)
+    """Plan the export with both schemas. Nothing is sent, and nothing stays in the state folder."""
+    before, after = (prepare(loaded, exports, options, account.api) for loaded in (old, new))
+    with _temporary_folder(state) as folder:
+        old_plan, new_plan = (
+            prepared.make_plan(folder / side, limits=wire_of(account), known=Known(), hooks=hooks)
+            for side, prepared in (("old", before), ("new", after))
+        )
+        hooks.report_rows(0)
+        answer = difference(old_plan, new_plan, folder / "spill")
+    old_rules, new_rules = id_rules(before.schema), id_rules(after.schema)
+    edited = tuple(name for name, rule in new_rules.items() if rule != old_rules.get(name, rule))
+    return Comparison(answer, after.export.files, edited)
 
 
 @contextmanager
-def _folder(state: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards; what a killed process left goes with its successor."""
+def _temporary_folder(state: Path) -> Iterator[Path]:
+    """A folder that is removed at the end. After a kill, the next run removes it."""
     with hold(state):
-        State(state).drop_dead_plans()
-        folder = State(state).scratch
+        StateFolder(state).drop_abandoned_plans()
+        folder = StateFolder(state).temporary
         try:
-            with disk_of(folder):
+            with disk_errors(folder):
                 folder.mkdir(mode=0o700)
                 yield folder
         finally:

@@ -1,54 +1,37 @@
 """The state folder: the ledger and a folder for each run. It holds personal data: 0700 and 0600."""
 
-import fcntl
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from backfill.errors import StoppedError, UsageError
+from backfill.running.lock import try_lock
 
 
-@dataclass(frozen=True, slots=True)
 class RunFolder:
-    """What one run leaves: summary, rejects, refusals, log; while it works, its plan."""
+    """What one run leaves: summary, report, rejects, refusals, log; while it works, its plan."""
 
-    path: Path
-
-    @property
-    def id(self) -> str:
-        return self.path.name
-
-    @property
-    def plan(self) -> Path:
-        return self.path / "plan"
-
-    @property
-    def rejects(self) -> Path:
-        return self.path / "rejects.csv"
-
-    @property
-    def refusals(self) -> Path:
-        return self.path / "refusals.jsonl"
-
-    @property
-    def summary(self) -> Path:
-        return self.path / "summary.json"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.plan = path / "plan"
+        self.rejects = path / "rejects.csv"
+        self.refusals = path / "refusals.jsonl"
 
     def log(self, what: str, **facts: object) -> None:
-        """One line more in log.jsonl; facts name rows, columns and counts, never a person."""
+        """Append a line to log.jsonl; facts name rows, columns and counts, never a person."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "what": what, **facts}
         with private_file(self.path / "log.jsonl", append=True) as log:
             log.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        with private_file(self.summary) as file:
+        with private_file(self.path / "summary.json") as file:
             json.dump(summary, file, indent=2, ensure_ascii=False)
             file.write("\n")
 
@@ -60,57 +43,46 @@ class RunFolder:
         shutil.rmtree(self.plan, ignore_errors=True)
 
     def hold_plan(self) -> Callable[[], None]:
-        """Keep the plan of a run that has ended until what is given back is called.
+        """Keep the plan after the run has ended; returns the function that releases it.
 
-        The system lets go of it when the process dies; the next run then takes it away.
+        If the process dies before that, the system releases the plan, and the next run removes it.
         """
-        handle = os.open(self.plan / "held", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle = try_lock(self.plan / "held")
 
-        def let_go() -> None:
-            os.close(handle)
-            self.drop_dead_plan()
+        def release() -> None:
+            if handle is not None:
+                os.close(handle)
+            self.drop_abandoned_plan()
 
-        return let_go
+        return release
 
     def _plan_is_held(self) -> bool:
         try:
-            handle = os.open(self.plan / "held", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+            handle = try_lock(self.plan / "held")
+        except OSError:  # there is no plan
             return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
+        if handle is not None:
             os.close(handle)
-        return False
+        return handle is None
 
-    def drop_dead_plan(self) -> None:
-        """Take the plan away, unless somebody said --keep-plan or holds it."""
+    def drop_abandoned_plan(self) -> None:
+        """Remove the plan, unless --keep-plan was said or a process holds it."""
         if not (self.plan / "keep").exists() and not self._plan_is_held():
             self.drop_plan()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    path: Path
+class StateFolder:
+    """Where the ledger and all runs are."""
 
-    @property
-    def ledger(self) -> Path:
-        return self.path / "ledger.sqlite"
-
-    @property
-    def runs(self) -> Path:
-        return self.path / "runs"
-
-    @property
-    def scratch(self) -> Path:
-        """Of whoever holds the lock, while it works."""
-        return self.path / "scratch"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.ledger = path / "ledger.sqlite"
+        self.runs = path / "runs"
+        self.temporary = path / "scratch"
+        """For the process that holds the lock; it removes the folder at its end."""
 
     def begin(self, now: datetime) -> RunFolder:
-        """A new run's folder. Whoever calls this holds the lock."""
+        """Make a new run's folder. The caller holds the lock."""
         run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = self.runs / run
         try:
@@ -123,29 +95,29 @@ class State:
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.runs / run_id)
 
-    def drop_dead_plans(self) -> None:
-        """Take away the plans that killed runs left. Whoever calls this holds the lock."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+    def drop_abandoned_plans(self) -> None:
+        """Remove the plans that killed runs left. The caller holds the lock."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
         if self.runs.is_dir():
             for run in self.runs.iterdir():
-                RunFolder(run).drop_dead_plan()
+                RunFolder(run).drop_abandoned_plan()
 
 
 @contextmanager
-def disk_of(path: Path) -> Iterator[None]:
-    """A disk that is full or fails, as one sentence; what Klaviyo took is in the ledger."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate errors of the disk into StoppedError; what Klaviyo took is in the ledger."""
     try:
         yield
     except OSError as error:
         raise StoppedError(
-            f"{path}: {error.strerror or error}; make room or mend the folder, then run the same "
-            "command to go on"
+            f"{path}: {error.strerror or error}; make room or fix the folder, then run the "
+            "same command to go on"
         ) from error
 
 
 @contextmanager
 def private_file(path: Path, *, append: bool = False) -> Iterator[TextIO]:
-    """A text file that only its owner reads, from its first byte on."""
+    """A text file that only its owner can read, from its first byte on."""
     flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
     handle = os.open(path, flags, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,4 @@
-"""One process at a time holds a state folder."""
+"""Locks on files; the system releases them when the process dies."""
 
 import fcntl
 import os
@@ -9,39 +9,46 @@ from pathlib import Path
 from backfill.errors import BusyError, UsageError
 
 
+def try_lock(path: Path) -> int | None:
+    """Lock a file, which is made if it does not exist.
+
+    Returns the handle to close when the lock is not needed any more; None if the file is locked.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
 @contextmanager
 def hold(state: Path) -> Iterator[None]:
-    """Hold ``state`` until the block is left; the system lets go of it when the process dies.
+    """Hold a state folder, which is made if it does not exist, until the block ends.
 
     Raises:
         BusyError: another process holds it.
-        UsageError: it is no folder, or cannot be written to.
+        UsageError: it is no folder, or nothing can be written there.
     """
-    handle = _open(state)
+    path = state / "lock"
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            raise BusyError(_who_holds(handle, state)) from err
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = try_lock(path)
+    except OSError as error:
+        raise UsageError(
+            f"{state}: the state folder cannot be used ({error.strerror}); "
+            "name another with --state DIR"
+        ) from error
+    if handle is None:
+        pid = path.read_text(errors="replace").strip()
+        who = f"process {pid}" if pid.isdecimal() else "another process"
+        raise BusyError(
+            f"{state}: {who} is at work in this state folder; wait until it ends, then run again"
+        )
+    try:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(handle)
-
-
-def _open(state: Path) -> int:
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as err:
-        raise UsageError(
-            f"{state}: the state folder cannot be used ({err.strerror}); "
-            "name another with --state DIR"
-        ) from err
-
-
-def _who_holds(handle: int, state: Path) -> str:
-    pid = os.pread(handle, 20, 0).decode(errors="replace").strip()
-    who = f"process {pid}" if pid.isdecimal() else "another process"
-    return f"{state}: {who} is at work in this state folder; wait until it ends, then run again"

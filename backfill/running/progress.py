@@ -1,43 +1,37 @@
 """tqdm's bars for a run, on a terminal or in a notebook."""
 
 import threading
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tqdm import tqdm
 
-from backfill.delivery.run import Delivery
+from backfill.delivery.delivery import Delivery
 from backfill.report.summary import Summary
 from backfill.running.settings import Confirm, Hooks
 
 
 class Bars:
-    """One bar while the export is read, one while events are sent; none where nobody looks."""
+    """A bar while the export is read, and one while events are sent; none without a terminal."""
 
     def __init__(self, bar: type["tqdm[Any]"] = tqdm, **options: Any) -> None:
-        """``bar``: tqdm's kind of bar, as for a notebook."""
+        """``bar`` is a class of tqdm, and ``options`` are its arguments."""
         self._kind = bar
         self._options = {"disable": None, "dynamic_ncols": True, "leave": False, **options}
         self._lock = threading.Lock()
         self._bar = bar(desc="reading", unit=" rows", unit_scale=True, **self._options)
         self._done = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         self._bar.close()
 
     def hooks(self, stop: threading.Event, confirm: Confirm) -> Hooks:
-        return Hooks(self._rows, self._planned, self._sent, confirm, stop)
+        return Hooks(
+            on_rows=self._rows,
+            on_plan=self._planned,
+            on_progress=self._sent,
+            confirm=confirm,
+            stop=stop,
+        )
 
     def _rows(self, rows: int) -> None:
         with self._lock:

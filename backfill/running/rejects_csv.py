@@ -1,4 +1,4 @@
-"""rejects.csv: all rows of each rejected order, ready to be mended and fed in again."""
+"""rejects.csv: all rows of each rejected order, to be corrected and run as an export."""
 
 import csv
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from backfill.sources.spreadsheets import REJECT_COLUMNS, escape_formulas
 
 
 def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRows]) -> None:
-    """A second look at the export for the cells of rejected rows; the file is the owner's alone.
+    """Read the cells of rejected rows from the export. Only the owner can read the file.
 
-    People open it in a spreadsheet, so no cell stands there that would run as a formula.
+    People open it in a spreadsheet, so it has no cell that would run as a formula.
     """
     own = [at for at, name in enumerate(export.columns) if name not in REJECT_COLUMNS]
-    marked = {name: at for at, name in enumerate(export.columns) if name in REJECT_COLUMNS}
-    again = {"_file", "_row"} <= marked.keys()
+    rejected_before = {name: at for at, name in enumerate(export.columns) if name in REJECT_COLUMNS}
+    has_place = {"_file", "_row"} <= rejected_before.keys()
     with private_file(path) as file:
-        # with an LF alone at its line ends, the writer leaves a cell with a CR without quotes
+        # If lines end in a lone LF, the writer does not quote a cell that has a CR.
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(
             [*REJECT_COLUMNS, *(escape_formulas(export.columns[place]) for place in own)]
@@ -29,7 +29,8 @@ def write_rejects(path: Path, export: Export, rejected: Mapping[int, RejectedRow
         for (at, row, cells), why in zip(cells_of, reasons, strict=True):
             surplus = cells[len(export.columns) :]
             kept = [cells[place] for place in own]
-            # a reject that is fed in again keeps the place where it stood at first
-            place = [cells[marked["_file"]], cells[marked["_row"]]] if again else ["", ""]
-            place = place if place[0] else [export.files[at], str(row)]
+            place = [export.files[at], str(row)]
+            # A reject that is run again keeps its place in the original export.
+            if has_place and cells[rejected_before["_file"]]:
+                place = [cells[rejected_before[name]] for name in ("_file", "_row")]
             writer.writerow(map(escape_formulas, [why.reason, why.column, *place, *kept, *surplus]))

@@ -1,4 +1,4 @@
-"""Signals ask a run to stop; what is in flight ends, nothing new begins."""
+"""Signals stop a run: what is in flight ends, nothing new begins."""
 
 import signal
 import threading
@@ -7,23 +7,27 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def asking_to_stop(stop: threading.Event, echo: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal set ``stop``; the second one is obeyed at once.
+def stop_on_signals(stop: threading.Event, echo: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal set ``stop``; a second signal interrupts at once.
 
-    Outside the main thread, which alone gets signals, this does nothing.
+    Only the main thread gets signals: in any other thread this does nothing.
+
+    Args:
+        stop: the run looks at it.
+        echo: shows a line to the person.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ask(number: int, _frame: object) -> None:
+    def on_signal(number: int, _frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
         echo(f"\n{signal.Signals(number).name}: what is in flight ends, nothing new begins")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, ask) for number in numbers}
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
     finally:

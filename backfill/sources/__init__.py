@@ -1,6 +1,6 @@
-"""Exports as they come, CSV, Parquet or frame, as one stream of text columns."""
+"""Exports (CSV, Parquet or frame) read as one stream of text columns."""
 
 from backfill.sources.export import Export, open_export
-from backfill.sources.part import Reading
+from backfill.sources.source import ReadOptions
 
-__all__ = ["Export", "Reading", "open_export"]
+__all__ = ["Export", "ReadOptions", "open_export"]

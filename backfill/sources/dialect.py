@@ -1,25 +1,26 @@
-"""Which character stands between the cells of a CSV, found by its first records."""
+"""How a CSV's text is cut into cells: its delimiter, and the cells of one record."""
 
 import csv
 import io
+import re
 from typing import Final
 
 from backfill.errors import ExportError
-from backfill.sources.record import cells_of
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 _RECORDS: Final = 500
+_QUOTES: Final = re.compile(r'"+')
 
 
-def delimiter_of(head: str, given: str | None, name: str) -> str:
-    """The delimiter that is given, or that cuts the head's records most evenly into most cells.
+def find_delimiter(head: str, given: str | None, name: str) -> str:
+    """``given``, or the delimiter that cuts the head's records most evenly into most cells.
 
-    A head without any of ``DELIMITERS`` has one column, and a comma does no harm.
+    A head without any of ``DELIMITERS`` has one column; a comma reads it correctly.
 
     Raises:
-        ExportError: what is given cannot stand between cells.
+        ExportError: ``given`` cannot be a delimiter.
     """
     if given is None:
         return max(DELIMITERS, key=lambda delimiter: _evenness(head, delimiter))
@@ -28,10 +29,10 @@ def delimiter_of(head: str, given: str | None, name: str) -> str:
     return given
 
 
-def delimiter_of_rejects(head: str) -> str | None:
+def find_rejects_delimiter(head: str) -> str | None:
     """The delimiter of a rejects.csv, also after a spreadsheet saved it; None for other files."""
     for delimiter in DELIMITERS:
-        cells, _ = cells_of(head, delimiter)
+        cells, _ = first_record(head, delimiter)
         if tuple(cell.strip() for cell in cells[: len(REJECT_COLUMNS)]) == REJECT_COLUMNS:
             return delimiter
     return None
@@ -47,8 +48,40 @@ def _evenness(head: str, delimiter: str) -> float:
                 counts.append(len(record) - 1)
             if len(counts) == _RECORDS:
                 break
-    except csv.Error:  # a CR within a line, a cell over csv's own limit: judge by what came before
+    except csv.Error:  # a CR within a line, or a cell over csv's own limit: use what came before
         pass
     if not counts:
         return 0
     return counts[0] * sum(count == counts[0] for count in counts) / len(counts)
+
+
+def first_record(text: str, delimiter: str) -> tuple[list[str], int]:
+    """The cells of the record at the text's beginning, and the offset of its line end.
+
+    The text has passed ``quoting.check_quotes``: quoted cells are closed, and a delimiter or a line
+    end follows each.
+    """
+    cell_end = re.compile(rf"[{re.escape(delimiter)}\r\n]")
+    cells = []
+    at = 0
+    while True:
+        if text.startswith('"', at):
+            end = _closing_quote(text, at + 1)
+            cells.append(text[at + 1 : end].replace('""', '"'))
+            at = end + 1
+        else:
+            found = cell_end.search(text, at)
+            end = found.start() if found else len(text)
+            cells.append(text[at:end])
+            at = end
+        if not text.startswith(delimiter, at):
+            return cells, at
+        at += 1
+
+
+def _closing_quote(text: str, at: int) -> int:
+    """The offset of the quote that closes the cell, or the text's end if there is none."""
+    for run in _QUOTES.finditer(text, at):
+        if len(run.group()) % 2:
+            return run.end() - 1
+    return len(text)

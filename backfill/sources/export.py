@@ -1,8 +1,8 @@
 """The files or the frame that one run reads, with their columns matched by name."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,142 +10,148 @@ import pandas as pd
 import pyarrow as pa
 
 from backfill.errors import ExportError
+from backfill.sources.compression import CHUNK_BYTES, compression_of
 from backfill.sources.delimited import DelimitedFile
-from backfill.sources.files import files_of, shown
+from backfill.sources.files import expand_names, printable_name
 from backfill.sources.frame import Frame
-from backfill.sources.packing import CHUNK_BYTES, packing_of
 from backfill.sources.parquet import ParquetFile
-from backfill.sources.part import BATCH_BYTES, Part, Reading, Rows, positional
+from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, Source
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
-_AS_FOUND = Reading()
+_DETECT: Final = ReadOptions()
 
-_NAMES_TOLD = 8
+_NAMES_SHOWN: Final = 8
 
 Column = tuple[str, int]
-"""A header's name, and the how manieth of that name it is."""
+"""A header's name, and which of several columns of that name it is, counted from 0."""
 
 
 def open_export(
-    exports: Sequence[str | Path] | pd.DataFrame | pa.Table, reading: Reading = _AS_FOUND
-) -> "Export":
-    """Look at the beginning of every file; nothing else is read before ``batches``.
-
-    Raises:
-        ExportError: a file that is not there, or that is seen at once to be none we read.
-    """
-    return opened(exports, reading)
-
-
-def opened(
-    exports: Sequence[str | Path] | pd.DataFrame | pa.Table,
-    reading: Reading,
+    exports: str | Path | Sequence[str | Path] | pd.DataFrame | pa.Table,
+    options: ReadOptions = _DETECT,
     *,
     chunk_bytes: int = CHUNK_BYTES,
-    block_bytes: int = BATCH_BYTES,
+    batch_bytes: int = BATCH_BYTES,
 ) -> "Export":
-    """``open_export`` with the sizes that tests make small."""
+    """Read the beginning of every file; ``Export.batches`` reads the rest.
+
+    Args:
+        exports: a path or a pattern, several of them, or a frame.
+        options: how CSV files are read.
+        chunk_bytes: read from a CSV file at once.
+        batch_bytes: text in one batch, about.
+
+    Raises:
+        ExportError: a file does not exist, or its beginning shows that it cannot be read.
+    """
     if isinstance(exports, pd.DataFrame | pa.Table):
-        return Export([Frame(exports, block_bytes=block_bytes)])
+        return Export([Frame(exports, batch_bytes=batch_bytes)])
     names = [exports] if isinstance(exports, str | Path) else exports
-    return Export([_part(file, reading, chunk_bytes, block_bytes) for file in files_of(names)])
+    files = expand_names(names)
+    return Export([_open_file(file, options, chunk_bytes, batch_bytes) for file in files])
 
 
-def _part(file: str, reading: Reading, chunk_bytes: int, block_bytes: int) -> Part:
-    path, name = Path(file), shown(file)
-    packing = packing_of(path, name)
-    if packing == "parquet":
-        return ParquetFile(path, name, block_bytes=block_bytes)
+def _open_file(file: str, options: ReadOptions, chunk_bytes: int, batch_bytes: int) -> Source:
+    path, name = Path(file), printable_name(file)
+    compression = compression_of(path, name)
+    if compression == "parquet":
+        return ParquetFile(path, name, batch_bytes=batch_bytes)
     if path.suffix == ".parquet":
         raise ExportError(f"{name}: is no Parquet file; write it again, or name it .csv if it is")
     return DelimitedFile(
-        path, name, packing, reading, chunk_bytes=chunk_bytes, block_bytes=block_bytes
+        path, name, compression, options, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes
     )
 
 
 class Export:
-    """Source rows as text, whatever they came in."""
+    """Source rows as text, from whatever sources they come."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self._parts = parts
-        self._columns = [_told_apart(part.columns) for part in parts]
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources = sources
+        self._columns = [_numbered(source.columns) for source in sources]
         union = list(dict.fromkeys(column for columns in self._columns for column in columns))
-        self._places = {column: place for place, column in enumerate(union)}
+        self._positions = {column: position for position, column in enumerate(union)}
         self.columns = tuple(name for name, _ in union)
-        self.files = tuple(part.name for part in parts)
-        self.text_bytes = sum(part.text_bytes for part in parts)
+        self.files = tuple(source.name for source in sources)
+        self.text_bytes = sum(source.text_bytes for source in sources)
         self.lacking = {
-            place: files
-            for column, place in self._places.items()
-            if (files := tuple(self._without(column)))
+            position: files
+            for column, position in self._positions.items()
+            if (
+                files := tuple(
+                    name
+                    for name, own in zip(self.files, self._columns, strict=True)
+                    if column not in own
+                )
+            )
         }
+        """For a position in ``columns``, the files whose header lacks that column."""
         self.temporal = frozenset(
-            self._places[columns[place]]
-            for part, columns in zip(parts, self._columns, strict=True)
-            for place in part.temporal
+            self._positions[columns[at]]
+            for source, columns in zip(sources, self._columns, strict=True)
+            for at in source.temporal
         )
-
-    def _without(self, column: Column) -> Iterator[str]:
-        """The files whose header lacks a column."""
-        for name, columns in zip(self.files, self._columns, strict=True):
-            if column not in columns:
-                yield name
+        """Positions of the columns whose type is a date or a time in some source."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for people; an encoding that shows late is in them once the file was read."""
+        """Lines for people. An encoding that is detected late is in them after the file is read."""
         return (*self._dialects(), *self._differences())
 
     def assert_unchanged(self) -> None:
-        """Raises ExportError if any file differs from when it was opened, or is gone."""
-        for part in self._parts:
-            part.assert_unchanged()
+        """Raise ExportError if any file differs from when it was opened, or is gone."""
+        for source in self._sources:
+            source.assert_unchanged()
 
-    def batches(self, columns: Sequence[int], beside: Sequence[int] = ()) -> Iterator[pa.Table]:
+    def batches(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[pa.Table]:
         """The rows in file order, then row order, a few megabytes at a time.
 
-        Each table has the asked columns as ``c0``, ``c1`` …, text that is not trimmed and NULL
-        where there is none; then ``_file``, the place in ``files``; ``_row``, the number that a
-        spreadsheet shows (the header of a CSV is 1, the first row of anything else is 1); and
-        ``_ragged``, whether the row has other than the header's number of cells.
+        Each table has the requested columns as ``c0``, ``c1`` …, as text that is not trimmed, NULL
+        where a cell is empty; then ``_file``, the position in ``files``; ``_row``, the number that
+        a spreadsheet shows (the header of a CSV is 1, the first row of anything else is 1); and
+        ``_ragged``, whether the row has another number of cells than the header.
 
         Args:
-            columns: places in ``self.columns``.
-            beside: more of them, to look at alone: behind the others, bytes that are no text in
-                hexadecimal digits.
+            columns: positions in ``self.columns``.
+            inspected: more of them, after the others. They are only inspected and not mapped, so
+                bytes that are no text become hexadecimal digits and are no error.
 
         Raises:
-            ExportError: a file that cannot be read to its end, or that changed on the way there.
+            ExportError: a file cannot be read to its end, or changed while it was read.
         """
-        for file, part in enumerate(self._parts):
-            own = self._own_places(file)
-            there, more = ([one for one in asked if one in own] for asked in (columns, beside))
-            places = [_place(there, column) for column in columns]
-            places += [_place(more, column, len(there)) for column in beside]
-            for rows in _both(part, [own[one] for one in there], [own[one] for one in more]):
+        for file, source in enumerate(self._sources):
+            own = self._own_positions(file)
+            mapped, more = ([at for at in some if at in own] for some in (columns, inspected))
+            places = [mapped.index(at) if at in own else None for at in columns]
+            places += [len(mapped) + more.index(at) if at in own else None for at in inspected]
+            for rows in source.rows([own[at] for at in mapped], [own[at] for at in more]):
                 yield _batch(rows, places, file)
 
     def rows(
         self, wanted: Mapping[int, Sequence[int] | npt.NDArray[np.int64]]
     ) -> Iterator[tuple[int, int, list[str]]]:
-        """All cells of the wanted rows (by file), with file and row, in order: a second look.
+        """File, row and all cells of the wanted rows, in order; reads the files a second time.
 
-        The cells stand as ``columns`` do; behind them what a ragged row has beyond its header.
+        The cells are in the order of ``columns``; the cells of a ragged row beyond its header
+        follow.
+
+        Args:
+            wanted: row numbers by file.
         """
         for file in sorted(wanted):
             if len(wanted[file]):
-                own = self._own_places(file)
-                there = [own.get(column) for column in range(len(self.columns))]
+                own = self._own_positions(file)
+                places = [own.get(column) for column in range(len(self.columns))]
                 for row, cells in self._cells(file, np.unique(np.fromiter(wanted[file], np.int64))):
-                    aligned = ["" if place is None else cells[place] for place in there]
+                    aligned = ["" if place is None else cells[place] for place in places]
                     yield file, row, aligned + cells[len(own) :]
 
     def _cells(
         self, file: int, wanted: "np.typing.NDArray[np.int64]"
     ) -> Iterator[tuple[int, list[str]]]:
         """The wanted rows of one file, with its own columns."""
-        part = self._parts[file]
-        for rows in part.rows(range(len(part.columns)), lenient=True):
+        source = self._sources[file]
+        for rows in source.rows((), range(len(source.columns))):
             numbers = rows.numbers.to_numpy()
             if len(numbers) and numbers[0] > wanted[-1]:
                 return
@@ -158,54 +164,42 @@ class Export:
                 cells = [column[at] or "" for column in columns]
                 yield number, cells + rows.surplus.get(number, [])
 
-    def _own_places(self, file: int) -> dict[int, int]:
-        """From a column's place in the export to its place in the file."""
-        return {self._places[column]: place for place, column in enumerate(self._columns[file])}
+    def _own_positions(self, file: int) -> dict[int, int]:
+        """From a column's position in the export to its position in the file."""
+        return {self._positions[column]: at for at, column in enumerate(self._columns[file])}
 
     def _dialects(self) -> Iterator[str]:
         alike: dict[str, list[str]] = {}
-        for part in self._parts:
-            alike.setdefault(part.dialect, []).append(part.name)
+        for source in self._sources:
+            alike.setdefault(source.dialect, []).append(source.name)
         for dialect, names in alike.items():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            yield f"{names[0]}{more}: {dialect}"
+            yield f"{_first_of(names)}: {dialect}"
 
     def _differences(self) -> Iterator[str]:
-        missing: dict[str, list[str]] = {}
-        for part, columns in zip(self._parts, self._columns, strict=True):
-            lacking = [
-                name
-                for name, k in self._places
-                if (name, k) not in columns and name not in REJECT_COLUMNS
+        alike: dict[str, list[str]] = {}
+        for file, columns in zip(self.files, self._columns, strict=True):
+            missing = [
+                column[0]
+                for column in self._positions
+                if column not in columns and column[0] not in REJECT_COLUMNS
             ]
-            if lacking:
-                missing.setdefault(_told(lacking), []).append(part.name)
-        for lacking_names, names in missing.items():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            yield f"{names[0]}{more}: has no {lacking_names}, which another file has"
+            if missing:
+                alike.setdefault(_listed(missing), []).append(file)
+        for missing_names, files in alike.items():
+            yield f"{_first_of(files)}: has no column {missing_names}, which another file has"
 
 
-def _told_apart(names: Sequence[str]) -> list[Column]:
-    return [(name, names[:place].count(name)) for place, name in enumerate(names)]
+def _numbered(names: Sequence[str]) -> list[Column]:
+    return [(name, names[:at].count(name)) for at, name in enumerate(names)]
 
 
-def _told(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
-    return "column " + ", ".join(f'"{name}"' for name in names[:_NAMES_TOLD]) + more
+def _first_of(files: Sequence[str]) -> str:
+    return f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else files[0]
 
 
-def _both(part: Part, columns: Sequence[int], beside: Sequence[int]) -> Iterator[Rows]:
-    if not beside or isinstance(part, DelimitedFile):
-        yield from part.rows([*columns, *beside])  # its bytes are text already, or it is refused
-        return
-    pairs = zip(part.rows(columns), part.rows(beside, lenient=True), strict=True)
-    for rows, others in pairs:
-        cells = [*rows.cells.columns, *others.cells.columns]
-        yield replace(rows, cells=positional(cells, len(rows.numbers)))
-
-
-def _place(columns: Sequence[int], column: int, first: int = 0) -> int | None:
-    return first + columns.index(column) if column in columns else None
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(f'"{name}"' for name in names[:_NAMES_SHOWN]) + more
 
 
 def _batch(rows: Rows, places: Sequence[int | None], file: int) -> pa.Table:
@@ -216,5 +210,5 @@ def _batch(rows: Rows, places: Sequence[int | None], file: int) -> pa.Table:
     ]
     return pa.table(
         [*texts, pa.array(np.full(count, file, np.int32)), rows.numbers, rows.ragged],
-        names=[*(f"c{place}" for place in range(len(texts))), "_file", "_row", "_ragged"],
+        names=[*(f"c{at}" for at in range(len(texts))), "_file", "_row", "_ragged"],
     )

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,83 +10,84 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from backfill.sources.part import BATCH_BYTES, Rows, whole_rows
-from backfill.sources.typed import SAMPLE_ROWS, is_temporal, rows_at_once, text_bytes, texts_of
+from backfill.sources.source import BATCH_BYTES, Rows, rows_from
+from backfill.sources.text import (
+    SAMPLE_ROWS,
+    columns_as_text,
+    estimated_bytes,
+    is_temporal,
+    rows_at_once,
+)
 
 _DATES = frozenset({"date", "datetime", "datetime64"})
 
 
 class Frame:
-    """A ``Part`` that is in memory already; its first row is number 1, an index is ignored."""
+    """A ``Source`` in memory. Its first row is number 1; an index is ignored."""
 
     name = "frame"
     dialect = "in memory"
 
-    def __init__(self, frame: pd.DataFrame | pa.Table, *, block_bytes: int = BATCH_BYTES) -> None:
-        self._count = len(frame)
+    def __init__(self, frame: pd.DataFrame | pa.Table, *, batch_bytes: int = BATCH_BYTES) -> None:
+        self._frame = frame
         if isinstance(frame, pd.DataFrame):
             names = [str(name) for name in frame.columns]
-            series = [frame.iloc[:, place] for place in range(len(names))]
-            temporal = [_series_is_temporal(column) for column in series]
-            self._slices = [_of_series(column) for column in series]
+            temporal = [_series_is_temporal(frame.iloc[:, at]) for at in range(len(names))]
         else:
             names = frame.column_names
             temporal = [is_temporal(kind) for kind in frame.schema.types]
-            self._slices = [_of_column(column) for column in frame.columns]
         self.columns = tuple(name.strip() for name in names)
-        self.temporal = frozenset(place for place, is_one in enumerate(temporal) if is_one)
-        sample = self._texts(range(len(names)), 0, SAMPLE_ROWS, lenient=True)
-        self.text_bytes = text_bytes(sample, self._count)
-        self._rows_at_once = rows_at_once(self.text_bytes, self._count, block_bytes)
+        self.temporal = frozenset(at for at, is_time in enumerate(temporal) if is_time)
+        sample = self._texts((), range(len(names)), 0, SAMPLE_ROWS)
+        self.text_bytes = estimated_bytes(sample, len(frame))
+        self._rows_at_once = rows_at_once(self.text_bytes, len(frame), batch_bytes)
 
-    def rows(self, columns: Sequence[int], *, lenient: bool = False) -> Iterator[Rows]:
-        for start in range(0, self._count, self._rows_at_once):
-            texts = self._texts(columns, start, self._rows_at_once, lenient=lenient)
-            yield whole_rows(texts, start + 1)
+    def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
+        for start in range(0, len(self._frame), self._rows_at_once):
+            texts = self._texts(columns, inspected, start, self._rows_at_once)
+            yield rows_from(start + 1, texts)
 
     def assert_unchanged(self) -> None:
-        """A frame is ours for the length of a run."""
+        """Nobody else changes a frame during a run."""
 
-    def _texts(self, columns: Sequence[int], start: int, rows: int, *, lenient: bool) -> pa.Table:
-        stop = min(start + rows, self._count)
-        labels = [self.columns[place] for place in columns]
-        asked = [self._slices[place](start, stop) for place in columns]
-        return texts_of(self.name, labels, asked, stop - start, lenient=lenient)
+    def _texts(
+        self, columns: Sequence[int], inspected: Sequence[int], start: int, rows: int
+    ) -> pa.Table:
+        stop = min(start + rows, len(self._frame))
+        positions = [*columns, *inspected]
+        labels = [self.columns[at] for at in positions]
+        cells = [self._cells(at, start, stop) for at in positions]
+        return columns_as_text(self.name, labels, cells, stop - start, strict=len(columns))
 
-
-_Slice = Callable[[int, int], pa.Array]
-
-
-def _of_column(column: pa.ChunkedArray) -> _Slice:
-    def cut(start: int, stop: int) -> pa.Array:
-        whole = column.slice(start, stop - start).combine_chunks()
-        # One chunk or, in some versions and for some types, still a chunked array.
-        return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
-
-    return cut
+    def _cells(self, column: int, start: int, stop: int) -> pa.Array:
+        if isinstance(self._frame, pd.DataFrame):
+            return _of_series(self._frame.iloc[start:stop, column])
+        return _of_chunks(self._frame.column(column).slice(start, stop - start))
 
 
-def _of_series(series: "pd.Series[Any]") -> _Slice:
-    def cut(start: int, stop: int) -> pa.Array:
-        piece = series.iloc[start:stop]
-        if piece.dtype == object or isinstance(piece.dtype, pd.PeriodDtype | pd.IntervalDtype):
-            return _of_objects(piece)
-        try:
-            found = pa.array(piece, from_pandas=True)
-        except (pa.ArrowException, TypeError):  # complex numbers
-            return _of_objects(piece.astype(object))
-        return found if isinstance(found, pa.Array) else _of_column(found)(0, len(found))
+def _of_chunks(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    # An array or, in some versions of pyarrow and for some types, a chunked array again.
+    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
 
-    return cut
+
+def _of_series(series: "pd.Series[Any]") -> pa.Array:
+    if series.dtype == object or isinstance(series.dtype, pd.PeriodDtype | pd.IntervalDtype):
+        return _objects(series)
+    try:
+        found = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError):  # complex numbers
+        return _objects(series.astype(object))
+    return found if isinstance(found, pa.Array) else _of_chunks(found)
 
 
 def _series_is_temporal(series: "pd.Series[Any]") -> bool:
     if series.dtype == object:
         return pd.api.types.infer_dtype(series, skipna=True) in _DATES
-    return is_temporal(_of_series(series)(0, 0).type)
+    return is_temporal(_of_series(series.iloc[:0]).type)
 
 
-def _of_objects(values: "pd.Series[Any]") -> pa.Array:
+def _objects(values: "pd.Series[Any]") -> pa.Array:
     cells = [_cell(value) for value in values]
     if any(isinstance(cell, bytes) for cell in cells):
         raw = [cell.encode() if isinstance(cell, str) else cell for cell in cells]
@@ -95,7 +96,7 @@ def _of_objects(values: "pd.Series[Any]") -> pa.Array:
 
 
 def _cell(value: object) -> str | bytes | None:
-    """One cell of a column whose values have no common type, in the words of typed columns."""
+    """One cell of a column whose values have no common type, written as ``as_text`` writes it."""
     match value:
         case str() | bytes():
             return value
@@ -106,7 +107,7 @@ def _cell(value: object) -> str | bytes | None:
         case Decimal():
             return None if value.is_nan() else format(value, "f")
         case list() | tuple() | dict() | np.ndarray():
-            return json.dumps(_in_json(value), ensure_ascii=False, separators=(",", ":"))
+            return json.dumps(_json_value(value), ensure_ascii=False, separators=(",", ":"))
     if pd.isna(value):  # type: ignore[call-overload]
         return None
     match value:
@@ -129,15 +130,15 @@ def _time(time: pd.Timestamp) -> str:
     return f"{whole}.{fraction}{zone}" if fraction else f"{whole}{zone}"
 
 
-def _in_json(value: object) -> object:
-    """What ``json`` can write; a NaN would make text that is no JSON."""
+def _json_value(value: object) -> object:
+    """A value that ``json`` can write: a NaN would make text that is no JSON."""
     match value:
         case dict():
-            return {str(name): _in_json(member) for name, member in value.items()}
+            return {str(name): _json_value(member) for name, member in value.items()}
         case list() | tuple() | np.ndarray():
-            return [_in_json(member) for member in value]
+            return [_json_value(member) for member in value]
         case np.generic():
-            return _in_json(value.item())
+            return _json_value(value.item())
         case float() if not np.isfinite(value):
             return _number(value)
         case str() | bool() | int() | float() | None:

@@ -10,86 +10,89 @@ from pyarrow import parquet as pq
 
 from backfill.engine.memory import MEMORY
 from backfill.errors import ExportError
-from backfill.sources.packing import faults_of
-from backfill.sources.part import BATCH_BYTES, Rows, whole_rows
-from backfill.sources.typed import SAMPLE_ROWS, is_temporal, rows_at_once, text_bytes, texts_of
-from backfill.sources.version import Version
+from backfill.sources.files import FileVersion, read_errors
+from backfill.sources.source import BATCH_BYTES, Rows, rows_from
+from backfill.sources.text import (
+    SAMPLE_ROWS,
+    columns_as_text,
+    estimated_bytes,
+    is_temporal,
+    rows_at_once,
+)
 
 BATCH_MEMORY_BYTES: Final = 3_000_000_000
-"""One piece is some 8 MB; a few rows of the file say how many rows that is, and may lie."""
+"""A batch is about 8 MB of text, as estimated from the file's first rows; they may mislead."""
 
 BOMB_BYTES: Final = 1_000_000_000
-"""Text that came out of a file before its ratio is looked at."""
+"""Text read from a file before its ratio is checked."""
 
 BOMB_RATIO: Final = 1_000
-"""Text to bytes of the file. Ids and times alone keep a real one below 200."""
+"""Bytes of text to bytes of the file. In real files ids and times alone keep it below 200."""
 
 BOMB_ROWS: Final = 10_000_000
 BOMB_ROWS_A_BYTE: Final = 8
-"""A row that has a number or a time of its own takes more than a bit."""
+"""A row with a number or a time of its own takes more than one bit."""
 
 
 class ParquetFile:
-    """A ``Part`` that is a Parquet file; its first row is number 1."""
+    """A ``Source`` in a Parquet file. Its first row is number 1."""
 
     dialect = "Parquet"
 
-    def __init__(self, path: Path, name: str, *, block_bytes: int = BATCH_BYTES) -> None:
+    def __init__(self, path: Path, name: str, *, batch_bytes: int = BATCH_BYTES) -> None:
         self.name = name
         self._path = path
-        self._version = Version(path, name)
+        self._version = FileVersion(path, name)
         self.assert_unchanged = self._version.assert_unchanged
         self._bytes = path.stat().st_size
         with self._opened() as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
             if count > max(BOMB_ROWS, BOMB_ROWS_A_BYTE * self._bytes):
-                raise self._bomb(f"{count:,} rows stand")
+                raise self._bomb(f"the file claims {count:,} rows in")
             self._raw_names: tuple[str, ...] = tuple(schema.names)
-            self.columns = tuple(raw.strip() for raw in self._raw_names)
-            everything = range(len(self.columns))
-            sample = next(self._texts(file, everything, SAMPLE_ROWS, lenient=True), None)
-        self.temporal = frozenset(n for n, kind in enumerate(schema.types) if is_temporal(kind))
-        self.text_bytes = text_bytes(sample, count) if sample else 0
-        self._rows_at_once = rows_at_once(self.text_bytes, count, block_bytes)
+            self.columns = tuple(name.strip() for name in self._raw_names)
+            sample = next(self._texts(file, (), range(len(self.columns)), SAMPLE_ROWS), None)
+        self.temporal = frozenset(at for at, kind in enumerate(schema.types) if is_temporal(kind))
+        self.text_bytes = estimated_bytes(sample, count) if sample else 0
+        self._rows_at_once = rows_at_once(self.text_bytes, count, batch_bytes)
 
-    def rows(self, columns: Sequence[int], *, lenient: bool = False) -> Iterator[Rows]:
-        first, came = 1, 0
+    def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
+        first, size = 1, 0
         with self._opened() as file:
-            for texts in self._texts(file, columns, self._rows_at_once, lenient=lenient):
-                yield whole_rows(texts, first)
+            for texts in self._texts(file, columns, inspected, self._rows_at_once):
+                yield rows_from(first, texts)
                 first += texts.num_rows
-                came += texts.nbytes
-                if came > max(BOMB_BYTES, BOMB_RATIO * self._bytes):
-                    raise self._bomb(f"{came:,} bytes of text came")
+                size += texts.nbytes
+                if size > max(BOMB_BYTES, BOMB_RATIO * self._bytes):
+                    raise self._bomb(f"{size:,} bytes of text came out of")
 
     def _texts(
-        self, file: pq.ParquetFile, columns: Sequence[int], rows: int, *, lenient: bool
+        self, file: pq.ParquetFile, columns: Sequence[int], inspected: Sequence[int], rows: int
     ) -> Iterator[pa.Table]:
-        raw = [self._raw_names[place] for place in columns]
-        twice = len(set(self._raw_names)) < len(self._raw_names)
-        batches = file.iter_batches(rows, columns=None if twice else raw, use_threads=False)
+        positions = [*columns, *inspected]
+        labels = [self.columns[at] for at in positions]
+        raw = [self._raw_names[at] for at in positions]
+        repeated = len(set(self._raw_names)) < len(self._raw_names)
+        # Columns of one name can only be told apart by position, so all columns are read.
+        batches = file.iter_batches(rows, columns=None if repeated else raw, use_threads=False)
         while True:
             try:
                 with MEMORY.limited(BATCH_MEMORY_BYTES):
                     batch = next(batches, None)
             except MemoryError as error:
-                raise self._bomb(f"over {BATCH_MEMORY_BYTES:,} bytes in one piece came") from error
+                raise self._bomb(
+                    f"over {BATCH_MEMORY_BYTES:,} bytes of one batch came out of"
+                ) from error
             except (pa.ArrowException, OSError) as error:
                 raise self._damaged() from error
             if batch is None:
                 return
-            asked = [batch.column(self._place_in(batch, place)) for place in columns]
-            labels = [self.columns[place] for place in columns]
-            yield texts_of(self.name, labels, asked, batch.num_rows, lenient=lenient)
-
-    def _place_in(self, batch: pa.RecordBatch, place: int) -> int:
-        name = self._raw_names[place]
-        occurrence = self._raw_names[:place].count(name)
-        return int(batch.schema.get_all_field_indices(name)[occurrence])
+            found = [batch.column(at if repeated else self._raw_names[at]) for at in positions]
+            yield columns_as_text(self.name, labels, found, batch.num_rows, strict=len(columns))
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
-        with self._version.held(), faults_of(self.name), self._path.open("rb") as raw:
+        with self._version.checked(), read_errors(self.name), self._path.open("rb") as raw:
             try:
                 file = pq.ParquetFile(raw, page_checksum_verification=True)
             except (pa.ArrowException, OSError) as error:
@@ -98,8 +101,8 @@ class ParquetFile:
 
     def _bomb(self, what: str) -> ExportError:
         return ExportError(
-            f"{self.name}: {what} out of {self._bytes:,} bytes, and no export packs so well; if it "
-            "is one, write it as CSV and name that file"
+            f"{self.name}: {what} {self._bytes:,} bytes, and no export shrinks so much; if it is "
+            "one, write it as CSV and name that file"
         )
 
     def _damaged(self) -> ExportError:

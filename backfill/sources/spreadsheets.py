@@ -1,6 +1,6 @@
-"""What spreadsheets do to cells: removed from what is read, guarded against in what is written.
+"""What spreadsheets do to cells: removed when read, prevented when rejects are written.
 
-``rejects.csv`` is opened in a spreadsheet and fed in again, so both stand here.
+Both are here because people open ``rejects.csv`` in a spreadsheet and then feed it in.
 """
 
 import re
@@ -20,29 +20,31 @@ _ZIP: Final = (
     "|[0-9]{4} ?[A-Z]{2}"  # NL
     "|[A-Z][0-9][0-9W] ?[0-9A-Z]{4}"  # IE
 )
-_MARKED: Final = f"^'({_NUMBER}|{_ZIP})$"
-"""An apostrophe before what a spreadsheet would take for a number, or mistake for one. Before other
-text it is a letter: ``'t Hooft``, ``'90s Tee``."""
+_APOSTROPHE: Final = f"^'({_NUMBER}|{_ZIP})$"
+"""An apostrophe before text that a spreadsheet would read as a number or mistake for one. Before
+other text it is a letter: ``'t Hooft``, ``'90s Tee``."""
 
 
-def clean_cells(column: pa.ChunkedArray, nothing: Sequence[str] = ()) -> pa.ChunkedArray:
-    """The cells' own text, NULL where there is none.
+def clean_cells(column: pa.ChunkedArray, null_values: Sequence[str] = ()) -> pa.ChunkedArray:
+    """The cells without what a spreadsheet put around them; NULL where that leaves nothing.
 
-    ``nothing`` are words that say so: the cell is one of them, letter for letter.
+    Args:
+        column: text.
+        null_values: cells that mean NULL; they match exactly.
     """
     text = pc.utf8_trim_whitespace(column)
     if _any_begins(text, '="'):
         text = _unwrapped(text)
     if _any_begins(text, "'"):
-        text = pc.replace_substring_regex(text, _MARKED, r"\1")
+        text = pc.replace_substring_regex(text, _APOSTROPHE, r"\1")
     empty = pc.equal(text, "")
-    if nothing:
-        empty = pc.or_(empty, pc.is_in(text, value_set=pa.array(nothing, text.type)))
+    if null_values:
+        empty = pc.or_(empty, pc.is_in(text, value_set=pa.array(null_values, text.type)))
     return pc.if_else(empty, pa.scalar(None, text.type), text)
 
 
 def _any_begins(text: pa.ChunkedArray, sign: str) -> bool:
-    """Most columns hold no such cell, and to look is cheaper than a regular expression."""
+    """Most columns have no such cell, and this costs less than a regular expression."""
     return bool(pc.any(pc.starts_with(text, sign)).as_py())
 
 
@@ -77,9 +79,9 @@ NUMBER_DIGITS: Final = 15
 Source: Microsoft, "Excel specifications and limits": number precision, 15 digits."""
 
 REJECT_COLUMNS: Final = ("_reason", "_column", "_file", "_row")
-"""The columns that rejects.csv has in front of the export's own."""
+"""The columns of rejects.csv before the export's own."""
 
-_BEGINS: Final = r"(\A|[;,|\t\r\n])"  # a spreadsheet may cut at another sign than we do
+_BEGINS: Final = r"(\A|[;,|\t\r\n])"  # a spreadsheet may use another delimiter than we do
 _SIGNS: Final = "=+@\uff1d\uff0b\uff20"
 _MINUS: Final = "\uff0d-"
 _BLANKS: Final = "[ \u00a0]*"
@@ -89,17 +91,17 @@ _RISKY: Final = re.compile(
     rf"{_BEGINS}(?='+{_BLANKS}[{_SIGNS}{_MINUS}]|{_BLANKS}[{_SIGNS}]|{_BLANKS}[{_MINUS}](?!{_PLAIN_NUMBER}))"
 )
 ESCAPED: Final = rf"{_BEGINS}'('*{_BLANKS}[{_SIGNS}{_MINUS}])"
-"""What ``escape_formulas`` leaves, for RE2 as much as for Python; ``\\1\\2`` is the text as it was.
+"""What ``escape_formulas`` writes, for RE2 and for Python; ``\\1\\2`` is the text as it was.
 
 Source: OWASP, "CSV Injection": a cell that begins with one of = + - @, a tab, a line end or a
 full-width form of them may run as a formula."""
 
 
 def escape_formulas(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe stands before the sign.
+    """A cell that no spreadsheet runs as a formula: an apostrophe precedes the sign.
 
-    A negative number is none and stays. A cell that begins with apostrophes gets one more, so that
-    ``unescape_formulas`` gives every cell back.
+    A negative number is no formula and stays as it is. A cell that begins with apostrophes gets one
+    more, so that ``unescape_formulas`` restores every cell.
     """
     return _RISKY.sub(r"\1'", cell)
 

@@ -1,12 +1,11 @@
-"""The boundary with the network: one request goes out, a reply or a silence comes back."""
+"""The boundary with the network: one request goes out, a reply comes back, or none does."""
 
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
@@ -18,10 +17,8 @@ from backfill.transport.url import base_url
 from backfill.wire.interface import RateLimitStatus, Reply, Wire
 
 MAX_REPLY_BYTES: Final = 4_000_000
-"""Klaviyo's longest answer is a list of errors, one or more for each of 1,000 events; what follows
-is not read."""
-
-AGENT: Final = "backfill/0.1"
+"""Klaviyo's longest answer lists one or more errors for each of 1,000 events; what follows is not
+read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +50,12 @@ class Client:
         connections: int,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        self._url = httpx.URL(base_url(url) + wire.path)
+        self._url = httpx.URL(base_url(url) + wire.api.path)
         self._method = wire.method
-        self._headers = httpx.Headers(
-            {
-                "user-agent": AGENT,
-                # The transport does not unpack, and an answer of one byte has nothing to pack.
-                "accept-encoding": "identity",
-                **wire.headers,
-            }
-        )
+        self._headers = request_headers(wire.headers)
         self._whole_s = timeouts.whole_s
-        self._extensions = {
-            "timeout": {
-                "connect": timeouts.connect_s,
-                "read": timeouts.read_s,
-                "write": None,
-                "pool": None,
-            }
-        }
+        attempt = httpx.Timeout(None, connect=timeouts.connect_s, read=timeouts.read_s)
+        self._extensions = {"timeout": attempt.as_dict()}
         self._connections = connections
         self._transport: AiohttpTransport | None = None
 
@@ -87,29 +71,24 @@ class Client:
         )
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._transport is not None:
             await self._transport.aclose()
 
     @property
     def host(self) -> str:
-        """Whom it posts to, for people: host, and port where it is not the usual one."""
+        """Host, and port where it is not the usual one, for people."""
         return self._url.netloc.decode("ascii")
 
     async def post(self, body: bytes, query: bytes = b"") -> Reply | NoAnswer:
-        """Send one request; the answer as it came, or why there is none."""
+        """Send one request; give the answer as it came, or why there is none."""
         try:
             async with asyncio.timeout(self._whole_s):
-                return await self._exchange(body, query)
+                return await self._send(body, query)
         except (httpx.TransportError, aiohttp.ClientError, OSError) as err:
             return NoAnswer(_why(err))
 
-    async def _exchange(self, body: bytes, query: bytes) -> Reply | NoAnswer:
+    async def _send(self, body: bytes, query: bytes) -> Reply | NoAnswer:
         if self._transport is None:
             raise RuntimeError("the client posts only inside its async with")
         in_one_piece = len(body) <= _PIECE_BYTES
@@ -123,9 +102,48 @@ class Client:
         )
         response = await self._transport.handle_async_request(request)
         try:
-            return _reply(response, await _beginning(response))
+            return reply_of(response, await _beginning(response))
         finally:
             await response.aclose()
+
+
+def request_headers(own: Mapping[str, str]) -> httpx.Headers:
+    # The transports do not unpack, and an answer of one byte has nothing to pack.
+    return httpx.Headers({"user-agent": "backfill/0.1", "accept-encoding": "identity", **own})
+
+
+def tls_of(scheme: str) -> ssl.SSLContext:
+    """Check certificates as httpx does; ``SSL_CERT_FILE`` holds."""
+    if scheme == "https":
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
+
+
+def reply_of(response: httpx.Response, body: bytes) -> Reply | NoAnswer:
+    """Read the head of an answer whose body is read already."""
+    if response.status_code == HTTPStatus.OK and body:
+        return Reply(status=HTTPStatus.OK, body=body)  # nearly all; to search headers costs 12 µs
+    headers = response.headers
+    if not body and "content-length" not in headers and "transfer-encoding" not in headers:
+        # Its end is marked by nothing: an answer that broke off looks the same. An empty one
+        # counts as a yes for Track, so it has to be a whole one.
+        return NoAnswer("the answer broke off")
+    return Reply(
+        status=response.status_code,
+        body=body,
+        retry_after=headers.get("retry-after"),
+        date=headers.get("date"),
+        rate_limit=_rate_limit(headers),
+    )
+
+
+def _rate_limit(headers: httpx.Headers) -> RateLimitStatus | None:
+    texts = [headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
+    # Klaviyo's limit may go on: "150, 10;w=1, 150;w=60".
+    figures = [re.match(r"\s*([0-9]{1,9})(?![0-9])", text) for text in texts]
+    if None in figures:
+        return None
+    return RateLimitStatus(*(int(figure[1]) for figure in figures if figure))
 
 
 async def _once(
@@ -133,8 +151,8 @@ async def _once(
 ) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a GET again where the connection broke.
 
-    It does so at once and tells nobody, after exactly two kinds of exception; so neither leaves
-    here. When to send again, and how many requests that makes, is the run's to say.
+    It does so at once and silently, after exactly two kinds of exception, so neither leaves here.
+    When to send again, and how often, is the retry policy's decision.
     """
     try:
         return await handler(request)
@@ -143,11 +161,11 @@ async def _once(
 
 
 class _BrokenError(aiohttp.ClientConnectionError):
-    """A stranger to aiohttp's loop; its cause says what broke."""
+    """Unknown to aiohttp's retry loop; its cause says what broke."""
 
 
 _PIECE_BYTES: Final = 1 << 20
-"""aiohttp warns, on stderr, of a larger body in one piece: to write it blocks its loop."""
+"""aiohttp warns on stderr of a larger body in one piece, since writing it blocks the loop."""
 
 
 def _with_length(headers: httpx.Headers, body: bytes) -> httpx.Headers:
@@ -159,61 +177,28 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[begin : begin + _PIECE_BYTES]
 
 
-def tls_of(scheme: str) -> ssl.SSLContext:
-    """Check certificates as httpx does; ``SSL_CERT_FILE`` holds."""
-    if scheme == "https":
-        return httpx.create_ssl_context()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
-
-
-def _reply(response: httpx.Response, text: bytes) -> Reply | NoAnswer:
-    if response.status_code == HTTPStatus.OK and text:
-        return Reply(HTTPStatus.OK, text)  # nearly every answer; to search headers costs 12 µs
-    headers = response.headers
-    if not text and "content-length" not in headers and "transfer-encoding" not in headers:
-        # Its end is marked by nothing: an answer that broke off looks the same. An empty one
-        # counts as a yes for Track, so it has to be a whole one.
-        return NoAnswer("the answer broke off")
-    return Reply(
-        response.status_code,
-        text,
-        headers.get("retry-after"),
-        headers.get("date"),
-        _allowance(headers),
-    )
-
-
-def _allowance(headers: httpx.Headers) -> RateLimitStatus | None:
-    told = [headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
-    # Klaviyo's limit may go on: "150, 10;w=1, 150;w=60".
-    figures = [re.match(r"\s*([0-9]{1,9})(?![0-9])", text) for text in told]
-    if None in figures:
-        return None
-    return RateLimitStatus(*(int(figure[1]) for figure in figures if figure))
-
-
 async def _beginning(response: httpx.Response) -> bytes:
-    text = bytearray()
+    body = bytearray()
     async for chunk in response.aiter_raw():
-        text += chunk
-        if len(text) > MAX_REPLY_BYTES:
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
             break
-    return bytes(text)
+    return bytes(body)
 
 
 def _why(err: Exception) -> str:
-    """Say what happened; a foreign message may quote the request, so only its kind is named."""
-    # The transport calls a refused connection a timeout, so what it was made of is looked at.
+    """Say what happened; a foreign message may quote the request, so only its type is named."""
+    # The transport calls a refused connection a timeout, so its cause decides.
     cause = err if isinstance(err, TimeoutError) else err.__cause__ or err
     if isinstance(cause, _BrokenError):
         cause = cause.__cause__ or cause
     match cause:
         case aiohttp.ClientConnectorCertificateError():
-            said = "its TLS certificate is not valid"
+            what = "its TLS certificate is not valid"
         case TimeoutError():
-            said = "no answer in time"
+            what = "no answer in time"
         case aiohttp.ClientConnectorError():
-            said = "no connection"
+            what = "no connection"
         case _:
-            said = "the connection broke"
-    return f"{said} ({type(cause).__name__})"
+            what = "the connection broke"
+    return f"{what} ({type(cause).__name__})"

@@ -11,7 +11,7 @@ from backfill.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Klaviyo counts no more than ``requests`` in ``length_s`` seconds, whenever it begins."""
+    """At most ``requests`` in ``length_s`` seconds; when Klaviyo's windows begin is unknown."""
 
     requests: int
     length_s: float
@@ -33,20 +33,20 @@ def parse_rate(text: str) -> tuple[Window, ...]:
     units = [part[2] for part in parts if part]
     if None in parts or len(set(units)) < len(parts):
         raise UsageError(
-            f'--rate {text!r} is no rate; write requests a second, a minute, or both: "10/s", '
+            f'--rate {text!r} is not a rate; write requests a second, a minute, or both: "10/s", '
             '"150/min", "10/s,150/min", or "none" for no limit of ours'
         )
     return tuple(Window(int(part[1]), _LENGTHS_S[part[2]]) for part in parts if part)
 
 
 def windows_of(rates: Iterable[tuple[int, float]]) -> tuple[Window, ...]:
-    """Windows as ``limits`` writes them."""
+    """Make windows of pairs of requests and seconds, as in ``limits``."""
     return tuple(Window(requests, length_s) for requests, length_s in rates)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The share of what Klaviyo allows that a run uses; the rest is for the shop's integrations."""
+    """The share of the allowed requests that a run uses; live integrations have the rest."""
 
     percent: int = 100
 
@@ -59,7 +59,7 @@ class Quota:
         """
         found = re.fullmatch(r"\s*([1-9][0-9]?|100)\s*%\s*", text)
         if found is None:
-            raise UsageError(f'--quota {text!r} is no share; write it from "1%" to "100%"')
+            raise UsageError(f'--quota {text!r} is not a share; write it from "1%" to "100%"')
         return cls(int(found[1]))
 
     def of(self, windows: Iterable[Window]) -> tuple[Window, ...]:
@@ -70,43 +70,54 @@ class Quota:
 
 
 class Pace:
-    """Gives a slot for each request, and has it back one window after the *answer* came.
+    """Gives a slot to each request, and frees it one window after the *answer* came.
 
     The server counts a request somewhere between its start and its answer, in windows whose
-    begin we do not know. A slot that is freed a window after the start would let one window of
-    the server hold the late ones of a slow second and the quick ones of the next.
+    begin we do not know. If a slot were free again a window after the start, one window of the
+    server could hold the late requests of a slow second and the quick ones of the next.
     """
 
     def __init__(self, windows: tuple[Window, ...], clock: Callable[[], float]) -> None:
-        """``clock`` gives seconds that never go back."""
+        """``windows``: empty for no limit. ``clock`` gives seconds that never go back."""
         self._clock = clock
-        self._windows = tuple(_Counted(window) for window in windows)
+        self._in_flight = 0
+        self._answered = [(window, deque[float]()) for window in windows]
+        """For each window, when the slots of the answered requests are free again, in order."""
         self._paused_until_s = clock()
         self._paused_s = 0.0
 
     @property
     def paused_s(self) -> float:
-        """How long the pauses were so far, overlaps counted once."""
+        """The length of the pauses so far, overlaps counted once."""
         return self._paused_s
 
     def take(self) -> float:
-        """Start a request: 0.0 if it may start now, and has its slot; else seconds to ask again.
+        """Ask for a slot: 0.0 if the request has one and may start; else the seconds to wait.
 
-        Whoever got a slot calls ``done`` when the answer came, or when none will.
+        Whoever got a slot calls ``done`` when the answer came, or when none will come. Whoever
+        waited asks again.
         """
         now_s = self._clock()
-        wait_s = max([self._paused_until_s - now_s, *(one.wait_s(now_s) for one in self._windows)])
+        waits_s = (self._wait_s(window, free_at_s, now_s) for window, free_at_s in self._answered)
+        wait_s = max(self._paused_until_s - now_s, *waits_s, 0.0)
         if wait_s > 0.0:
             return wait_s
-        for one in self._windows:
-            one.under_way += 1
+        self._in_flight += 1
         return 0.0
+
+    def _wait_s(self, window: Window, free_at_s: deque[float], now_s: float) -> float:
+        while free_at_s and free_at_s[0] <= now_s:
+            free_at_s.popleft()
+        if self._in_flight + len(free_at_s) < window.requests:
+            return 0.0
+        # With all in flight, no slot is free before one is answered and a window has passed.
+        return free_at_s[0] - now_s if free_at_s else window.length_s
 
     def done(self) -> None:
         now_s = self._clock()
-        for one in self._windows:
-            one.under_way -= 1
-            one.free_at_s.append(now_s + one.window.length_s)
+        self._in_flight -= 1
+        for window, free_at_s in self._answered:
+            free_at_s.append(now_s + window.length_s)
 
     def pause(self, wait_s: float) -> None:
         """Let no request start for so long; a pause that ends earlier changes nothing."""
@@ -115,20 +126,3 @@ class Pace:
         until_s = max(begin_s, now_s + wait_s)
         self._paused_s += until_s - begin_s
         self._paused_until_s = until_s
-
-
-class _Counted:
-    """What one window holds: requests under way, and answered ones whose slot is not free yet."""
-
-    def __init__(self, window: Window) -> None:
-        self.window = window
-        self.under_way = 0
-        self.free_at_s = deque[float]()
-
-    def wait_s(self, now_s: float) -> float:
-        while self.free_at_s and self.free_at_s[0] <= now_s:
-            self.free_at_s.popleft()
-        if self.under_way + len(self.free_at_s) < self.window.requests:
-            return 0.0
-        # With all under way, none is free before one of them is answered and a window has passed.
-        return self.free_at_s[0] - now_s if self.free_at_s else self.window.length_s

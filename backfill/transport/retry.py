@@ -1,7 +1,7 @@
-"""What follows from an answer, or from none: an outcome, another try, a wait.
+"""What follows from an answer, or from none: an outcome, a retry after a wait, a pause.
 
-Nothing here waits or posts. ``attempts`` yields what to do, is sent what came of it, and returns
-the outcome of one request. A yes means the request was taken; only a plain yes counts as one.
+Nothing here waits or posts. ``attempts`` yields what to do, is sent the answer, and returns the
+outcome of one request. A request counts as delivered only where the answer plainly says so.
 """
 
 import json
@@ -30,10 +30,16 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait, all requests of the run or this one alone; then send None."""
+    """Let this request wait; then send None."""
 
     wait_s: float
-    whole_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let every request to the endpoint wait; then send None."""
+
+    wait_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +53,44 @@ class ErrorObject:
 
     code: str
     pointer: str = ""
-    """What of the request it is about; empty where that is not said."""
+    """The part of the request that it is about; empty where the answer does not say."""
     detail: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Klaviyo turned this request down and would again. Only ``complaints`` may name a person."""
+    """Klaviyo turned this request down and would again. Only ``errors`` may name a person."""
 
     reason: str
     status: int
     detail: str
-    complaints: tuple[ErrorObject, ...] = field(default=(), repr=False)
+    errors: tuple[ErrorObject, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Fatal:
-    """Klaviyo turns down the key or the endpoint, so every request."""
+    """Klaviyo rejects the key or the endpoint, so it rejects every request."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The other side stays silent or broken; the request may have been taken or not."""
+    """The server stays silent or broken; whether it took the request is not known."""
 
     why: str
 
 
 Outcome: TypeAlias = Delivered | Refused | Fatal | Unavailable
-Steps: TypeAlias = Generator[Post | Wait, Reply | NoAnswer | None, Outcome]
+Steps: TypeAlias = Generator[Post | Wait | Pause, Reply | NoAnswer | None, Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long one request is tried.
+    """How often and how long one request is tried.
 
-    The waits before the 2nd to the 8th try add up to at most 123 s, on average half of that: a
-    restart or a deployment passes, an outage ends the run.
+    The waits before the 2nd to the 8th attempt add up to at most 123 s, on average half of that:
+    longer than a restart or a deployment takes, so that only an outage ends the run.
     """
 
     attempts: int = 8
@@ -95,22 +101,21 @@ class RetryPolicy:
     shortest_pause_s: float = 0.1
     """A Retry-After of 0 or in the past must not become a busy loop."""
     longest_pauses_s: float = 3600.0
-    """What one request waits at most for 429 and 503 in all: a run must come to an end."""
+    """How long one request waits for 429 and 503 in all: a run must come to an end."""
 
 
 DEFAULT_RETRY_POLICY: Final = RetryPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class _Pause:
-    retry_after: str | None
-    date: str | None
-    status: int
+class _Throttled:
+    reply: Reply
 
 
 @dataclass(frozen=True, slots=True)
-class _Again:
-    at_last: Refused | Unavailable
+class _Retry:
+    otherwise: Refused | Unavailable
+    """The outcome if this was the last attempt."""
 
 
 def attempts(
@@ -118,111 +123,108 @@ def attempts(
     *,
     jitter: Callable[[], float],
     now: Callable[[], float],
-    patience: RetryPolicy = DEFAULT_RETRY_POLICY,
-    json_api: bool = False,
+    policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    is_json_api: bool = False,
 ) -> Steps:
     """Bring one request to its outcome.
 
-    ``json_api``: a refusal with a list of errors is Klaviyo's last word, and one without is not
-    Klaviyo's. Track has no such list, so there a 4xx may pass. ``jitter`` gives numbers from 0 to
-    1, ``now`` Unix seconds (for a Retry-After that is a date, from a server that tells no time of
-    its own).
+    Args:
+        read: reads a 2xx answer, as ``Wire.read``.
+        jitter: gives a share from 0 to 1, of the longest wait there may be.
+        now: gives Unix seconds, for a Retry-After that is a date from a server without a clock.
+        policy: how often and how long to try.
+        is_json_api: whether a refusal lists its errors. It is then Klaviyo's last word, and one
+            without a list is not Klaviyo's. Track has no list, so there a 4xx may pass.
     """
-    failed, paused_s = 0, 0.0
+    failures, paused_s = 0, 0.0
     while True:
-        came = yield Post()
-        judged = _judge(came, read, json_api=json_api)
-        if isinstance(judged, _Pause):
-            pause_s = max(_pause_s(judged, now, patience.pause_s), patience.shortest_pause_s)
-            paused_s += pause_s
-            if paused_s > patience.longest_pauses_s:
-                return Unavailable(
-                    f"it answered {judged.status} and asks to wait {pause_s:.0f} s more"
-                )
-            yield Wait(pause_s, whole_run=True)
-        elif isinstance(judged, _Again):
-            failed += 1
-            if failed == patience.attempts:
-                return judged.at_last
-            yield Wait(jitter() * _backoff_s(failed, patience), whole_run=False)
-        else:
-            return judged
+        answer = yield Post()
+        match _judge(answer, read, is_json_api=is_json_api):
+            case _Throttled(reply):
+                pause_s = max(_pause_s(reply, now, policy.pause_s), policy.shortest_pause_s)
+                paused_s += pause_s
+                if paused_s > policy.longest_pauses_s:
+                    return Unavailable(
+                        f"it answered {reply.status} and asks to wait {pause_s:.0f} s more"
+                    )
+                yield Pause(pause_s)
+            case _Retry(otherwise):
+                failures += 1
+                if failures == policy.attempts:
+                    return otherwise
+                longest_s = min(policy.first_wait_s * 2.0 ** (failures - 1), policy.longest_wait_s)
+                yield Wait(jitter() * longest_s)
+            case outcome:
+                return outcome
 
 
 def _judge(
-    came: Reply | NoAnswer | None, read: ReadAnswer, *, json_api: bool
-) -> Outcome | _Pause | _Again:
-    if came is None:
-        raise TypeError("a Post was answered with nothing; send a Reply or a Silence")
-    if isinstance(came, NoAnswer):
-        return _Again(Unavailable(came.why))
-    match came.status // 100:
+    answer: Reply | NoAnswer | None, read: ReadAnswer, *, is_json_api: bool
+) -> Outcome | _Throttled | _Retry:
+    match answer:
+        case None:
+            raise TypeError("a Post was answered with nothing; send a Reply or a NoAnswer")
+        case NoAnswer(why):
+            return _Retry(Unavailable(why))
+    if answer.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        return _Throttled(answer)
+    match answer.status // 100:
         case 2:
-            return _judge_success(came, read)
+            return _judge_success(answer, read)
         case 3:
-            return Fatal(came.status)
+            return Fatal(answer.status)
         case 4:
-            return _judge_client_error(came, json_api=json_api)
-        case _ if came.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            return _Pause(came.retry_after, came.date, came.status)
+            return _judge_client_error(answer, is_json_api=is_json_api)
         case _:
-            return _Again(Unavailable(f"it answered {came.status}"))
+            return _Retry(Unavailable(f"it answered {answer.status}"))
 
 
-def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Again:
+def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Retry:
     match read(reply):
         case "delivered":
             return Delivered()
         case "refused":
             return Refused("answered-no", reply.status, "the answer was 0: not taken")
         case "unreadable":
-            return _Again(
+            return _Retry(
                 Unavailable(f"it answered {reply.status} with a body that is no yes or no")
             )
 
 
-_DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_FATAL: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
 
-def _judge_client_error(reply: Reply, *, json_api: bool) -> Outcome | _Pause | _Again:
-    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return _Pause(reply.retry_after, reply.date, reply.status)
-    if reply.status in _DENIED:
+def _judge_client_error(reply: Reply, *, is_json_api: bool) -> Outcome | _Retry:
+    if reply.status in _FATAL:
         return Fatal(reply.status)
     if reply.status == HTTPStatus.FORBIDDEN:
         # An HTML 403 comes from the gateway before Klaviyo, now and then, and passes.
-        # Source: klaviyo/facts.md 2.10, klaviyo-api-python#84.
-        if _json_object(reply.body) is None:
-            return _Again(Unavailable("a gateway before it answered 403"))
+        # Source: docs/klaviyo.md, "Rate limits and errors".
+        if json_object(reply.body) is None:
+            return _Retry(Unavailable("a gateway before it answered 403"))
         return Fatal(reply.status)
-    refused = _refused(reply, json_api=json_api)
-    if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+    refused = _refused(reply, is_json_api=is_json_api)
+    if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or refused.errors:
         return refused
-    if not json_api:
-        return _Again(refused)
-    if refused.complaints:
-        return refused
-    return _Again(Unavailable(f"it answered {reply.status} with a body that lists no errors"))
+    if not is_json_api:
+        return _Retry(refused)
+    return _Retry(Unavailable(f"it answered {reply.status} with a body that lists no errors"))
 
 
-def _backoff_s(failed: int, patience: RetryPolicy) -> float:
-    """Return the longest wait after so many failures; jitter takes from 0 to all of it."""
-    return min(patience.first_wait_s * 2.0 ** (failed - 1), patience.longest_wait_s)
+def _pause_s(reply: Reply, now: Callable[[], float], otherwise_s: float) -> float:
+    """Read Retry-After: whole seconds, or a date by the server's own clock.
 
-
-def _pause_s(pause: _Pause, now: Callable[[], float], otherwise_s: float) -> float:
-    """Read Retry-After: whole seconds, or a date as the server's own clock counts.
-
-    Source: RFC 9110, 10.2.3; Klaviyo sends whole seconds (klaviyo/facts.md 2.9).
+    Source: RFC 9110, 10.2.3. Klaviyo sends whole seconds: docs/klaviyo.md, "Rate limits and
+    errors".
     """
-    text = (pause.retry_after or "").strip()
+    text = (reply.retry_after or "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
     until_s = _unix_s(text)
     if until_s is None:
         return otherwise_s
-    told_s = _unix_s(pause.date or "")
-    return until_s - (now() if told_s is None else told_s)
+    server_s = _unix_s(reply.date or "")
+    return until_s - (now() if server_s is None else server_s)
 
 
 def _unix_s(http_date: str) -> float | None:
@@ -233,16 +235,16 @@ def _unix_s(http_date: str) -> float | None:
         return None
 
 
-def _refused(reply: Reply, *, json_api: bool) -> Refused:
-    """Take from an error what names no person: code and pointer, never title or detail.
+def _refused(reply: Reply, *, is_json_api: bool) -> Refused:
+    """Take code and pointer from the first error, never title or detail, which may name a person.
 
     Klaviyo's texts repeat what was sent ("Invalid email address ...").
     """
-    complaints = _complaints(reply)
-    first = complaints[0] if complaints else ErrorObject(f"http-{reply.status}")
+    errors = _errors(reply)
+    first = errors[0] if errors else ErrorObject(f"http-{reply.status}")
     where = f" at {first.pointer}" if _POINTER.fullmatch(first.pointer) else ""
     detail = f"the answer was {reply.status}{where}"
-    return Refused(first.code, reply.status, detail, complaints if json_api else ())
+    return Refused(first.code, reply.status, detail, errors if is_json_api else ())
 
 
 _CODE: Final = re.compile(r"[a-z][a-z_-]{0,63}")
@@ -250,18 +252,18 @@ _POINTER: Final = re.compile(r"(/([a-z_-]{1,40}|[0-9]{1,4})){1,24}/?")
 _MAX_DETAIL_CHARS: Final = 500
 
 
-def _complaints(reply: Reply) -> tuple[ErrorObject, ...]:
+def _errors(reply: Reply) -> tuple[ErrorObject, ...]:
     """Read ``{"errors": [{"code", "title", "detail", "source": {"pointer"}}]}``.
 
-    Source: klaviyo/facts.md 2.10.
+    Source: docs/klaviyo.md, "Pointers".
     """
-    errors = (_json_object(reply.body) or {}).get("errors")
+    errors = (json_object(reply.body) or {}).get("errors")
     if not isinstance(errors, list):
         return ()
-    return tuple(_complaint(error, reply.status) for error in errors if isinstance(error, dict))
+    return tuple(_error(error, reply.status) for error in errors if isinstance(error, dict))
 
 
-def _complaint(error: dict[str, object], status: int) -> ErrorObject:
+def _error(error: dict[str, object], status: int) -> ErrorObject:
     source = error.get("source")
     code, detail = error.get("code"), error.get("detail") or error.get("title")
     pointer = source.get("pointer") if isinstance(source, dict) else None
@@ -272,7 +274,8 @@ def _complaint(error: dict[str, object], status: int) -> ErrorObject:
     )
 
 
-def _json_object(body: bytes) -> dict[str, object] | None:
+def json_object(body: bytes) -> dict[str, object] | None:
+    """Parse a JSON object; None where ``body`` is anything else."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

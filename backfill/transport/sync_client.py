@@ -1,4 +1,4 @@
-"""One request that blocks until its answer is there, for questions; ``client`` is for events."""
+"""One request that blocks until its answer is there, for reading; ``client`` sends the events."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,12 +6,12 @@ from typing import Final
 
 import httpx
 
-from backfill.transport.client import AGENT, Timeouts, tls_of
+from backfill.transport.client import Timeouts, reply_of, request_headers, tls_of
 from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import Reply
 
 MAX_ANSWER_BYTES: Final = 256_000_000
-"""A thousand events on a page are a few megabytes; ours, so that no answer fills the memory."""
+"""Ours, so that no answer fills the memory; a page of a thousand events is a few megabytes."""
 
 
 class SyncClient:
@@ -27,18 +27,10 @@ class SyncClient:
         timeouts: Timeouts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._headers = httpx.Headers(
-            {"user-agent": AGENT, "accept-encoding": "identity", **headers}
-        )
+        self._headers = request_headers(headers)
         self._whole_s = timeouts.whole_s
-        self._extensions = {
-            "timeout": {
-                "connect": timeouts.connect_s,
-                "read": timeouts.read_s,
-                "write": timeouts.read_s,
-                "pool": timeouts.connect_s,
-            }
-        }
+        attempt = httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s)
+        self._extensions = {"timeout": attempt.as_dict()}
         self._clock = clock
         self._transport = httpx.HTTPTransport(verify=tls_of(scheme))
 
@@ -46,7 +38,7 @@ class SyncClient:
         self._transport.close()
 
     def send(self, method: str, url: httpx.URL, body: bytes | None) -> Reply | NoAnswer:
-        """The answer as it came, or why there is none."""
+        """Send one request; give the answer as it came, or why there is none."""
         until_s = self._clock() + self._whole_s
         request = httpx.Request(
             method, url, headers=self._headers, content=body, extensions=self._extensions
@@ -54,21 +46,18 @@ class SyncClient:
         try:
             response = self._transport.handle_request(request)
             try:
-                return self._whole(response, until_s)
+                return self._read(response, until_s)
             finally:
                 response.close()
         except (httpx.TransportError, OSError) as err:
             return NoAnswer(f"no answer ({type(err).__name__})")
 
-    def _whole(self, response: httpx.Response, until_s: float) -> Reply | NoAnswer:
-        text = bytearray()
+    def _read(self, response: httpx.Response, until_s: float) -> Reply | NoAnswer:
+        body = bytearray()
         for chunk in response.iter_raw():
-            text += chunk
-            if len(text) > MAX_ANSWER_BYTES:
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
                 return NoAnswer(f"the answer is over {MAX_ANSWER_BYTES:,} bytes")
             if self._clock() > until_s:
                 return NoAnswer("no whole answer in time")
-        headers = response.headers
-        return Reply(
-            response.status_code, bytes(text), headers.get("retry-after"), headers.get("date")
-        )
+        return reply_of(response, bytes(body))

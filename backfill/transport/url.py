@@ -1,4 +1,4 @@
-"""Which addresses may be posted to."""
+"""Which URLs may be posted to."""
 
 from ipaddress import ip_address
 from typing import Final
@@ -11,16 +11,16 @@ _LAST_PORT: Final = 65_535
 
 
 def base_url(text: str) -> str:
-    """Check a base URL and give it in its one spelling: lower case, no default port, no slash.
+    """Check a base URL, and write it as the ledger knows it: lower case, no default port, no slash.
 
     Raises:
         UsageError: it is no URL, not https beyond this machine, or holds a user, a query or a
             fragment.
     """
     try:
-        # Twice: the first reading keeps the port in "HTTPS://host:443".
+        # Twice: the first parse keeps the port in "HTTPS://host:443".
         url = httpx.URL(str(httpx.URL(text.strip())))
-        host = url.host  # which decodes what is written in another alphabet
+        host = url.host  # decoded, where it is written in another alphabet
     except (httpx.InvalidURL, UnicodeError) as err:
         raise UsageError(f"the URL cannot be read: {err}") from err
     if url.scheme not in {"http", "https"} or not host or "%" in host:

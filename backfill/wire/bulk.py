@@ -1,25 +1,23 @@
-"""Events become requests of Bulk Create Events: each person once, with what stands together.
+"""Events become requests of Bulk Create Events; what one person did in a row shares an item.
 
-The texts of events and people are made by one DuckDB query; how they are put together here says
-how many bytes they come to.
+One DuckDB query makes the texts of events and people, and ``cutting`` counts the bytes of each
+request from them, so that no body is built twice.
 
 Source: Klaviyo's OpenAPI file 2026-07-15, ``EventsBulkCreateJob``.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 import pyarrow as pa
 
-from backfill import limits
-from backfill.wire import json_api
-from backfill.wire.cutting import Frame, People, cut_items
-from backfill.wire.event_limits import unfit
-from backfill.wire.interface import Answer, Reply, Request
-from backfill.wire.json_api import PLACEHOLDER_KEY, PROFILE, filled
-from backfill.wire.sql import select
+from backfill.wire import apis, event_limits, json_api, sql
+from backfill.wire.cutting import People, RequestLimits, cut_items
+from backfill.wire.interface import Request
+from backfill.wire.json_api import PROFILE, JsonApiWire, filled
 
 _JOB: Final = (
     b'{"data":{"type":"event-bulk-create-job","attributes":{"events-bulk-create":{"data":[',
@@ -29,82 +27,68 @@ _JOB_BYTES: Final = sum(map(len, _JOB))
 
 
 @dataclass(frozen=True, slots=True)
-class Bulk:
-    """Bulk Create Events of an account; ``backfill`` says that no flow starts."""
-
-    key: str = field(default=PLACEHOLDER_KEY, repr=False)
-    backfill: bool = field(default=True, kw_only=True)
-    max_events: int = field(default=limits.BULK_MAX_EVENTS, kw_only=True)
-    max_bytes: int = field(default=limits.MAX_BODY_BYTES, kw_only=True)
-    name: ClassVar[str] = "bulk"
-    method: ClassVar[str] = "POST"
-    path: ClassVar[str] = limits.BULK_PATH
-    gone: ClassVar[str] = json_api.GONE
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return json_api.headers(self.key)
+class Bulk(JsonApiWire):
+    max_events: int = field(default=apis.BULK.max_events, kw_only=True)
+    max_bytes: int = field(default=apis.BULK.max_body_bytes, kw_only=True)
+    api: ClassVar[apis.Api] = apis.BULK
 
     def measure(self, events: pa.Table) -> pa.Table:
-        """Sizes are those of an item of its own, without the request around it."""
+        """Give the sizes of an item with that one event, without the request around it."""
         columns = filled(events)
         event = json_api.event(columns, backfill=self.backfill)
         around = sum(map(len, _item(backfill=self.backfill)))
-        return select(
+        return sql.select(
             f"(strlen({event}) + strlen({json_api.identifier(columns)}) + {around})::INTEGER"
             f" AS size, strlen({json_api.attributes(columns)})::INTEGER AS attributes_size",
             events,
         )
 
-    def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
-        return unfit(events, carries=carries, around=_JOB_BYTES)
+    def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
+        return event_limits.oversized(events, carries=carries, around=_JOB_BYTES)
 
     def payloads(self, events: pa.Table) -> list[str]:
-        """Each as a request with that one event."""
-        alone = Bulk(backfill=self.backfill, max_events=1)
+        """Give each event as a request with that one event."""
+        one_a_request = Bulk(backfill=self.backfill, max_events=1)
         return [
             request.body.decode()
             for batch in events.to_batches()
-            for request in alone.requests(batch)
+            for request in one_a_request.requests(batch)
         ]
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
         columns = filled(events)
-        parts = select(
+        texts = sql.select(
             f"{json_api.event(columns, backfill=self.backfill)} AS event,"
-            f" {json_api.identifier(columns)} AS who,"
-            f" CASE WHEN carries THEN {json_api.attributes(columns)} ELSE '' END AS said",
+            f" {json_api.identifier(columns)} AS identifier,"
+            f" CASE WHEN carries THEN {json_api.attributes(columns)} ELSE '' END AS attributes",
             events,
         )
-        texts, whos, saids = (_bytes(parts[name]) for name in ("event", "who", "said"))
-        opened, turned, closed = _item(backfill=self.backfill)
-        frame = Frame(
-            _JOB_BYTES,
-            len(opened) + len(turned) + len(closed),
-            max_events=self.max_events,
-            max_bytes=self.max_bytes,
+        event_texts, identifiers, attributes = map(sql.as_bytes, texts.columns)
+        begin, middle, end = _item(backfill=self.backfill)
+        cuts = cut_items(
+            list(map(len, event_texts)),
+            People(identifiers, attributes),
+            sql.as_bytes(events["key"]),
+            RequestLimits(
+                self.max_events, self.max_bytes, _JOB_BYTES, len(begin) + len(middle) + len(end)
+            ),
         )
-        sizes = list(map(len, texts))
-        for items in cut_items(sizes, People(whos, saids), frame, _bytes(events["key"])):
-            bodies = b",".join(
+        for items in cuts:
+            encoded = b",".join(
                 b"".join(
                     (
-                        opened,
-                        whos[item.rows.start],
+                        begin,
+                        identifiers[item.rows.start],
                         item.attributes,
-                        turned,
-                        b",".join(texts[item.rows.start : item.rows.stop]),
-                        closed,
+                        middle,
+                        b",".join(event_texts[item.rows.start : item.rows.stop]),
+                        end,
                     )
                 )
                 for item in items
             )
             rows = range(items[0].rows.start, items[-1].rows.stop)
-            held = tuple(item.rows for item in items)
-            yield Request(bodies.join(_JOB), rows, items=held)
-
-    def read(self, reply: Reply) -> Answer:
-        return json_api.read(reply)
+            yield Request(encoded.join(_JOB), rows, items=tuple(item.rows for item in items))
 
     def rows_at(self, pointer: str, request: Request) -> range:
         found = _POINTER.match(pointer)
@@ -124,17 +108,11 @@ _POINTER: Final = re.compile(
 
 
 def _item(*, backfill: bool) -> tuple[bytes, bytes, bytes]:
-    """What stands before a profile's members, between them and its events, and behind those."""
+    """The texts before a profile's members, between them and the events, and behind the events."""
     opened, closed = PROFILE
-    flag = "true" if backfill else "false"
     return (
         b'{"type":"event-bulk-create","attributes":{"backfill":%b,"profile":%b'
-        % (flag.encode(), opened.encode()),
+        % (json.dumps(backfill).encode(), opened.encode()),
         b'%b,"events":{"data":[' % closed.encode(),
         b"]}}}",
     )
-
-
-def _bytes(column: pa.Array | pa.ChunkedArray) -> list[bytes]:
-    found: list[bytes] = column.cast(pa.binary()).to_pylist()
-    return found

@@ -1,6 +1,9 @@
-"""Which events no request of today's API may hold: every limit of klaviyo/facts.md 2.8.
+"""Which events no request of the JSON:API may hold.
 
-Its remark that a property of 0, null or "" counts as not set is no limit: such a zero is sent.
+Klaviyo's remark that a property of 0, null or "" counts as not set is no limit: such a zero is
+sent.
+
+Source: docs/klaviyo.md, "Limits".
 """
 
 from typing import Final
@@ -10,18 +13,19 @@ import pyarrow.compute as pc
 
 from backfill import limits
 from backfill.wire import json_api
+from backfill.wire.interface import OVERSIZED
+from backfill.wire.oversized import first_of_each, largest_sizes, longer_than, where
 from backfill.wire.property_limits import EVENT, PROFILE, Rules, faults
 from backfill.wire.sql import select
-from backfill.wire.unfit import first_of_each, longer_than, longest, named, where
 
 _PROFILE_BYTES: Final = len('{"type":"profile","attributes":{}}')
 _ESCAPED_BYTES: Final = len("\\u0000")
 """What JSON makes of one byte at most."""
 
 
-def unfit(events: pa.Table, *, carries: bool, around: int) -> pa.Table:
-    """``UNFIT``; ``around`` are the bytes of a request around the measured size of an event."""
-    sizes = pc.add(longest(events, carries=carries), around)
+def oversized(events: pa.Table, *, carries: bool, around: int) -> pa.Table:
+    """Give ``OVERSIZED``; ``around`` are the bytes of a request around an event's measured size."""
+    sizes = pc.add(largest_sizes(events, carries=carries), around)
     found = [
         longer_than(limits.MAX_BODY_BYTES, sizes, events, "too_large"),
         _long_texts(events, "metric", limits.MAX_METRIC_CHARS, "name_too_long", "event"),
@@ -36,11 +40,13 @@ def unfit(events: pa.Table, *, carries: bool, around: int) -> pa.Table:
     return first_of_each(*found)
 
 
-def _long_texts(events: pa.Table, column: str, most: int, reason: str, told: str) -> pa.Table:
+def _long_texts(
+    events: pa.Table, column: str, max_chars: int, reason: str, shown_as: str
+) -> pa.Table:
     texts = events[column]
-    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= most:  # no character is under one byte
-        return where(pa.chunked_array([[]], pa.bool_()), reason, told)
-    return where(pc.greater(pc.utf8_length(texts), most), reason, told)
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= max_chars:  # a character has 1 to 4 bytes
+        return OVERSIZED.empty_table()
+    return where(pc.greater(pc.utf8_length(texts), max_chars), reason, shown_as)
 
 
 def _large_values(events: pa.Table) -> pa.ChunkedArray:
@@ -50,22 +56,22 @@ def _large_values(events: pa.Table) -> pa.ChunkedArray:
 
 
 def _in_objects(events: pa.Table, column: str, rules: Rules) -> pa.Table:
-    found = list(faults(events[column], rules))
-    return named(
-        [at for at, _ in found],
-        [reason for _, (reason, _) in found],
-        [told for _, (_, told) in found],
-    )
+    rows = [
+        {"at": at, "reason": reason, "column": member}
+        for at, (reason, member) in faults(events[column], rules)
+    ]
+    return pa.Table.from_pylist(rows, schema=OVERSIZED)
 
 
 def _large_profiles(events: pa.Table, *, carries: bool) -> pa.Table:
-    """Those whose profile is over the limit, with attributes where it may carry them."""
+    """List the events whose profile is too large, with attributes where they may carry them."""
     identifiers = pc.multiply(pc.fill_null(pc.binary_length(events["id"]), 0), _ESCAPED_BYTES)
     rest = _PROFILE_BYTES + _ESCAPED_BYTES * 4 * (limits.MAX_EMAIL_CHARS + 1)
-    said = events["attributes_size"] if carries else 0
-    most = pc.add(pc.add(identifiers, said), rest)
-    if (pc.max(most).as_py() or 0) <= limits.MAX_PROFILE_BYTES:
-        return named([], [], [])
+    attributes = events["attributes_size"] if carries else 0
+    upper_bounds = pc.add(pc.add(identifiers, attributes), rest)
+    if (pc.max(upper_bounds).as_py() or 0) <= limits.MAX_PROFILE_BYTES:
+        return OVERSIZED.empty_table()
     identifier = json_api.identifier(json_api.filled(events))
     exact = select(f"strlen({identifier}) + {_PROFILE_BYTES} AS size", events)["size"]
-    return longer_than(limits.MAX_PROFILE_BYTES, pc.add(exact, said), events, "profile_too_large")
+    sizes = pc.add(exact, attributes)
+    return longer_than(limits.MAX_PROFILE_BYTES, sizes, events, "profile_too_large")

@@ -1,4 +1,4 @@
-"""What the rest knows of an API: what fits into a request, where it goes, how its answer reads."""
+"""What the rest knows of a wire format: what fits into a request, and how its answer reads."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,20 +6,18 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
-Method: TypeAlias = Literal["post", "get"]
-"""Of the Track API's requests."""
-
-Api: TypeAlias = Literal["track", "events", "bulk"]
-"""Track; Create Event; Bulk Create Events."""
+from backfill.wire.apis import Api
 
 Answer: TypeAlias = Literal["delivered", "refused", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """What Klaviyo says of a key's steady window: ``RateLimit-Limit``, ``-Remaining``, ``-Reset``.
+    """The steady rate window of an endpoint, as the headers of an answer describe it.
 
-    Source: klaviyo/facts.md 2.9: every answer but a 429 has them.
+    Every answer but a 429 has ``RateLimit-Limit``, ``-Remaining`` and ``-Reset``.
+
+    Source: docs/klaviyo.md, "Rate limits and errors".
     """
 
     limit: int
@@ -27,7 +25,7 @@ class RateLimitStatus:
     reset_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A whole answer to one request. Its body may name a person, so no ``repr`` shows it."""
 
@@ -35,12 +33,12 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     retry_after: str | None = None
     date: str | None = None
-    allowance: RateLimitStatus | None = None
+    rate_limit: RateLimitStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent, and the rows of the encoded events that it holds: keys and people."""
+    """One request, and the rows of the encoded events that it holds."""
 
     body: bytes = field(repr=False)
     rows: range
@@ -56,7 +54,7 @@ class Request:
 
 ReadAnswer: TypeAlias = Callable[[Reply], Answer]
 
-UNFIT: Final = pa.schema(
+OVERSIZED: Final = pa.schema(
     [
         pa.field("at", pa.int64(), nullable=False),  # the event's place in the table
         pa.field("reason", pa.string(), nullable=False),  # a code of report.reasons
@@ -66,37 +64,34 @@ UNFIT: Final = pa.schema(
 
 
 class Limits(Protocol):
-    """What an API says of one event, known before it is sent."""
+    """What an API takes of one event, known before the event is sent."""
 
     def measure(self, events: pa.Table) -> pa.Table:
-        """The columns ``size`` and ``attributes_size`` of ``event.EVENTS``, which lack as yet."""
+        """Give the columns ``size`` and ``attributes_size`` of ``event.EVENTS``, in bytes."""
 
-    def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
-        """``UNFIT``: each measured event that no request may hold, once; empty where all fit.
+    def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
+        """Give each measured event that no request may hold, once, as ``OVERSIZED``.
 
-        ``carries``: any event may go with its person's attributes, so all go by that size too.
+        Args:
+            events: rows of ``event.EVENTS``, with their sizes.
+            carries: whether an event may go with its person's attributes. It is then judged by
+                both of its sizes.
         """
 
 
 class Wire(Limits, Protocol):
     @property
-    def name(self) -> str: ...
+    def api(self) -> Api: ...
 
     @property
-    def method(self) -> str: ...
-
-    @property
-    def path(self) -> str: ...
+    def method(self) -> str:
+        """Of HTTP: POST or GET."""
 
     @property
     def headers(self) -> Mapping[str, str]: ...
 
-    @property
-    def gone(self) -> str:
-        """What a person should know when the endpoint answers 404 or 410."""
-
     def payloads(self, events: pa.Table) -> list[str]:
-        """The JSON of each event, for people to look at; events as for ``requests``."""
+        """Give the JSON of each event, for people to look at; events as for ``requests``."""
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
         """Encode rows of ``event.EVENTS`` that also have a bool column ``carries``.
@@ -108,4 +103,4 @@ class Wire(Limits, Protocol):
         """Read a 2xx answer; what is not plainly a yes or a no is ``unreadable``."""
 
     def rows_at(self, pointer: str, request: Request) -> range:
-        """The rows of ``request`` that a JSON:API pointer names; none where it names no event."""
+        """Give the rows of ``request`` that a JSON:API pointer names; none if it names no event."""

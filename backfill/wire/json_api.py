@@ -1,35 +1,52 @@
-"""What Create Event and Bulk Create Events share: an event's and a profile's JSON, and the headers.
+"""What Create Event and Bulk Create Events share: headers, answers, JSON of events and profiles.
 
-Source: Klaviyo's OpenAPI file 2026-07-15, ``EventCreateQueryV2`` and ``EventsBulkCreateJob``; what
-becomes of the Track API's names: klaviyo/facts.md, section 4 (the migration guide).
+Source: Klaviyo's OpenAPI file 2026-07-15, ``EventCreateQueryV2`` and ``EventsBulkCreateJob``;
+docs/klaviyo.md, "From Track to JSON:API", for the names that stand for those of the Track API.
 """
 
+import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import pyarrow as pa
 
 from backfill import limits
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
+from backfill.wire import sql
 from backfill.wire.interface import Answer, Reply
-from backfill.wire.sql import VALUE, json_of, member
 
 PLACEHOLDER_KEY: Final = "PRIVATE_KEY"
 """Stands for the private key in what is only planned or shown; no body holds a key."""
 
-GONE: Final = (
-    f"Klaviyo takes requests of a revision for about two years; this version speaks "
-    f"{limits.REVISION}"
-)
-
 _NAMES: Final = {"email": "email", "phone_number": "phone_number", "id": "external_id"}
-"""A profile's ``id`` is one that Klaviyo gave, and none of ours."""
+"""A profile's ``id`` is an id that Klaviyo gave, and none of ours."""
 
 _LOCATION: Final = ("address1", "address2", "city", "region", "country", "zip", "timezone")
 
 _ELSEWHERE: Final = (*_LOCATION, "consent")
-"""Consent goes with no event: the schema was told (``schema.api``)."""
+"""Consent goes with no event; ``schema.api_rules`` has refused it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonApiWire:
+    """What both wire formats have in common; ``backfill`` says that an event starts no flow."""
+
+    key: str = field(default=PLACEHOLDER_KEY, repr=False)
+    backfill: bool = field(default=True, kw_only=True)
+    method: ClassVar[str] = "POST"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return headers(self.key)
+
+    def read(self, reply: Reply) -> Answer:
+        """202 says that the whole request was understood and taken; it has no body."""
+        return "delivered" if reply.status == _ACCEPTED else "unreadable"
+
+
+_ACCEPTED: Final = 202
 
 
 def headers(key: str) -> Mapping[str, str]:
@@ -43,32 +60,27 @@ def headers(key: str) -> Mapping[str, str]:
     )
 
 
-def read(reply: Reply) -> Answer:
-    """202 says that the whole request was understood and taken; it has no body."""
-    return "delivered" if reply.status == _TAKEN else "unreadable"
-
-
-_TAKEN: Final = 202
-
-
 def filled(events: pa.RecordBatch | pa.Table) -> frozenset[str]:
-    """The columns that say anything: SQL over the others costs as much, once a request."""
+    """Give the columns that are not empty: SQL over an empty one costs as much."""
     return frozenset(
         name for name in events.schema.names if events[name].null_count < events.num_rows
     )
 
 
 def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> str:
-    """SQL for an event; ``profile`` for the member that is one event's own, from its comma on."""
+    """SQL for an event; ``profile`` is SQL for a member ``profile``, its comma included."""
     # concat() leaves NULL out, and costs two thirds of ||.
-    optional = [(member("value", VALUE), "value"), (_currency(), "currency")]
-    members = [f"',' || {sql}" for sql, column in optional if column in columns]
+    optional = {
+        "value": sql.member("value", sql.VALUE),
+        "currency": sql.member("value_currency", sql.json_of("currency")),
+    }
+    members = [f"',' || {text}" for column, text in optional.items() if column in columns]
     properties = "coalesce(properties, '{}')" if "properties" in columns else "'{}'"
     parts = (
         """'{"type":"event","attributes":{"properties":'""",
         properties,
         """',"metric":{"data":{"type":"metric","attributes":{"name":'""",
-        json_of("metric"),
+        sql.json_of("metric"),
         "'}}}'",
         profile,
         '\',"time":"\'',
@@ -76,49 +88,34 @@ def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> s
         "'\"'",
         *members,
         "',\"unique_id\":'",
-        json_of("event_id"),
-        f"""',"backfill":{_json(backfill)}}}}}'""",
+        sql.json_of("event_id"),
+        f"""',"backfill":{json.dumps(backfill)}}}}}'""",
     )
     return f"concat({', '.join(parts)})"
 
 
-def _currency() -> str:
-    return member("value_currency", json_of("currency"))
-
-
-def _json(flag: bool) -> str:  # noqa: FBT001 - the value itself
-    return "true" if flag else "false"
-
-
 PROFILE: Final = ('{"data":{"type":"profile","attributes":{', "}}}")
-"""What stands before and behind a profile's members."""
+"""The text before and behind a profile's members."""
 
 
 def identifier(columns: Collection[str]) -> str:
-    """SQL for the one member that says who it is."""
-    cases = (
-        f'WHEN "{name}" IS NOT NULL THEN {member(_NAMES[name], json_of(name))}'
-        for name in IDENTIFIERS
-        if name in columns
-    )
-    return f"CASE {' '.join((*cases, 'WHEN false THEN NULL'))} END"
+    """SQL for the one member that identifies the person."""
+    return sql.identifier(_names(columns))
+
+
+def _names(columns: Collection[str]) -> dict[str, str]:
+    return {name: _NAMES[name] for name in IDENTIFIERS if name in columns}
 
 
 def attributes(columns: Collection[str]) -> str:
-    """SQL for what is known of a person beside that, from the comma on; '' where it is nothing."""
-    there = [name for name in IDENTIFIERS if name in columns]
-    others = [
-        f"CASE WHEN coalesce({', '.join(there[:place])}) IS NOT NULL"
-        f" THEN {member(_NAMES[name], json_of(name))} END"
-        for place, name in enumerate(there)
-        if place
-    ]
-    own = [name for name in PROFILE_FIELDS if name in columns and name not in _ELSEWHERE]
-    fields = [member(name, json_of(name)) for name in own]
-    places = [member(name, json_of(name)) for name in _LOCATION if name in columns]
+    """SQL for the person's other members, with a comma before each; '' where there are none."""
+    plain = [name for name in PROFILE_FIELDS if name in columns and name not in _ELSEWHERE]
+    fields = [sql.member(name, sql.json_of(name)) for name in plain]
+    places = [sql.member(name, sql.json_of(name)) for name in _LOCATION if name in columns]
     location = [f"""'"location":{{' || {_joined(places)} || '}}'"""] if places else []
-    more = [member("properties", """nullif("profile", '{}')""")] if "profile" in columns else []
-    members = [*others, *fields, *location, *more]
+    own = sql.member("properties", """nullif("profile", '{}')""")
+    more = [own] if "profile" in columns else []
+    members = [*sql.other_identifiers(_names(columns)), *fields, *location, *more]
     return f"coalesce(',' || {_joined(members)}, '')" if members else "''"
 
 

@@ -1,7 +1,9 @@
-"""What a JSON object in an event or a profile may hold: the limits of klaviyo/facts.md 2.8.
+"""The limits of a JSON object in an event or a profile: members, levels, lengths, integers.
 
-A regular expression, the length, and what is left of a text without all but its brackets clear
-nearly all of them; the few others are read in Python, exactly.
+A regular expression, the length of the text, and its brackets alone clear nearly all objects. The
+few others are parsed in Python, exactly.
+
+Source: docs/klaviyo.md, "Limits".
 """
 
 import json
@@ -14,19 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill import limits
-from backfill.wire.unfit import places_of
+from backfill.wire.oversized import places_of
 
 Fault = tuple[str, str]
-"""The reason, and which member breaks the limit how far."""
+"""A reason code, and which member breaks the limit and how far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What differs between an event's properties and a profile's."""
+    """How the limits of an event's properties and of a profile's properties differ."""
 
     max_members: float
     level: int
-    """Of the object itself; a profile's own properties stand within its attributes."""
+    """Of the object itself, counted from 1; a profile's properties are inside its attributes."""
 
 
 EVENT: Final = Rules(limits.MAX_PROPERTIES, level=1)
@@ -34,17 +36,17 @@ PROFILE: Final = Rules(math.inf, level=2)
 
 _MEMBER_BYTES: Final = len('"":0,')
 _MANY_MEMBERS_BYTES: Final = (limits.MAX_PROPERTIES + 1) * _MEMBER_BYTES
-"""No shorter text has too many members; and none too many elements, or too long a string."""
+"""A shorter text has neither too many members nor too many elements nor too long a string."""
 
 _LONG_NUMBER: Final = r"[:,\[]\s*-?[0-9]{19}"
 """2^63 has 19 digits."""
 
 _SUSPECT: Final = rf"{_LONG_NUMBER}|(?:[{{\[][^{{\[]*){{{limits.MAX_LEVELS}}}"
-"""Such a number, or so many brackets that they might stand too deep; one pass for both."""
+"""Such a number, or so many brackets that they may be nested too deep; one pass finds both."""
 
 
 def faults(objects: pa.ChunkedArray, rules: Rules) -> Iterator[tuple[int, Fault]]:
-    """The first fault of each JSON object that has one, with its place."""
+    """Give the first fault of each JSON object that has one, with the object's place."""
     long = pc.greater_equal(pc.binary_length(objects), _MANY_MEMBERS_BYTES)
     places = places_of(pc.or_(long, pc.match_substring_regex(objects, _SUSPECT)))
     texts = objects.take(places)
@@ -57,6 +59,7 @@ def faults(objects: pa.ChunkedArray, rules: Rules) -> Iterator[tuple[int, Fault]
 
 
 def fault_of(text: str, rules: Rules) -> Fault | None:
+    """Parse one JSON object and give its first fault; None where it has none."""
     try:
         members = json.loads(text, parse_int=_integer)
     except RecursionError:
@@ -72,7 +75,7 @@ def fault_of(text: str, rules: Rules) -> Fault | None:
 
 
 def _within(value: object, level: int, member: str) -> Iterator[Fault]:
-    """The faults of a value; ``level`` is its own, if it has one."""
+    """Give the faults of a value; ``level`` is that of the value, if it is an object or array."""
     match value:
         case str():
             yield from _text(value, member)
@@ -106,7 +109,7 @@ def _too_deep(member: str) -> Fault:
 
 
 def _integer(digits: str) -> int:
-    """Python reads no integer of 5,000 digits, and needs none."""
+    """Python parses no integer of 5,000 digits; one of 21 is too large already."""
     return int(digits) if len(digits) <= _READ_DIGITS else limits.MAX_INTEGER + 1
 
 
@@ -117,9 +120,10 @@ _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'{}[]"\\'))
 
 
 def _is_clear(text: bytes, rules: Rules) -> bool:
-    """Is it plain, at 1 ns a byte, that nothing but a number can be too large here?
+    """Decide, at 1 ns a byte, whether nothing but a number can break a limit here.
 
-    What is left of strings without brackets, quotes and backslashes in them is two quotes each.
+    False means that nobody knows yet. A string without brackets, quotes and backslashes leaves
+    two quotes.
     """
     if len(text) > limits.MAX_STRING_BYTES or text.count(b",") >= limits.MAX_ELEMENTS:
         return False

@@ -1,6 +1,6 @@
-"""An event becomes one Track request: a POST with a form for a body, or a GET.
+"""One event becomes one request of the Track API: a POST with a form for a body, or a GET.
 
-A batch is encoded by one DuckDB query. DuckDB's ``url_encode`` costs 1.1 µs a KB of JSON, the
+One DuckDB query encodes many events. DuckDB's ``url_encode`` costs 1.1 µs a KB of JSON, the
 standard library's ``quote`` 30 µs. It writes a space as ``%20`` and every byte but letters, digits
 and ``-._~`` as ``%XX``, which is right ``application/x-www-form-urlencoded``.
 
@@ -18,62 +18,72 @@ import pyarrow.compute as pc
 
 from backfill import limits
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
-from backfill.wire.batches import cut
+from backfill.wire import apis, sql
 from backfill.wire.interface import Answer, Reply, Request
-from backfill.wire.sql import VALUE, encoded, json_of, member, members_of, select, texts
-from backfill.wire.unfit import first_of_each, longer_than, longest, where
+from backfill.wire.oversized import first_of_each, largest_sizes, longer_than, where
 
 PLACEHOLDER_TOKEN: Final = "PUBKEY"  # noqa: S105 - stands where a key of six characters will stand
 """What previews show for the key, and what sizes are counted with."""
 
+_OK: Final = 200
+_ANSWERS: Final[Mapping[bytes, Answer]] = {b"1": "delivered", b"": "delivered", b"0": "refused"}
 
-_HEADERS: Final = MappingProxyType({"accept": "text/html"})
+
+class _Answers:
+    """What both requests have in common: the answer, which names no part of a request."""
+
+    __slots__ = ()
+    api: ClassVar[apis.Api] = apis.TRACK
+
+    def read(self, reply: Reply) -> Answer:
+        """Read Klaviyo's ``1`` or ``0``. Neither says anything of the key, which nobody checks.
+
+        Source: docs/klaviyo.md, "Track API: answers".
+        """
+        if reply.status != _OK:
+            return "unreadable"
+        return _ANSWERS.get(reply.body.strip(), "unreadable")
+
+    def rows_at(self, pointer: str, request: Request) -> range:  # noqa: ARG002
+        return range(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """The Track API of an account, by POST; ``token`` is its public key."""
+class Track(_Answers):
+    """The Track API by POST; ``token`` is the account's public key."""
 
     token: str = field(default=PLACEHOLDER_TOKEN, repr=False)
-    max_bytes: int = limits.TRACK_MAX_BODY_BYTES
-    name: ClassVar[str] = "track"
+    max_bytes: int = apis.TRACK.max_body_bytes
     method: ClassVar[str] = "POST"
-    path: ClassVar[str] = limits.TRACK_PATH
     headers: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {"content-type": "application/x-www-form-urlencoded", **_HEADERS}
+        {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
     )
-    gone: ClassVar[str] = "Klaviyo retired the Track API for live accounts on 2024-06-30"
 
     def measure(self, events: pa.Table) -> pa.Table:
-        # What attributes add is the same wherever they stand, so the rest is encoded once.
-        return select(
+        # Attributes add the same number of bytes wherever they stand, so the rest is encoded once.
+        return sql.select(
             f"strlen({_form(_payload('false'))})::INTEGER AS size,"
             f" strlen(url_encode({_ATTRIBUTES}))::INTEGER AS attributes_size",
             events,
-            _named(PLACEHOLDER_TOKEN),
+            {"token": PLACEHOLDER_TOKEN},
         )
 
-    def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
-        return longer_than(self.max_bytes, longest(events, carries=carries), events, "too_large")
+    def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
+        sizes = largest_sizes(events, carries=carries)
+        return longer_than(self.max_bytes, sizes, events, "too_large")
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return texts(_payload("carries"), events, _named(self.token))
+        return sql.texts(_payload("carries"), events, {"token": self.token})
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        found = encoded(_form(_payload("carries")), events, _named(self.token))
-        for rows in cut([len(body) for body in found], max_events=1):
-            yield Request(found[rows.start], rows)
-
-    def read(self, reply: Reply) -> Answer:
-        return _read(reply)
-
-    def rows_at(self, pointer: str, request: Request) -> range:  # noqa: ARG002
-        return range(0)  # this API's answers name no part of a request
+        bodies = sql.encoded(_form(_payload("carries")), events, {"token": self.token})
+        for row, body in enumerate(bodies):
+            yield Request(body, range(row, row + 1))
 
 
 @dataclass(frozen=True, slots=True)
-class TrackGet:
-    """The Track API of an account, by GET; ``url`` is all that stands before the ``?``.
+class TrackGet(_Answers):
+    """The Track API by GET; ``url`` is all that stands before the ``?``.
 
     A URL with its data holds keys and people: it is shown nowhere.
     """
@@ -81,26 +91,24 @@ class TrackGet:
     url: str
     token: str = field(default=PLACEHOLDER_TOKEN, repr=False)
     max_bytes: int = limits.TRACK_GET_MAX_URL_BYTES
-    name: ClassVar[str] = "track"
     method: ClassVar[str] = "GET"
-    path: ClassVar[str] = limits.TRACK_PATH
-    # What a cache on the way answers was said by nobody of Klaviyo.
+    # A cache on the way must not answer in Klaviyo's place.
     headers: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {"cache-control": "no-cache", **_HEADERS}
+        {"cache-control": "no-cache", "accept": "text/html"}
     )
-    gone: ClassVar[str] = Track.gone
 
     def measure(self, events: pa.Table) -> pa.Table:
-        # Attributes move what follows them to other places in base64, which has other + and /.
+        # Attributes shift what follows them in base64, which then has other + and /.
         bare, whole = (f"strlen({_base64(_get_payload(carries))})" for carries in ("false", "true"))
-        return select(
+        return sql.select(
             f"{bare}::INTEGER AS size, ({whole} - {bare})::INTEGER AS attributes_size",
             events,
-            _named(PLACEHOLDER_TOKEN),
+            {"token": PLACEHOLDER_TOKEN},
         )
 
-    def unfit(self, events: pa.Table, *, carries: bool) -> pa.Table:
-        sizes = pc.add(longest(events, carries=carries), len(self.url.encode()) + len("?"))
+    def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
+        """Give also each event whose person has neither an e-mail address nor an id."""
+        sizes = pc.add(largest_sizes(events, carries=carries), len(self.url.encode()) + len("?"))
         unidentified = pc.and_(pc.is_null(events["email"]), pc.is_null(events["id"]))
         return first_of_each(
             where(unidentified, "phone_only", "$phone_number"),
@@ -108,70 +116,34 @@ class TrackGet:
         )
 
     def payloads(self, events: pa.Table) -> list[str]:
-        return texts(_get_payload("carries"), events, _named(self.token))
+        return sql.texts(_get_payload("carries"), events, {"token": self.token})
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        found = encoded(_base64(_get_payload("carries")), events, _named(self.token))
-        for rows in cut([len(query) for query in found], max_events=1):
-            yield Request(b"", rows, found[rows.start])
-
-    def read(self, reply: Reply) -> Answer:
-        return _read(reply)
-
-    def rows_at(self, pointer: str, request: Request) -> range:  # noqa: ARG002
-        return range(0)  # this API's answers name no part of a request
+        queries = sql.encoded(_base64(_get_payload("carries")), events, {"token": self.token})
+        for row, query in enumerate(queries):
+            yield Request(b"", range(row, row + 1), query)
 
 
-def _read(reply: Reply) -> Answer:
-    """Read Klaviyo's ``1`` or ``0``. Either says nothing of the key, which nobody checks.
-
-    Source: klaviyo/facts.md 1.3: help article 115000751052; an empty body is a yes to
-    Klaviyo's own SDKs.
-    """
-    if reply.status != _OK:
-        return "unreadable"
-    return _ANSWERS.get(reply.body.strip(), "unreadable")
-
-
-_OK: Final = 200
-_ANSWERS: Final[Mapping[bytes, Answer]] = {b"1": "delivered", b"": "delivered", b"0": "refused"}
-
-
-def _named(token: str) -> dict[str, str]:
-    return {"token": token}
-
-
-def _identifier() -> str:
-    cases = (
-        f'WHEN "{name}" IS NOT NULL THEN {member(f"${name}", json_of(name))}'
-        for name in IDENTIFIERS
-    )
-    return f"CASE {' '.join(cases)} END"
+_NAMES: Final = {name: f"${name}" for name in IDENTIFIERS}
 
 
 def _attributes() -> str:
-    """SQL for what an event says of its person beside the one identifier, from the comma on."""
-    others = (
-        f"CASE WHEN coalesce({', '.join(IDENTIFIERS[:place])}) IS NOT NULL"
-        f" THEN {member(f'${name}', json_of(name))} END"
-        for place, name in enumerate(IDENTIFIERS)
-        if place
-    )
+    """SQL for the person's members beside the one identifier, with a comma before each."""
     # Consent is JSON already: "list of strings" (Track API reference v1-2, "$consent").
     fields = (
-        member(f"${name}", f'"{name}"' if name == "consent" else json_of(name))
+        sql.member(f"${name}", f'"{name}"' if name == "consent" else sql.json_of(name))
         for name in PROFILE_FIELDS
     )
-    members = ", ".join((*others, *fields, members_of("profile")))
+    members = ", ".join((*sql.other_identifiers(_NAMES), *fields, sql.members_of("profile")))
     return f"coalesce(',' || nullif(concat_ws(',', {members}), ''), '')"
 
 
 def _properties() -> str:
     members = ", ".join(
         (
-            members_of("properties"),
-            member("$event_id", json_of("event_id")),
-            member("$value", VALUE),
+            sql.members_of("properties"),
+            sql.member("$event_id", sql.json_of("event_id")),
+            sql.member("$value", sql.VALUE),
         )
     )
     return f"concat_ws(',', {members})"
@@ -181,9 +153,10 @@ _ATTRIBUTES: Final = _attributes()
 
 
 def _payload(carries: str, otherwise: str = "''") -> str:
+    """SQL for the JSON of an event; ``otherwise`` goes where an event does not carry attributes."""
     return f"""(
-        '{{"token":' || {json_of("token")} || ',"event":' || {json_of("metric")}
-        || ',"customer_properties":{{' || {_identifier()}
+        '{{"token":' || {sql.json_of("token")} || ',"event":' || {sql.json_of("metric")}
+        || ',"customer_properties":{{' || {sql.identifier(_NAMES)}
         || CASE WHEN {carries} THEN {_ATTRIBUTES} ELSE {otherwise} END
         || '}},"properties":{{' || {_properties()}
         || '}},"time":' || "time"::VARCHAR || '}}'
@@ -191,14 +164,15 @@ def _payload(carries: str, otherwise: str = "''") -> str:
 
 
 def _get_payload(carries: str) -> str:
-    """SQL for the same, with the id beside a phone number even where attributes stay away.
+    """SQL for the same, with the id beside a phone number even where no attributes go along.
 
     Source: Track API reference v1-2, "GET": "identify the person by their email, using a $email
-    key, or a unique identifier, using an $id key"; a phone number does for POST alone.
+    key, or a unique identifier, using an $id key"; a phone number is enough for POST alone.
     """
     beside_phone = "email IS NULL AND phone_number IS NOT NULL AND id IS NOT NULL"
-    named = f"CASE WHEN {beside_phone} THEN ',' || {member('$id', json_of('id'))} ELSE '' END"
-    return _payload(carries, named)
+    own_id = sql.member("$id", sql.json_of("id"))
+    id_alone = f"CASE WHEN {beside_phone} THEN ',' || {own_id} ELSE '' END"
+    return _payload(carries, id_alone)
 
 
 def _form(payload: str) -> str:
@@ -206,6 +180,6 @@ def _form(payload: str) -> str:
 
 
 def _base64(payload: str) -> str:
-    # A / may stand bare in a query (RFC 3986, 3.4), and yarl, which aiohttp sends by, bares it: so
-    # this is what is sent, to the byte.
+    # A / may stand unescaped in a query (RFC 3986, 3.4), and yarl, by which aiohttp sends, does not
+    # escape it: so these are the bytes that are sent.
     return f"('data=' || replace(url_encode(to_base64(encode({payload}))), '%2F', '/'))"

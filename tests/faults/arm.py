@@ -20,8 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backfill.delivery.run import REAL_TIME
 from backfill.transport.client import DEFAULT_TIMEOUTS
+from backfill.transport.exchange import REAL_CLOCKS
 from backfill.transport.retry import DEFAULT_RETRY_POLICY
 
 PRELOADED = (
@@ -104,7 +104,7 @@ def _put_clock(offset_s: int) -> None:
             return datetime.fromtimestamp(time.time(), tz)
 
     time.time = lambda: real() + _Clock.offset_s
-    object.__setattr__(REAL_TIME, "wall", time.time)
+    object.__setattr__(REAL_CLOCKS, "wall", time.time)
     for name, module in list(sys.modules.items()):
         if name.startswith("backfill.") and getattr(module, "datetime", None) is datetime:
             module.datetime = Stepping  # type: ignore[attr-defined]

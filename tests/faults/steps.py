@@ -47,13 +47,13 @@ _STOPPED: Final = (3,)
 
 _PHASES: Final[dict[str, tuple[str, ...]]] = {
     "kill opening": (
-        "backfill.ledger.ledger:begin",
+        "backfill.ledger.ledger:create",
         "backfill.ledger.ledger:Ledger.begin_run",
-        "backfill.running.folder:State.begin",
+        "backfill.running.folder:StateFolder.begin",
     ),
     "kill spilling": (
-        "backfill.sources.spill:_Spilled._append",
-        "backfill.sources.spill:_Spilled._piece",
+        "backfill.sources.spill:_append",
+        "backfill.sources.spill:_read",
     ),
     "kill mapping": (
         "backfill.mapping.mapper:Mapper.map",
@@ -75,7 +75,7 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 POST: Final = "backfill.transport.client:Client.post"
-ANSWERED: Final = "backfill.delivery.recorder:Acknowledged.add"
+ANSWERED: Final = "backfill.delivery.recorder:Recorder.add"
 
 
 def _phase(kind: str) -> Callable[[Random, int], list[Step]]:

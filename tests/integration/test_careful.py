@@ -40,7 +40,7 @@ def rejects_of(tool: Tool) -> Path:
     return max(tool.folder.glob(".backfill/runs/*/rejects.csv"), key=lambda p: p.stat().st_mtime_ns)
 
 
-def test_mended_rejects_of_overlapping_files_hold_each_line_once(tool: Tool, sandbox: Sandbox):
+def test_corrected_rejects_of_overlapping_files_hold_each_line_once(tool: Tool, sandbox: Sandbox):
     row = "1,a at x.example,2020-01-01T00:00:00Z,{},{}\n"
     text = HEADER + row.format("A", 5) + row.format("B", 10)
     write(tool, ORDERS, a=text, b=text)
@@ -202,7 +202,7 @@ def test_a_gated_run_says_that_it_sent_nothing(tool: Tool, sandbox: Sandbox):
         pytest.param(("Price: money", "Price: money, At: {time: '%I:%M %z'}"), "%p", id="12 hours"),
     ],
 )
-def test_a_schema_that_would_do_harm_is_told(tool: Tool, edit: tuple[str, str], words: str):
+def test_a_schema_that_would_do_harm_is_refused(tool: Tool, edit: tuple[str, str], words: str):
     write(tool, ORDERS.replace(*edit), a=HEADER)
     said = tool("check", "s.yaml", "a.csv")
     assert (said.code, words in said.err) == (2, True), said.err

@@ -206,7 +206,7 @@ def test_plain_http_beyond_this_machine_is_refused(small: Tool):
     assert (said.code, "https" in said.err) == (2, True)
 
 
-def test_what_klaviyo_refuses_is_written_down_and_sent_again_next_time(small: Tool):
+def test_what_klaviyo_refuses_is_recorded_and_sent_again_next_time(small: Tool):
     (small.folder / "f.yaml").write_text("{seed: 1, faults: []}")
     with Sandbox() as sandbox:
         # Track answers 0 for an e-mail that it takes for none; ours accepts the longest label
@@ -273,7 +273,7 @@ def test_preview_shows_whole_orders_and_rejects_beside_them(small: Tool):
     assert "c@x.example" not in said.out
 
 
-def test_check_tells_all_problems_with_their_lines(small: Tool):
+def test_check_shows_all_problems_with_their_lines(small: Tool):
     (small.folder / "s.yaml").write_text(
         SCHEMA.replace("Mail}", "Mial}").replace("$value: Sum", "$value: Smu")
     )
@@ -304,7 +304,7 @@ def test_the_sandbox_says_its_url_on_the_first_line(tool: Tool):
     assert process.returncode == 0
 
 
-def test_the_demo_lands_what_it_planned(tool: Tool):
+def test_the_demo_records_what_it_planned(tool: Tool):
     said = tool("demo")
     assert said.code == 0
     rows = [line.split() for line in said.out.splitlines()[-4:]]
@@ -322,7 +322,7 @@ def test_the_json_schema_is_printed(tool: Tool):
     assert "customer_properties" in json.loads(tool("schema-json").out)["properties"]
 
 
-def test_a_state_folder_that_is_a_file_is_told(small: Tool, sandbox: Sandbox):
+def test_a_state_folder_that_is_a_file_is_refused(small: Tool, sandbox: Sandbox):
     (small.folder / "file").write_text("")
     said = small("run", "s.yaml", "good.csv", "--url", sandbox.url, "--state", "file")
     assert (said.code, "file" in said.err) == (2, True)

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pytest
 
 from backfill import event, limits
-from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import DeliveryOptions, Time, deliver
+from backfill.delivery.delivery import DeliveryOptions
+from backfill.delivery.refusals import refusals_file
+from backfill.delivery.run import deliver
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
+from backfill.transport.exchange import Clocks
 from backfill.transport.pace import windows_of
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
@@ -61,8 +63,8 @@ def quick(**more):
     clock = more.pop("clock", None) or Clock(now)
     return DeliveryOptions(
         windows=more.pop("windows", ()),
-        aside_windows=more.pop("aside_windows", ()),
-        time=Time(clock=clock, wall=clock, sleep=clock.sleep, jitter=lambda: 0.0),
+        fallback_windows=more.pop("fallback_windows", ()),
+        clocks=Clocks(monotonic=clock, wall=clock, sleep=clock.sleep, jitter=lambda: 0.0),
         **more,
     )
 
@@ -83,20 +85,20 @@ class Clock:
 
 @pytest.fixture
 def send(tmp_path):
-    def send(sandbox, pending, *, ledger="ledger", key=KEY, how=None, **more):
+    def send(sandbox, pending, *, ledger="ledger", key=KEY, options=None, **more):
         with (
             Ledger.open(tmp_path / ledger, Target(sandbox.url, "LOCAL1")) as kept,
-            Refusals.open(tmp_path / "refusals.jsonl") as refusals,
+            refusals_file(tmp_path / "refusals.jsonl") as write_refusal,
         ):
             return deliver(
                 pending,
                 wire=more.pop("wire", None) or Bulk(key),
-                aside=more.pop("aside", Events(key)),
+                fallback=more.pop("fallback", Events(key)),
                 url=sandbox.url,
                 ledger=kept,
                 run_id="r1",
-                refuse=refusals.write,
-                how=how or quick(),
+                on_refusal=write_refusal,
+                options=options or quick(),
                 **more,
             )
 
@@ -172,7 +174,7 @@ def test_a_phone_number_that_is_not_taken_is_left_out_where_an_email_stands(send
     pending = orders(100, bad, phone_number=BAD_PHONE)
     lonely = order(100, email=None, phone_number=BAD_PHONE)
     pending.append(pa.RecordBatch.from_pylist([lonely], schema=SCHEMA))
-    ways = {"wire": Bulk(KEY)} if wire == "bulk" else {"wire": Events(KEY), "aside": None}
+    ways = {"wire": Bulk(KEY)} if wire == "bulk" else {"wire": Events(KEY), "fallback": None}
     with Sandbox() as sandbox:
         delivery = send(sandbox, pending, **ways)
 
@@ -180,7 +182,7 @@ def test_a_phone_number_that_is_not_taken_is_left_out_where_an_email_stands(send
         assert send.recorded(sandbox) == keys(range(100))
         people = sandbox.profiles()
     assert (delivery.delivered, delivery.refused) == (100, 1)
-    # Create Event leaves it out by itself (klaviyo/facts.md 2.11).
+    # Create Event leaves it out by itself: docs/klaviyo.md, "Phone numbers".
     assert delivery.phones_dropped == (2 if wire == "bulk" else 0)
     assert BAD_PHONE not in str(people)
     assert [one["key"] for one in send.refusals()] == [lonely["key"].hex()]
@@ -199,9 +201,9 @@ def test_a_batch_whose_answer_never_came_is_delivered_in_the_end(send, repeats, 
     assert (delivery.delivered, delivery.refused, delivery.ended) == (3_000, 0, None)
     assert send.refusals() == []
     if repeats == "discard":
-        assert (delivery.requests, delivery.aside) == (5, 0)
+        assert (delivery.requests, delivery.by_fallback) == (5, 0)
     else:
-        assert delivery.aside == 2_000
+        assert delivery.by_fallback == 2_000
 
 
 @pytest.mark.parametrize("repeats", ["discard", "refuse"])
@@ -215,7 +217,7 @@ def test_what_a_killed_run_had_sent_is_no_refusal(send, repeats, pointers):
         assert send.recorded(sandbox) == keys(set(range(2_500)) - {2_100})
     assert (delivery.delivered, delivery.refused, delivery.ended) == (2_499, 1, None)
     # To find out, few of the bulk endpoint's requests are spent, which are the scarce ones.
-    assert delivery.requests - delivery.aside <= 2 * 31 + 4
+    assert delivery.requests - delivery.by_fallback <= 2 * 31 + 4
 
 
 def test_a_request_that_is_too_large_goes_in_halves(send):
@@ -236,14 +238,14 @@ def test_a_request_that_is_too_large_goes_in_halves(send):
             Sandbox,
             "not-a-key",
             DeniedError,
-            r"the answer is 401 for /api/event-bulk-create-jobs: .* KLAVIYO_PRIVATE_KEY; .* pk_",
+            r"is 401 for POST /api/event-bulk-create-jobs: .* KLAVIYO_PRIVATE_KEY; .* pk_",
             id="a key that nobody knows",
         ),
         pytest.param(
             lambda: Sandbox(scopes=["events:read"]),
             KEY,
             ScopeError,
-            r"the answer is 403 .* KLAVIYO_PRIVATE_KEY may not send events; .* events:write",
+            r"the answer is 403 .* KLAVIYO_PRIVATE_KEY lacks the scope events:write; make one",
             id="a key that may only read",
         ),
     ],
@@ -269,9 +271,9 @@ def test_what_klaviyo_says_stands_in_the_refusals_alone(send, caplog, capfd):
 
 def test_50_000_events_against_two_and_a_half_requests_a_second(send):
     clock = Clock(time.time())
-    how = quick(clock=clock)
+    options = quick(clock=clock)
     with Sandbox(rate_limits=True, clock=clock) as sandbox:
-        delivery = send(sandbox, orders(50_000), how=how)
+        delivery = send(sandbox, orders(50_000), options=options)
 
         counts = sandbox.stats()
         assert landed(sandbox) == Counter(range(50_000))
@@ -284,14 +286,14 @@ def test_50_000_events_against_two_and_a_half_requests_a_second(send):
 
 def test_with_its_pace_nothing_is_turned_away_and_the_allowance_is_told(send):
     clock = Clock(time.time())
-    how = quick(clock=clock, windows=windows_of(limits.BULK_RATES))
+    options = quick(clock=clock, windows=windows_of(limits.BULK_RATES))
     with Sandbox(rate_limits=True, clock=clock) as sandbox:
-        delivery = send(sandbox, orders(20_000), how=how)
+        delivery = send(sandbox, orders(20_000), options=options)
 
     assert (delivery.delivered, delivery.requests, delivery.paused_s) == (20_000, 20, 0.0)
-    assert delivery.allowance.limit == 150
-    assert 0 <= delivery.allowance.remaining < 150
-    assert 0 <= delivery.allowance.reset_s <= 60
+    assert delivery.rate_limit.limit == 150
+    assert 0 <= delivery.rate_limit.remaining < 150
+    assert 0 <= delivery.rate_limit.reset_s <= 60
 
 
 def test_a_stop_while_events_are_sought_loses_none(send):
@@ -306,7 +308,7 @@ def test_a_stop_while_events_are_sought_loses_none(send):
             yield from super().requests(events)
 
     with Sandbox(pointers="none") as sandbox:
-        delivery = send(sandbox, pending, aside=Halting(KEY), stop=stop)
+        delivery = send(sandbox, pending, fallback=Halting(KEY), stop=stop)
 
         so_far = send.recorded(sandbox)
         assert isinstance(delivery.ended, StoppedByUserError)
@@ -342,8 +344,10 @@ def test_nearly_all_that_klaviyo_allows_is_used_over_three_minutes(send, wire, r
     with Sandbox(rate_limits=True, faults=slow) as sandbox:
         ending = threading.Timer(180.0, stop.set)
         ending.start()
-        how = DeliveryOptions(windows=windows_of(rates), concurrency=32)
-        delivery = send(sandbox, orders(4 * per_min), wire=wire, aside=None, how=how, stop=stop)
+        options = DeliveryOptions(windows=windows_of(rates), concurrency=32)
+        delivery = send(
+            sandbox, orders(4 * per_min), wire=wire, fallback=None, options=options, stop=stop
+        )
         counts = sandbox.stats()
     ending.cancel()
 

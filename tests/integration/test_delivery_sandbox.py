@@ -6,10 +6,12 @@ import pyarrow as pa
 import pytest
 
 from backfill import event
-from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import DeliveryOptions, Time, deliver
+from backfill.delivery.delivery import DeliveryOptions
+from backfill.delivery.refusals import refusals_file
+from backfill.delivery.run import deliver
 from backfill.ledger.ledger import Ledger, Target
 from backfill.sandbox import Faults, Sandbox
+from backfill.transport.exchange import Clocks
 from backfill.wire.track import Track
 
 TOKEN = "aB3xYz"
@@ -39,7 +41,7 @@ ORDERS = [
 def send(sandbox, tmp_path):
     with (
         Ledger.open(tmp_path / "ledger.sqlite", Target(sandbox.url, TOKEN)) as ledger,
-        Refusals.open(tmp_path / "refusals.jsonl") as refusals,
+        refusals_file(tmp_path / "refusals.jsonl") as write_refusal,
     ):
         delivery = deliver(
             pa.Table.from_pylist(ORDERS, schema=SCHEMA).to_batches(),
@@ -47,8 +49,8 @@ def send(sandbox, tmp_path):
             url=sandbox.url,
             ledger=ledger,
             run_id="r1",
-            refuse=refusals.write,
-            how=DeliveryOptions(time=Time(jitter=lambda: 0.0)),
+            on_refusal=write_refusal,
+            options=DeliveryOptions(clocks=Clocks(jitter=lambda: 0.0)),
         )
         keys = [key for batch in ledger.delivered() for key in batch["key"].to_pylist()]
     assert (tmp_path / "refusals.jsonl").read_text() == ""

@@ -4,11 +4,11 @@ import json
 import stat
 
 import pytest
+from rich.cells import cell_len
 
 from backfill.account.account import Account
-from backfill.display import cells
 from backfill.errors import BusyError, StoppedByUserError, UsageError
-from backfill.limits import TRACK_URL
+from backfill.limits import API_URL
 from backfill.report.diff import lines
 from backfill.running.diff import compare
 from backfill.running.lock import hold
@@ -62,7 +62,7 @@ def between(tmp_path):
             load_schema(new),
             [tmp_path / "orders.csv"],
             tmp_path / "state",
-            Account(TRACK_URL, "", "track"),
+            Account(API_URL, ""),
             Options(**options),
             hooks or Hooks(),
         )
@@ -201,7 +201,7 @@ def test_ids_that_are_made_of_the_time_change_with_the_zone(between):
     )
 
 
-def test_an_edited_rule_that_changes_no_id_here_is_told(between):
+def test_an_edited_rule_that_changes_no_id_here_is_noted(between):
     new = edited(('"{no}", $value', '"{no}{tail}", $value'))
     found = between(new, orders=_with_column(ORDERS, "tail", ""))
     assert found.rules == ("Placed Order",)
@@ -250,7 +250,7 @@ def test_no_more_than_ten_samples_and_each_kind_of_change_first(between):
     assert len(samples) == 10
     assert {sample.metric for sample in samples} == {"Placed Order", "Ordered Product"}
     narrow = list(lines(found, 60))
-    assert max(map(cells, narrow)) <= 60
+    assert max(map(cell_len, narrow)) <= 60
     assert any(line.endswith("| (none)") for line in narrow)
 
 
@@ -263,7 +263,7 @@ def test_a_property_may_have_any_name(between):
     assert sample.new[expected] == '"hello"'
 
 
-def test_nothing_stays_and_nobody_else_may_look_meanwhile(between, tmp_path):
+def test_nothing_stays_and_only_the_owner_can_read_it_meanwhile(between, tmp_path):
     modes = []
 
     def look(_):
@@ -275,13 +275,13 @@ def test_nothing_stays_and_nobody_else_may_look_meanwhile(between, tmp_path):
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["lock"]
 
 
-def test_what_a_killed_one_left_is_taken_away(between, tmp_path):
+def test_what_a_killed_diff_left_is_removed(between, tmp_path):
     (tmp_path / "state" / "scratch" / "old").mkdir(parents=True)
     between(SCHEMA)
     assert not (tmp_path / "state" / "scratch").exists()
 
 
-def test_a_wish_to_stop_is_heard_and_nothing_stays(between, tmp_path):
+def test_a_stop_ends_a_diff_and_nothing_stays(between, tmp_path):
     hooks = Hooks()
     hooks.stop.set()
     with pytest.raises(StoppedByUserError, match="stopped while planning; nothing was sent"):
@@ -304,7 +304,7 @@ def test_what_is_open_must_be_chosen(between):
     assert between(open_, profiles="none").difference.changed == 0
 
 
-def test_the_command_says_it_and_its_exit_code_tells_ids(tool: Tool):
+def test_the_command_prints_the_difference_and_exits_with_1_if_ids_change(tool: Tool):
     (tool.folder / "old.yaml").write_text(SCHEMA)
     (tool.folder / "new.yaml").write_text(edited(("Note: note", "Remark: note")))
     (tool.folder / "ids.yaml").write_text(edited(("{no}-{sku}", "{no}/{sku}")))

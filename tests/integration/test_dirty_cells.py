@@ -43,7 +43,7 @@ def test_what_can_be_read_is_sent_and_the_rest_is_told(dirty: Tool, sandbox: San
     said = dirty(*command, "--json")
     assert said.summary["reasons"] == {"masked_email": 1, "ruined_by_excel": 1, "not_a_zone": 1}
     assert said.summary["left_out_cells"] == {"Phone": {"not_a_phone": 2}}
-    assert 'note: 2 orders have a "Phone" that is not_a_phone: left out' in said.err
+    assert 'note: 2 orders with a "Phone" that is not_a_phone: left out' in said.err
     sent = {event["event_id"]: event for event in sandbox.events()}
     assert [(key, event["time"], event["value"]) for key, event in sorted(sent.items())] == [
         ("0001", 1719835200, -5),

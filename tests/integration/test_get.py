@@ -202,7 +202,10 @@ def test_a_get_goes_out_byte_by_byte_as_it_was_made():
     query = b"data=ab%2Bc/d%2B%2B%3D%3D"
     came, [sent] = exchange(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", query)
     line, *headers = sent.lower().split(b"\r\n")
-    assert (came, line) == (Reply(200, b"1"), b"get /api/track?" + query.lower() + b" http/1.1")
+    assert (came, line) == (
+        Reply(status=200, body=b"1"),
+        b"get /api/track?" + query.lower() + b" http/1.1",
+    )
     assert b"cache-control: no-cache" in headers
     assert not [name for name in headers if name.startswith((b"content-", b"transfer-"))]
 

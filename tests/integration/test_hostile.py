@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from backfill.errors import ExportError
 from backfill.sandbox import Sandbox
 from backfill.sources import open_export
-from backfill.sources.packing import Packing, unpacked
+from backfill.sources.compression import Compression, decompressed
 from backfill.sources.spreadsheets import escape_formulas, unescape_formulas
 from tests.conftest import Tool
 
@@ -75,12 +75,12 @@ CELLS = [
 
 
 @pytest.mark.parametrize(("cell", "written"), CELLS)
-def test_a_formula_is_disarmed_and_comes_back(cell: str, written: str):
+def test_a_formula_is_escaped_and_restored(cell: str, written: str):
     assert (escape_formulas(cell), unescape_formulas(written)) == (written, cell)
 
 
 @given(st.text(st.sampled_from("=+-@'; ,\t\r\n|x5.\u00a0\uff1d\uff0d"), max_size=9))
-def test_every_cell_comes_back(cell: str):
+def test_every_cell_is_restored(cell: str):
     assert unescape_formulas(escape_formulas(cell)) == cell
 
 
@@ -212,38 +212,40 @@ def test_a_file_of_any_name_is_that_file(tool: Tool, name: str):
 BLOCK = b"1,a@x.example,2020-01-01 00:00:00,T-Shirt white,19.90\n" * 20_000
 
 
-def packed_of(packing: str, rows: int) -> bytes:
-    if packing == "zstd":
+def packed_of(compression: str, rows: int) -> bytes:
+    if compression == "zstd":
         return zstandard.ZstdCompressor().compress(b"a,b,c,d,e\n" + BLOCK * rows)
     member = gzip.compress(b"a,b,c,d,e\n" + BLOCK * 10)
     return member if rows < 10 else member + gzip.compress(BLOCK * 10) * (rows // 10 - 1)
 
 
-@pytest.mark.parametrize("packing", ["gzip", "zstd"])
-def test_a_bomb_is_refused_with_what_was_measured(tmp_path: Path, packing: str):
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_bomb_is_refused_with_what_was_measured(tmp_path: Path, compression: str):
     """1.1 GB in 3 MB and in 0.1 MB; it is left behind the first quarter of a gigabyte."""
     path = tmp_path / "e.csv"
-    path.write_bytes(packed_of(packing, 1_000))
+    path.write_bytes(packed_of(compression, 1_000))
     export = open_export([path])
     read: list[int] = []
     with pytest.raises(
         ExportError,
-        match=rf"e\.csv: 25\d,\d+,\d+ bytes came out of .* {packing} data, over \d+ to 1",
+        match=rf"e\.csv: 25\d,\d+,\d+ bytes came out of .* {compression} data, over \d+ to 1",
     ) as caught:
         read.extend(batch.num_rows for batch in export.batches([0]))
-    assert "unpack it yourself and name that file" in str(caught.value)
+    assert "decompress it yourself and name that file" in str(caught.value)
     assert sum(read) < 6_000_000
 
 
-@pytest.mark.parametrize(("packing", "level"), [("gzip", 6), ("zstd", 6)])
-def test_the_most_repetitive_honest_export_is_none(tmp_path: Path, packing: Packing, level: int):
+@pytest.mark.parametrize(("compression", "level"), [("gzip", 6), ("zstd", 6)])
+def test_the_most_repetitive_honest_export_is_none(
+    tmp_path: Path, compression: Compression, level: int
+):
     tail = ",x@x.example,2020-01-01 00:00:00,T-Shirt white,19.90,EUR,paid" + "," * 70 + "\n"
     content = "".join(f"{number}{tail}" for number in range(400_000)).encode()
     pack = zstandard.ZstdCompressor(level).compress
     (path := tmp_path / "e").write_bytes(
-        gzip.compress(content, level) if packing == "gzip" else pack(content)
+        gzip.compress(content, level) if compression == "gzip" else pack(content)
     )
-    came = unpacked(path, "e", packing, bomb_bytes=25_000_000)
+    came = decompressed(path, "e", compression, bomb_bytes=25_000_000)
     assert sum(map(len, came)) == len(content)
 
 
@@ -251,7 +253,7 @@ def test_noise_before_a_bomb_does_not_hide_it(tmp_path: Path):
     noise = np.random.default_rng(1).bytes(1_000_000)
     (path := tmp_path / "e").write_bytes(gzip.compress(noise) + gzip.compress(bytes(60_000_000)))
     with pytest.raises(ExportError, match="over 150 to 1"):
-        list(unpacked(path, "e", "gzip", bomb_bytes=20_000_000))
+        list(decompressed(path, "e", "gzip", bomb_bytes=20_000_000))
 
 
 def coded(cells: list[str], codes: "np.typing.NDArray[np.int32]") -> pa.Table:
@@ -261,16 +263,14 @@ def coded(cells: list[str], codes: "np.typing.NDArray[np.int32]") -> pa.Table:
 @pytest.mark.parametrize(
     ("cells", "codes", "message"),
     [
-        pytest.param(
-            ["x"], np.zeros(12_000_000, np.int32), "12,000,000 rows stand out of", id="rows"
-        ),
+        pytest.param(["x"], np.zeros(12_000_000, np.int32), "claims 12,000,000 rows in", id="rows"),
         pytest.param(
             ["x" * 900_000], np.zeros(20_000, np.int32), "bytes of text came out of", id="text"
         ),
         pytest.param(
             ["x" * 900_000, "y"],
             np.concatenate([np.ones(5_000, np.int32), np.zeros(50_000, np.int32)]),
-            "over 2 GB of text|in one piece came|bytes of text came",
+            "over 2 GB of text|of one batch came|bytes of text came",
             id="text behind rows that are short",
         ),
     ],

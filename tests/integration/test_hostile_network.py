@@ -13,7 +13,7 @@ from backfill.transport.retry import NoAnswer
 from backfill.transport.url import base_url
 from backfill.wire.interface import Reply
 from backfill.wire.track import Track
-from tests.integration.test_delivery_client import OWN_CERTIFICATE
+from tests.integration.test_transport_client import OWN_CERTIFICATE
 
 pytestmark = pytest.mark.slow
 

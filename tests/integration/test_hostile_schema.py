@@ -91,13 +91,13 @@ def test_a_hostile_file_is_one_sentence(tmp_path: Path, content: bytes, said: st
     assert len(str(caught.value)) < 600
 
 
-def test_a_mark_of_utf8_is_no_fault(tmp_path: Path):
+def test_a_byte_order_mark_is_no_problem(tmp_path: Path):
     (path := tmp_path / "s.yaml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load_schema(path).schema.name == "shop"
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "/dev/zero", "a\0b"])
-def test_what_is_no_file_is_told_at_once(tmp_path: Path, kind: str):
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str):
     path = {"folder": tmp_path, "pipe": tmp_path / "pipe"}.get(kind, kind)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match=r"is no regular file|holds a NUL byte"):

@@ -119,7 +119,7 @@ def prepared(tool: Tool, rows: str = ROWS) -> None:
     (tool.folder / "e.csv").write_bytes(rows.encode("utf-8", "surrogateescape"))
 
 
-def test_the_whole_evening_tells_nothing(tool: Tool):
+def test_no_command_prints_a_key_or_a_person(tool: Tool):
     prepared(tool)
     nothing_told(tool("check", "s.yaml", "e.csv", KLAVIYO_PUBLIC_KEY=KEY))
     shown = tool("preview", "s.yaml", "e.csv", "--limit", "99", KLAVIYO_PUBLIC_KEY=KEY)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import html.parser
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +60,24 @@ def test_a_preview_has_rows_beside_payloads_and_reasons_beside_rejects():
     assert seen.rows["Item"].tolist() == ["Cup", "Tin", "Pot", "Pot", "Pot"]
 
 
+def test_a_preview_shows_unused_columns_pale_and_hides_empty_ones():
+    frame = FRAME.assign(Note=["x", "", "", "", ""], Empty="", Name="")
+    page = bf.preview(SCHEMA, frame, limit=1)._repr_html_()
+    assert '<tr class="unused"><th>Note</th><td>x</td><td></td></tr>' in page
+    assert "<tr><th>Name</th><td></td><td></td></tr>" in page
+    assert "<th>Empty</th>" not in page
+
+
+def test_a_page_has_the_counts_of_a_plan_and_its_first_rejects(state):
+    plan = bf.plan(SCHEMA, FRAME, state=state)
+    page = " ".join(re.sub("<[^>]+>", " ", plan._repr_html_()).split())
+    assert "rows orders rejected events people to send 5 4 2 2 1 2" in page
+    assert "month Placed Order 2020-01 1 2020-03 1 all 2 value 13.5" in page
+    assert "1 no_identity no e-mail, phone number or id" in page
+    assert "Rejects (the first 2 rows of 2 orders)" in page
+    assert "Total: the cell is no amount of money" in page
+
+
 def test_a_plan_is_frames_and_sends_nothing(state):
     with Sandbox() as sandbox:
         plan = bf.plan(bf.load_schema(SCHEMA), FRAME, url=sandbox.url, state=state)
@@ -84,7 +103,7 @@ def test_a_plan_is_frames_and_sends_nothing(state):
     assert [[bar.get_height() for bar in stack] for stack in bars] == [[1, 0, 1]]
 
 
-def test_a_run_tells_what_became_of_each_event(state):
+def test_a_report_has_the_state_of_each_event(state):
     with Sandbox() as sandbox:
         first = bf.run(SCHEMA, FRAME, url=sandbox.url, state=state, limit=1)
         states = first.events["state"].tolist()
@@ -122,7 +141,7 @@ def test_it_works_inside_a_running_loop(state):
         assert asyncio.run(cell(sandbox.url)).summary.delivered == 2
 
 
-def test_a_live_account_wants_a_yes(state):
+def test_a_live_account_needs_a_yes(state):
     with pytest.raises(bf.GateError, match=r"is a live account.*yes=True; nothing was sent"):
         bf.run(SCHEMA, FRAME, key="ABC123", state=state)
 
@@ -161,7 +180,7 @@ class _Text(html.parser.HTMLParser):
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
 
-def test_whatever_an_export_says_is_shown_and_never_obeyed(state, tmp_path):
+def test_pages_escape_whatever_an_export_says(state, tmp_path):
     schema = SCHEMA.replace("name: api", f"name: '{EVIL.replace(chr(39), '')}'").replace(
         "event: Placed Order", "event: '<script>metric</script>'"
     )
@@ -193,7 +212,7 @@ def _fed(page: str) -> str:
     return text.text
 
 
-def test_a_page_that_stays_in_the_state_folder_shows_nobodys_cells(state):
+def test_the_page_in_the_state_folder_shows_no_cell(state):
     with Sandbox() as sandbox:
         bf.run(SCHEMA, FRAME, url=sandbox.url, state=state)
     [page] = state.glob("runs/*/report.html")
@@ -203,7 +222,7 @@ def test_a_page_that_stays_in_the_state_folder_shows_nobodys_cells(state):
     assert "no e-mail, phone number or id" in text
 
 
-def test_reprs_name_nobody(state):
+def test_no_repr_names_a_person(state):
     with Sandbox() as sandbox:
         said = [
             repr(bf.preview(SCHEMA, FRAME)),

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backfill.planning.preview import PreviewedOrder, preview_orders
-from backfill.running.settings import bounds_of, prepare
+from backfill.planning.preview import PreviewedOrder
+from backfill.running.prepare import prepare
 from backfill.schema.load import load_schema
+from backfill.wire.track import Track
 
 FIELDS = {"Email": "$email", "Phone": "$phone_number", "Customer": "$id", "Zip": "$zip"}
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -66,9 +67,7 @@ def first(
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
     header = more.get("header") or _header(next(iter(files.values())))
     loaded = load_schema(schema_of(header, more))
-    opened, bound = prepare(loaded, paths)
-    bounds = bounds_of(loaded.schema, None, NOW)
-    return preview_orders(bound, opened, profiles="every", bounds=bounds, limit=50)
+    return prepare(loaded, paths, now=NOW).preview(50, Track())
 
 
 def _header(content: str | bytes | pa.Table) -> list[str]:

@@ -9,23 +9,25 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from backfill.account.metrics import lines as metric_lines
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import verify
-from backfill.delivery.refusals import Refusals
-from backfill.delivery.run import DeliveryOptions, Time, deliver
+from backfill.delivery.delivery import DeliveryOptions
+from backfill.delivery.refusals import refusals_file
+from backfill.delivery.run import deliver
 from backfill.errors import ScopeError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.report import verify as words
+from backfill.report.account import metric_lines
 from backfill.sandbox import Sandbox
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame
+from backfill.transport.exchange import Clocks
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
 from backfill.wire.track import Track
@@ -94,16 +96,16 @@ class Shop:
 
     def run(self):
         path = self.folder / "refusals.jsonl"
-        with self.planned() as (plan, ledger), Refusals.open(path) as refusals:
+        with self.planned() as (plan, ledger), refusals_file(path) as write_refusal:
             delivery = deliver(
                 plan.pending(),
                 wire=WIRES[self.api](),
                 url=self.sandbox.url,
                 ledger=ledger,
                 run_id=f"r{len(list(self.folder.iterdir()))}",
-                refuse=refusals.write,
-                how=DeliveryOptions(windows=(), time=Time(jitter=lambda: 0.0)),
-                aside=Events(KEY) if self.api == "bulk" else None,
+                on_refusal=write_refusal,
+                options=DeliveryOptions(windows=(), clocks=Clocks(jitter=lambda: 0.0)),
+                fallback=Events(KEY) if self.api == "bulk" else None,
             )
         assert (delivery.refused, delivery.ended) == (0, None)
         return delivery.delivered
@@ -220,7 +222,7 @@ def test_a_key_that_may_not_read_is_told_which_scope_it_lacks(tmp_path):
     with Sandbox(scopes=["events:write"]) as sandbox:
         shop = Shop(tmp_path, sandbox, orders_of(5, days=2))
         shop.run()
-        with pytest.raises(ScopeError, match="it needs the scope metrics:read"):
+        with pytest.raises(ScopeError, match="lacks the scope metrics:read"):
             shop.verify()
 
 

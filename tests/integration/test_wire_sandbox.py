@@ -5,8 +5,8 @@ import pytest
 
 from backfill.wire.bulk import Bulk
 from backfill.wire.events import Events
+from tests.unit.test_wire_json_api import EVERYTHING, KEY, requests
 from tests.unit.test_wire_limits import FITS_AND_NOT
-from tests.unit.test_wire_today import EVERYTHING, KEY, requests
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ OURS_ALONE = ("100 KB a name",)
 
 def posted(sandbox, wire, *events):
     [request] = requests(wire, *events)
-    return httpx.post(sandbox.url + wire.path, content=request.body, headers=dict(wire.headers))
+    return httpx.post(sandbox.url + wire.api.path, content=request.body, headers=dict(wire.headers))
 
 
 @pytest.mark.parametrize("wire", WIRES)

@@ -15,10 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
-from backfill.sources import Reading
-from backfill.sources.export import Export, opened
+from backfill.sources import Export, ReadOptions, open_export
 
-AS_FOUND = Reading()
+AS_FOUND = ReadOptions()
 MB = 1_000_000
 BOM16_LE, BOM16_BE, BOM32_LE = b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\0\0"
 
@@ -34,10 +33,12 @@ def row(number: int, *cells: str | None) -> tuple[object, ...]:
 ONE = [row(2, "1", "2")]
 
 
-def export_of(tmp_path: Path, content: bytes, reading: Reading = AS_FOUND, **sizes: int) -> Export:
+def export_of(
+    tmp_path: Path, content: bytes, options: ReadOptions = AS_FOUND, **sizes: int
+) -> Export:
     path = tmp_path / "orders.csv"
     path.write_bytes(content)
-    return opened([path], reading, **sizes)
+    return open_export([path], options, **sizes)
 
 
 def rows_of(export: Export) -> list[tuple[object, ...]]:
@@ -156,42 +157,56 @@ def test_it_is_read(tmp_path: Path, content: bytes, rows: list[tuple[object, ...
 
 
 @pytest.mark.parametrize(
-    ("content", "reading", "rows"),
+    ("content", "options", "rows"),
     [
-        pytest.param(b"a,b\n1,2\n", Reading(delimiter=";"), [row(2, "1,2")], id="given is given"),
-        pytest.param(b"a\x01b\n1\x012\n", Reading(delimiter="\x01"), ONE, id="Hive's Ctrl-A"),
-        pytest.param(b"a b\n1 2\n", Reading(delimiter=" "), ONE, id="a blank"),
         pytest.param(
-            b"Shop Nord\r\n\r\na,b\r\n1,2\r\n", Reading(skip=2), [row(4, "1", "2")], id="a preamble"
+            b"a,b\n1,2\n", ReadOptions(delimiter=";"), [row(2, "1,2")], id="given is given"
+        ),
+        pytest.param(b"a\x01b\n1\x012\n", ReadOptions(delimiter="\x01"), ONE, id="Hive's Ctrl-A"),
+        pytest.param(b"a b\n1 2\n", ReadOptions(delimiter=" "), ONE, id="a blank"),
+        pytest.param(
+            b"Shop Nord\r\n\r\na,b\r\n1,2\r\n",
+            ReadOptions(skip_lines=2),
+            [row(4, "1", "2")],
+            id="a preamble",
         ),
         pytest.param(
-            b'"lost\ra,b\r1,2\r', Reading(skip=1), [row(3, "1", "2")], id="quotes in it are none"
+            b'"lost\ra,b\r1,2\r',
+            ReadOptions(skip_lines=1),
+            [row(3, "1", "2")],
+            id="quotes in it are none",
         ),
         pytest.param(
-            b"sep=;\r\na;b\r\n1;2\r\n", Reading(skip=1), [row(3, "1", "2")], id="Excel's hint"
+            b"sep=;\r\na;b\r\n1;2\r\n",
+            ReadOptions(skip_lines=1),
+            [row(3, "1", "2")],
+            id="Excel's hint",
         ),
-        pytest.param(b"a,b\n1\n", Reading(pad_ragged=True), [row(2, "1", None)], id="padded"),
+        pytest.param(b"a,b\n1\n", ReadOptions(pad_ragged=True), [row(2, "1", None)], id="padded"),
         pytest.param(
-            b"a,b\n1,2,3\n", Reading(pad_ragged=True), [ragged(2, "1", "2")], id="never cut"
+            b"a,b\n1,2,3\n", ReadOptions(pad_ragged=True), [ragged(2, "1", "2")], id="never cut"
         ),
         pytest.param(
             "a,b\n1,é\n".encode("utf-16-le"),
-            Reading(encoding="utf-16-le"),
+            ReadOptions(encoding="utf-16-le"),
             [row(2, "1", "é")],
             id="UTF-16 without its mark",
         ),
         pytest.param(
-            b"a,b\n1,\xa4\x80\n", Reading(encoding="latin-1"), [row(2, "1", "¤\x80")], id="Latin-1"
+            b"a,b\n1,\xa4\x80\n",
+            ReadOptions(encoding="latin-1"),
+            [row(2, "1", "¤\x80")],
+            id="Latin-1",
         ),
         pytest.param(
-            b"a,b\n1,\xe4\xf6\n", Reading(encoding="cp1251"), [row(2, "1", "дц")], id="cp1251"
+            b"a,b\n1,\xe4\xf6\n", ReadOptions(encoding="cp1251"), [row(2, "1", "дц")], id="cp1251"
         ),
     ],
 )
 def test_it_is_read_as_the_schema_says(
-    tmp_path: Path, content: bytes, reading: Reading, rows: list[tuple[object, ...]]
+    tmp_path: Path, content: bytes, options: ReadOptions, rows: list[tuple[object, ...]]
 ):
-    assert rows_of(export_of(tmp_path, content, reading)) == rows
+    assert rows_of(export_of(tmp_path, content, options)) == rows
 
 
 UNCLOSED = "a quoted cell begins here and is never closed"
@@ -272,7 +287,7 @@ CELLS = st.text(
     delimiter=st.sampled_from(",;\t|"),
     line_end=st.sampled_from(["\n", "\r\n", "\r"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
-    block_bytes=st.sampled_from([1, 30, 8_000_000]),
+    batch_bytes=st.sampled_from([1, 30, 8_000_000]),
 )
 def test_what_a_writer_writes_is_read_as_it_was(
     tmp_path: Path,
@@ -280,14 +295,14 @@ def test_what_a_writer_writes_is_read_as_it_was(
     delimiter: str,
     line_end: str,
     encoding: str,
-    block_bytes: int,
+    batch_bytes: int,
 ):
     width = len(table[0]) if table else 1
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator=line_end)
     writer.writerows([[f"h{at}" for at in range(width)], *table])
     content = text.getvalue().encode(encoding)
-    export = export_of(tmp_path, content, Reading(delimiter=delimiter), block_bytes=block_bytes)
+    export = export_of(tmp_path, content, ReadOptions(delimiter=delimiter), batch_bytes=batch_bytes)
     assert rows_of(export) == [
         row(number, *(cell or None for cell in cells)) for number, cells in enumerate(table, 2)
     ]
@@ -349,7 +364,7 @@ def test_a_damaged_file_is_read_as_csv_reads_it_or_refused(tmp_path: Path, seed:
     read = 0
     for _ in range(250):
         content = mutated(rng)
-        sizes = {"chunk_bytes": rng.choice([1, 7, 1 << 18]), "block_bytes": rng.choice([1, 20, MB])}
+        sizes = {"chunk_bytes": rng.choice([1, 7, 1 << 18]), "batch_bytes": rng.choice([1, 20, MB])}
         try:
             export = export_of(tmp_path, content, **sizes)
             numbers = [found[0] for found in rows_of(export)]

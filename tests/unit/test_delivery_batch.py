@@ -3,9 +3,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
-from backfill.delivery.batch import Chunk, chunk_of, chunks, encode, landed
+from backfill.delivery.batch import ChunkLimits, chunk_limits, cut_chunks, encode
 from backfill.event import person
-from backfill.ledger.ledger import CARRIER
+from backfill.ledger.ledger import CARRIER, DeliveredBatch
+from backfill.wire.apis import BULK, TRACK
 from backfill.wire.bulk import Bulk
 from backfill.wire.interface import Request
 from backfill.wire.track import Track
@@ -25,7 +26,7 @@ EVENTS = pa.record_batch(
         "attributes_size": pa.array([500_000, 500_000, 0], pa.int32()),
     }
 )
-CHUNK = Chunk(2_000, 8_000_000)
+LIMITS = ChunkLimits(2_000, 8_000_000)
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,18 @@ def test_a_batch_keeps_what_the_ledger_needs_of_its_events():
     keys, people = EVENTS["key"].to_pylist(), EVENTS["person"].to_pylist()
 
     assert (first.request.body, len(first), len(second)) == (b"first", 2, 1)
-    assert [first.key_of(row) for row in first.rows] == keys[:2]
-    assert second.keys == second.key_of(2) == keys[2]
-    assert second.metric_of(2) == "Ordered Product"
-    assert first.contents == b"".join(EVENTS["content"].to_pylist()[:2])
-    assert first.carriers == CARRIER.pack(people[0], 1_500_000_000, keys[0])
-    assert second.carriers == CARRIER.pack(people[2], 1_500_000_002, keys[2])
+    assert [first.chunk.keys[row] for row in first.rows] == keys[:2]
+    assert second.delivered().keys == second.chunk.keys[2] == keys[2]
+    assert second.chunk.metrics[2] == "Ordered Product"
+    assert first.delivered().contents == b"".join(EVENTS["content"].to_pylist()[:2])
+    assert first.delivered().carriers == CARRIER.pack(people[0], 1_500_000_000, keys[0])
+    assert second.delivered().carriers == CARRIER.pack(people[2], 1_500_000_002, keys[2])
 
 
 def test_acknowledged_batches_are_put_together_in_order():
-    together = landed(batch.landed() for batch in encode(EVENTS, TwoARequest("aB3xYz")))
+    together = DeliveredBatch.joined(
+        batch.delivered() for batch in encode(EVENTS, TwoARequest("aB3xYz"))
+    )
 
     assert len(together) == 3
     assert together.keys == b"".join(EVENTS["key"].to_pylist())
@@ -64,7 +67,7 @@ def test_acknowledged_batches_are_put_together_in_order():
 
 
 def test_what_is_encoded_in_one_go_fits_in_memory():
-    assert [len(chunk) for chunk in chunks([EVENTS, EVENTS], CHUNK)] == [2, 2, 2]
+    assert [len(chunk) for chunk in cut_chunks([EVENTS, EVENTS], LIMITS)] == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_record_batches_of_any_length_are_encoded_in_large_ones(lengths, encoded
         for length in lengths
     )
 
-    assert [len(chunk) for chunk in chunks(pending, CHUNK)] == encoded
+    assert [len(chunk) for chunk in cut_chunks(pending, LIMITS)] == encoded
 
 
 def test_no_body_is_in_a_repr():
@@ -98,14 +101,14 @@ def test_no_body_is_in_a_repr():
 def test_a_slice_has_the_keys_of_its_own_events():
     (batch,) = encode(EVENTS.slice(1, 1), OneARequest("aB3xYz"))
 
-    assert batch.keys == EVENTS["key"][1].as_py()
-    assert batch.contents == EVENTS["content"][1].as_py()
+    assert batch.delivered().keys == EVENTS["key"][1].as_py()
+    assert batch.delivered().contents == EVENTS["content"][1].as_py()
 
 
 def test_bulk_is_encoded_in_several_full_requests_at_a_time():
-    assert chunk_of(Bulk()).max_events >= 5 * Bulk().max_events
-    assert chunk_of(Bulk()).max_bytes >= 4 * Bulk().max_bytes
-    assert chunk_of(Track()) == CHUNK
+    assert chunk_limits(BULK).max_events >= 5 * Bulk().max_events
+    assert chunk_limits(BULK).max_bytes >= 4 * Bulk().max_bytes
+    assert chunk_limits(TRACK) == LIMITS
 
 
 def test_a_person_is_noted_under_each_identifier_of_the_event():
@@ -115,5 +118,5 @@ def test_a_person_is_noted_under_each_identifier_of_the_event():
 
     (batch,) = encode(events.slice(0, 2), OneARequest("aB3xYz"))
 
-    who = [carrier[0] for carrier in CARRIER.iter_unpack(batch.carriers)]
+    who = [carrier[0] for carrier in CARRIER.iter_unpack(batch.delivered().carriers)]
     assert who == [EVENTS["person"][0].as_py(), person("phone_number", "+4512345678")]

@@ -3,15 +3,17 @@ import stat
 
 import pytest
 
-from backfill.delivery.refusals import Refusal, Refusals
+from backfill.delivery.refusals import Refusal, refusals_file
 from backfill.errors import StoppedError
 
 
 def test_a_refusal_is_a_line_that_only_its_owner_reads(tmp_path):
     path = tmp_path / "refusals.jsonl"
     for code in ("invalid", "answered-no"):
-        with Refusals.open(path) as refusals:
-            refusals.write(Refusal("00ff", "Placed Order é", 400, code, "why"))
+        with refusals_file(path) as write_refusal:
+            write_refusal(
+                Refusal(key="00ff", metric="Placed Order é", status=400, code=code, detail="why")
+            )
             assert path.read_text("utf-8").endswith("\n"), "it is there at once"
 
     assert [json.loads(line)["code"] for line in path.read_text("utf-8").splitlines()] == [
@@ -24,12 +26,14 @@ def test_a_refusal_is_a_line_that_only_its_owner_reads(tmp_path):
 def test_a_refusal_that_cannot_be_written_stops_the_run(tmp_path):
     with (
         pytest.raises(StoppedError, match=r"refusals\.jsonl: refusals cannot be written"),
-        Refusals.open(tmp_path / "missing" / "refusals.jsonl"),
+        refusals_file(tmp_path / "missing" / "refusals.jsonl"),
     ):
         pass
 
 
 def test_a_full_disk_stops_the_run():
-    with pytest.raises(OSError, match="No space"), Refusals.open("/dev/full") as refusals:  # noqa: SIM117
+    with pytest.raises(OSError, match="No space"), refusals_file("/dev/full") as write_refusal:  # noqa: SIM117
         with pytest.raises(StoppedError, match="No space left on device"):
-            refusals.write(Refusal("00ff", "Placed Order", 400, "invalid", "why"))
+            write_refusal(
+                Refusal(key="00ff", metric="Placed Order", status=400, code="invalid", detail="why")
+            )

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,8 +98,11 @@ def test_the_sandbox_imports_nothing_of_ours_but_limits(module):
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "backfill.cli.commands"])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if not re.fullmatch(r"backfill\.cli\.\w+_commands", name)]
+)
 def test_no_import_of_ours_stands_inside_a_function(module):
+    """But in those that declare commands: ``backfill --help`` loads what it needs and no more."""
     assert [f"{module}:{line}" for line, _, inside in imports(module) if inside] == []
 
 

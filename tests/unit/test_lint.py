@@ -1,14 +1,14 @@
-"""What ``plan`` says of an export that looks wrong: a line each, with the column and a count."""
+"""What ``plan`` reports of an export that looks wrong: a line each, with column and count."""
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 import backfill as bf
-from backfill.lint.cells import Cells
+from backfill.lint.cells import CellScan
 from backfill.lint.columns import Role, roles
-from backfill.lint.finding import MOST, Finding, lines
-from backfill.running.settings import prepare
+from backfill.lint.finding import MAX_LINES, Finding, lines
+from backfill.running.prepare import bind_export
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 
@@ -37,11 +37,11 @@ def role(name="column", **said):
 
 def found(cells, of=role(), orders=0):  # noqa: B008
     """What is said of one column; it comes in two batches."""
-    looking = Cells([of])
+    scan = CellScan([of])
     half = len(cells) // 2
     for batch in (cells[:half], cells[half:]):
-        looking.look([pa.chunked_array([pa.array(batch, pa.string())])])
-    return [(one.kind, one.count) for one in looking.findings(orders)]
+        scan.add([pa.chunked_array([pa.array(batch, pa.string())])])
+    return [(one.kind, one.count) for one in scan.findings(orders)]
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_the_columns_of_rejects_that_are_fed_in_again_are_ours():
     assert found(["#N/A"] * 40, role(name="_reason", used=False)) == []
 
 
-def test_what_a_column_is_to_the_schema():
+def test_the_role_of_a_column():
     export = open_export([pa.table({name: ["1"] for name in HEADER})][0])
-    _, bound = prepare(load_schema(SCHEMA), pa.table({name: ["1"] for name in HEADER}))
+    _, bound = bind_export(load_schema(SCHEMA), pa.table({name: ["1"] for name in HEADER}))
     by_name = {one.name: one for one in roles(bound, export.columns)}
     assert {n for n, one in by_name.items() if not one.used} == {"more"}
     assert {n for n, one in by_name.items() if one.time} == {"at"}
@@ -149,26 +149,45 @@ def test_what_a_column_is_to_the_schema():
 def test_digits_under_such_names_are_no_amounts(name):
     text = SCHEMA.replace("Note: note", f"Note: '{name}'")
     header = {one: ["1"] for one in (*HEADER, name)}
-    _, bound = prepare(load_schema(text), pa.table(header))
+    _, bound = bind_export(load_schema(text), pa.table(header))
     [here] = [one for one in roles(bound, list(header)) if one.name == name]
     assert here.text
     assert not here.amount
 
 
-def test_the_worst_stands_first_and_the_rest_is_counted():
-    many = [Finding("empty", f"c{at}", at, "filled cell", "here") for at in range(MOST + 4)]
-    said = list(lines([*many, Finding("rounded_id", "Id", 1, "number", "there")]))
-    assert said[:2] == ['"Id": 1 number there', '"c23": 23 filled cells here']
-    assert said[MOST:] == ["and 5 more that weigh less"]
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        (Finding("midnight", "at", 40), '"at": 40 times and all at midnight: the export may know'),
+        (
+            Finding("empty", "a", 1, {"unit": "order", "total": 1_500, "percent": 66}),
+            '"a": 1 order without a value, of 1,500: 66 %',
+        ),
+        (Finding("numbers_as_text", "a", 2), '"a": 2 cells that hold numbers throughout'),
+        (Finding("spreadsheet_date", "a", 2), '"a": 2 cells like 1-Mar: a spreadsheet makes'),
+        (Finding("rounded_id", "a", 2), '"a": 2 long numbers with zeros behind the 15th digit'),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Finding) else "",
+)
+def test_a_finding_is_a_line_for_people(finding, line):
+    assert str(finding).startswith(line)
 
 
-def test_what_no_event_uses_is_one_line_where_it_is_much():
+def test_the_most_harmful_is_first_and_the_rest_is_counted():
+    many = [Finding("doubles", f"c{at}", at) for at in range(MAX_LINES + 4)]
+    said = list(lines([*many, Finding("spreadsheet_error", "Id", 1)]))
+    assert said[0] == '"Id": 1 cell with a spreadsheet\'s error, such as #N/A'
+    assert said[1].startswith('"c23": 23 cells written like 1.0 throughout')
+    assert said[MAX_LINES:] == ["and 5 more that weigh less"]
+
+
+def test_many_unused_columns_are_one_line():
     """A platform's export has dozens of columns that its schema leaves out on purpose."""
-    three = [Finding("unused", f"c{at}", at, "filled cell", "here") for at in (1, 2, 3)]
+    three = [Finding("unused", f"c{at}", at) for at in (1, 2, 3)]
     assert len(list(lines(three))) == 3
-    many = [Finding("unused", f"c{at:02}", 7, "filled cell", "here") for at in range(14)]
-    [id_, rest] = lines([*many, Finding("rounded_id", "Id", 1, "number", "there")])
-    assert id_ == '"Id": 1 number there'
+    many = [Finding("unused", f"c{at:02}", 7) for at in range(14)]
+    [id_, rest] = lines([*many, Finding("rounded_id", "Id", 1)])
+    assert id_.startswith('"Id": 1 long number with zeros')
     assert rest.startswith('14 columns used by no event, with their filled cells: "c00" 7, "c01" 7')
     assert rest.endswith('"c11" 7 and 2 more')
 
@@ -209,14 +228,14 @@ def test_an_export_in_order_gives_no_line(tmp_path):
     assert said(tmp_path, orders()) == []
 
 
-def test_times_that_nobody_sold_at(tmp_path):
+def test_times_before_any_shop_sold(tmp_path):
     at = ["1992-05-05T00:00:00Z"] * 2 + ["2023-05-05T12:00:00Z"] * 398
     assert said(tmp_path, orders(at=at), api="bulk") == [
         '"at": 2 times of "Placed Order" before 1995'
     ]
 
 
-def test_times_that_are_still_to_come(tmp_path):
+def test_times_in_the_future(tmp_path):
     later = pd.Timestamp.now("UTC") + pd.Timedelta(hours=6)
     at = [later.isoformat()] + ["2023-05-05T12:00:00Z"] * 399
     expected = ['"at": 1 time of "Placed Order" in the future']
@@ -283,7 +302,7 @@ def test_a_property_that_hardly_any_event_has(tmp_path):
     ]
 
 
-def test_a_run_looks_at_nothing_but_what_it_sends(tmp_path):
+def test_a_run_inspects_only_what_it_sends(tmp_path):
     frame = orders(more=["x"] * 400)
     assert said(tmp_path, frame) == ['"more": 400 filled cells used by no event']
     with bf.Sandbox() as sandbox:
@@ -291,7 +310,7 @@ def test_a_run_looks_at_nothing_but_what_it_sends(tmp_path):
     assert not [note for note in ran.summary.notes if "more" in note]
 
 
-def test_a_look_changes_neither_events_nor_digest(tmp_path):
+def test_lint_changes_neither_events_nor_digest(tmp_path):
     frame = orders(more=[b"\xff"] * 400)  # no text, and nobody asked for it
     plan = bf.plan(SIMPLE, frame, state=tmp_path / "state")
     with bf.Sandbox() as sandbox:

@@ -17,7 +17,7 @@ from backfill.mapping.program import Bounds
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
-from backfill.sources.part import Reading
+from backfill.sources.source import ReadOptions
 from backfill.wire.track import Track
 
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -79,7 +79,7 @@ def write(path, header, rows):
 
 def landed(path, names):
     """What a server reads out of the requests, by event id."""
-    export = open_export([path], Reading(delimiter=",", encoding="utf-8"))
+    export = open_export([path], ReadOptions(delimiter=",", encoding="utf-8"))
     bound = bind(load_schema(schema_of(names)), export.columns)
     program = compile_schema(
         bound, export.temporal, Bounds(1_000_000_000, 2_000_000_000), attributes=True

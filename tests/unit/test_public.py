@@ -75,7 +75,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 def test_no_module_of_ours_hides_a_public_function(name):
     """A submodule of that name would take its place once somebody imports it."""
     program = (
-        "import backfill.cli.commands, backfill.notebook.api, backfill.running.settings\n"
+        "import backfill.cli.commands, backfill.notebook.api, backfill.running.prepare\n"
         f"import backfill; assert callable(backfill.{name}), backfill.{name}"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

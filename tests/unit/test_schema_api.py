@@ -1,9 +1,13 @@
 """What only Klaviyo's API of today says of a schema."""
 
+import pyarrow as pa
 import pytest
 
+from backfill.errors import SchemaError
+from backfill.running.settings import prepare
 from backfill.schema.api_rules import api_problems
 from backfill.schema.load import load_schema
+from backfill.wire.apis import BULK, TRACK
 
 SCHEMA = """\
 name: shop
@@ -21,8 +25,13 @@ def problems(api, metric="Placed Order", schema=SCHEMA):
     return [str(problem) for problem in api_problems(loaded, api)]
 
 
-def test_track_takes_all_of_it():
-    assert problems("track", metric="m" * 128) == []
+def test_only_the_json_api_is_asked_for_its_rules():
+    loaded = load_schema(SCHEMA.replace("{metric}", "m" * 128))
+    export = pa.table({name: ["1"] for name in ("Email", "Consent", "At")})
+
+    prepare(loaded, export, TRACK)
+    with pytest.raises(SchemaError, match="over 127"):
+        prepare(loaded, export, BULK)
 
 
 @pytest.mark.parametrize("api", ["events", "bulk"])

@@ -3,7 +3,7 @@
 import pytest
 
 from backfill.errors import UsageError
-from backfill.running.settings import chosen, in_zone, open_choices
+from backfill.running.prepare import choose, in_zone, open_choices
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
 from backfill.schema.shop_timezone import column_without_timezone
@@ -97,7 +97,7 @@ def test_all_that_is_open_is_told_at_once():
     assert open_choices(schema.schema) == ("--timezone (times carry no offset)", "--profiles")
     assert open_choices(loaded().schema) == ("--timezone (times carry no offset)",)
     with pytest.raises(UsageError) as raised:
-        chosen(schema, timezone=None, profiles=None)
+        choose(schema, timezone=None, profiles=None)
     zone, profiles = str(raised.value).splitlines()
     assert zone == (
         'the times of "at" carry no offset, and the schema shop names no zone: say --timezone '
@@ -108,6 +108,6 @@ def test_all_that_is_open_is_told_at_once():
 
 
 def test_what_is_chosen_holds():
-    found, profiles = chosen(loaded(), timezone="UTC", profiles=None)
+    found, profiles = choose(loaded(), timezone="UTC", profiles=None)
     assert (found.schema.source.timezone, profiles) == ("UTC", "none")
-    assert chosen(loaded("time"), timezone=None, profiles="every")[1] == "every"
+    assert choose(loaded("time"), timezone=None, profiles="every")[1] == "every"

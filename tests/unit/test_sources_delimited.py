@@ -10,21 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
-from backfill.sources import Export, Reading
+from backfill.sources import Export, ReadOptions, open_export
 from backfill.sources.delimited import _whole_records
-from backfill.sources.encoding import Place
-from backfill.sources.export import opened
-from backfill.sources.quotes import guarded
+from backfill.sources.encoding import Position
+from backfill.sources.quoting import check_quotes
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 SHARED_FOLDER = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
 )
-AS_FOUND = Reading()
+AS_FOUND = ReadOptions()
 
 
-def read(path, reading=AS_FOUND, *, chunk_bytes=1 << 18, block_bytes=8_000_000):
-    export = opened([path], reading, chunk_bytes=chunk_bytes, block_bytes=block_bytes)
+def read(path, options=AS_FOUND, *, chunk_bytes=1 << 18, batch_bytes=8_000_000):
+    export = open_export([path], options, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes)
     return export, rows_of(export)
 
 
@@ -117,74 +116,83 @@ def test_a_file_is_read(tmp_path, content, rows):
     assert read(written(tmp_path, content))[1] == rows
 
 
-def test_short_rows_are_filled_where_that_is_asked(tmp_path):
+def test_short_rows_are_padded_on_request(tmp_path):
     path = written(tmp_path, "a,b\n1\n2,3,4\n")
-    assert read(path, Reading(pad_ragged=True))[1] == [
+    assert read(path, ReadOptions(pad_ragged=True))[1] == [
         (2, False, ["1", None]),
         (3, True, ["2", "3"]),
     ]
 
 
-def test_the_second_look_gives_whole_rows_with_their_surplus(tmp_path):
+def test_the_second_read_gives_whole_rows_with_their_surplus(tmp_path):
     export, _ = read(written(tmp_path, 'a,b\n1,2\n3,4,"x,y",z\n5\n'))
     assert list(export.rows({0: [4, 3]})) == [(0, 3, ["3", "4", "x,y", "z"]), (0, 4, ["5", ""])]
 
 
-def test_rows_are_counted_on_behind_lines_that_are_skipped(tmp_path):
-    export, rows = read(written(tmp_path, 'Shop "Nord\n\na,b\n1,2\n'), Reading(skip=2))
+def test_skipped_lines_count_as_rows(tmp_path):
+    export, rows = read(written(tmp_path, 'Shop "Nord\n\na,b\n1,2\n'), ReadOptions(skip_lines=2))
     assert export.columns == ("a", "b")
     assert rows == [(4, False, ["1", "2"])]
 
 
 @pytest.mark.parametrize(
-    ("content", "reading", "message"),
+    ("content", "options", "message"),
     [
-        pytest.param("", Reading(), r"orders\.csv: is empty \(0 bytes\)", id="nothing in it"),
+        pytest.param("", ReadOptions(), r"orders\.csv: is empty \(0 bytes\)", id="nothing in it"),
         pytest.param(
             'a,b\n1,2\n3,"x\n4,5\n',
-            Reading(),
+            ReadOptions(),
             r"orders\.csv:3: a quoted cell begins here and is never closed",
             id="a quote in the last column that is never closed",
         ),
         pytest.param(
             'a,b\n1,"x\n2,"y"\n',
-            Reading(),
+            ReadOptions(),
             r"orders\.csv:3: text follows directly on a closing quote",
             id="a lost quote that a later one closes",
         ),
         pytest.param(
             'a,b\n1,"5"" vinyl" x\n',
-            Reading(),
+            ReadOptions(),
             r"orders\.csv:2: text follows directly on a closing quote",
             id="text behind a closing quote",
         ),
         pytest.param(
             'a,"b\n1,2\n',
-            Reading(),
+            ReadOptions(),
             r"orders\.csv:1: a quoted cell begins here",
             id="the header's own quote",
         ),
         pytest.param(
             '"x\n\na,"b\n1,2\n',
-            Reading(skip=2),
+            ReadOptions(skip_lines=2),
             r"orders\.csv:3: a quoted cell begins here",
             id="lines that are skipped count",
         ),
-        pytest.param("\na,b\n", Reading(), r"orders\.csv:1: .*skip_lines: 1}", id="a blank header"),
         pytest.param(
-            "sep=;\r\na;b\n", Reading(), r"is no header.*skip_lines: 1}", id="Excel's hint"
+            "\na,b\n", ReadOptions(), r"orders\.csv:1: .*skip_lines: 1}", id="a blank header"
         ),
-        pytest.param("a\n", Reading(skip=3), r"no header.*skip_lines: 3}`", id="all is skipped"),
         pytest.param(
-            "a" * 400_000, Reading(), "header does not end within 65,536 bytes", id="no line ends"
+            "sep=;\r\na;b\n", ReadOptions(), r"is no header.*skip_lines: 1}", id="Excel's hint"
         ),
-        pytest.param("a,b\n", Reading(delimiter="::"), "one ASCII character", id="two characters"),
-        pytest.param("a,b\n", Reading(delimiter='"'), "one ASCII character", id="a quote"),
+        pytest.param(
+            "a\n", ReadOptions(skip_lines=3), r"no header.*skip_lines: 3}`", id="all is skipped"
+        ),
+        pytest.param(
+            "a" * 400_000,
+            ReadOptions(),
+            "header does not end within 65,536 bytes",
+            id="no line ends",
+        ),
+        pytest.param(
+            "a,b\n", ReadOptions(delimiter="::"), "one ASCII character", id="two characters"
+        ),
+        pytest.param("a,b\n", ReadOptions(delimiter='"'), "one ASCII character", id="a quote"),
     ],
 )
-def test_what_cannot_be_read_exactly_is_refused(tmp_path, content, reading, message):
+def test_what_cannot_be_read_exactly_is_refused(tmp_path, content, options, message):
     with pytest.raises(ExportError, match=message):
-        read(written(tmp_path, content), reading)
+        read(written(tmp_path, content), options)
 
 
 MARKED = ["_reason", "_column", "_file", "_row", "Total", "Ort"]
@@ -194,12 +202,10 @@ REJECT = ["bad_cell", "Total", "old.csv", "3", "1,5", "Köln"]
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
-def test_rejects_that_are_fed_in_again_have_their_own_dialect(
-    tmp_path, encoding, delimiter, quoting
-):
+def test_rejects_that_are_run_again_have_their_own_dialect(tmp_path, encoding, delimiter, quoting):
     text = as_csv(MARKED, [REJECT, REJECT[:4]], delimiter, quoting, "\r\n")
     path = written(tmp_path, text.encode(encoding))
-    original = Reading(delimiter="|", encoding="utf-16-be", skip=3, pad_ragged=True)
+    original = ReadOptions(delimiter="|", encoding="utf-16-be", skip_lines=3, pad_ragged=True)
     export, rows = read(path, original)
     assert export.columns == (*REJECT_COLUMNS, "Total", "Ort")
     assert rows == [(2, False, REJECT), (3, False, [*REJECT[:4], None, None])]
@@ -208,7 +214,9 @@ def test_rejects_that_are_fed_in_again_have_their_own_dialect(
 def test_rejects_beside_their_export_are_read_each_in_its_dialect(tmp_path):
     first = written(tmp_path, "Shop\nTotal;Ort\n1;Köln\n".encode("cp1252"))
     (again := tmp_path / "rejects.csv").write_text("_reason,_column,_file,_row,Total\nx,y,z,3,2\n")
-    export = opened([first, again], Reading(delimiter=";", encoding="cp1252", skip=1))
+    export = open_export(
+        [first, again], ReadOptions(delimiter=";", encoding="cp1252", skip_lines=1)
+    )
     assert export.columns == ("Total", "Ort", *REJECT_COLUMNS)
     assert [row[2] for row in rows_of(export)] == [
         ["1", "Köln", None, None, None, None],
@@ -216,7 +224,7 @@ def test_rejects_beside_their_export_are_read_each_in_its_dialect(tmp_path):
     ]
 
 
-def test_a_fault_of_rejects_names_a_way_out_that_works_for_them(tmp_path):
+def test_an_error_in_rejects_names_a_remedy_that_works_for_them(tmp_path):
     text = "_reason,_column,_file,_row\né\n".encode() + b"\xe9\n"
     with pytest.raises(ExportError, match=r"orders\.csv:3: .* UTF-8.*; save it as UTF-8$"):
         read(written(tmp_path, text))
@@ -261,9 +269,9 @@ def test_a_cell_has_a_limit(tmp_path, cell, fits, chunk_bytes):
         pytest.param("a\n1\n", ",", id="one column"),
     ],
 )
-def test_the_delimiter_is_found_and_told(tmp_path, content, delimiter):
+def test_the_delimiter_is_detected_and_named(tmp_path, content, delimiter):
     export, _ = read(written(tmp_path, content))
-    given, _ = read(written(tmp_path, content), Reading(delimiter=delimiter))
+    given, _ = read(written(tmp_path, content), ReadOptions(delimiter=delimiter))
     assert export.columns == given.columns
     word = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}[delimiter]
     assert word in export.notes[0]
@@ -280,7 +288,7 @@ def test_a_file_that_changed_after_it_was_opened_is_refused(tmp_path):
 
 def test_a_file_that_grows_while_it_is_read_is_refused_at_its_end(tmp_path):
     path = written(tmp_path, "a,b\n" + "1,2\n" * 40_000 + "3,129")
-    export = opened([path], AS_FOUND, block_bytes=50_000)
+    export = open_export([path], AS_FOUND, batch_bytes=50_000)
     batches = export.batches([0, 1])
     next(batches)
     with path.open("a") as file:
@@ -291,11 +299,11 @@ def test_a_file_that_grows_while_it_is_read_is_refused_at_its_end(tmp_path):
         list(batches)
 
 
-def test_a_file_that_is_cut_while_it_is_read_is_told_as_changed(tmp_path):
+def test_a_file_that_is_cut_while_it_is_read_counts_as_changed(tmp_path):
     path = written(tmp_path, "a,b\n" + '1,"2"\n' * 400_000)
-    batches = opened([path], AS_FOUND, block_bytes=50_000).batches([0, 1])
+    batches = open_export([path], AS_FOUND, batch_bytes=50_000).batches([0, 1])
     next(batches)
-    os.truncate(path, 1_000_000)  # within a quoted cell
+    os.truncate(path, 1_000_003)  # within a quoted cell
     with pytest.raises(
         ExportError, match=r"orders\.csv: was changed while it was read; start again"
     ):
@@ -305,7 +313,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_told_as_changed(tmp_path):
 def test_endless_quotes_are_not_gathered_in_memory():
     chunks = iter([b'a,"', *[b'"' * 100_000] * 30])
     with pytest.raises(ExportError, match="a cell over 1 MB begins here"):
-        list(guarded(chunks, ",", Place("orders.csv")))
+        list(check_quotes(chunks, ",", Position("orders.csv")))
     assert len(list(chunks)) == 20
 
 
@@ -349,7 +357,7 @@ DIALECTS = {
     "quoting": st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     "line_end": st.sampled_from(["\n", "\r\n", "\r"]),
     "chunk_bytes": SMALL,
-    "block_bytes": SMALL,
+    "batch_bytes": SMALL,
 }
 
 
@@ -360,7 +368,7 @@ DIALECTS = {
     **DIALECTS,
 )
 def test_any_table_comes_back(
-    tmp_path, data, encoding, delimiter, quoting, line_end, chunk_bytes, block_bytes
+    tmp_path, data, encoding, delimiter, quoting, line_end, chunk_bytes, batch_bytes
 ):
     names, rows = data.draw(tables(LATIN if encoding == "cp1252" else ANY))
     text = as_csv(names, rows, delimiter, quoting, line_end)
@@ -368,9 +376,9 @@ def test_any_table_comes_back(
     told = encoding if encoding in {"cp1252", "utf-16-be"} else None
     export, found = read(
         path,
-        Reading(delimiter=delimiter, encoding=told),
+        ReadOptions(delimiter=delimiter, encoding=told),
         chunk_bytes=chunk_bytes,
-        block_bytes=block_bytes,
+        batch_bytes=batch_bytes,
     )
     assert export.columns == tuple(names)
     assert found == [
@@ -381,7 +389,7 @@ def test_any_table_comes_back(
 @SHARED_FOLDER
 @given(data=st.data(), **DIALECTS)
 def test_one_quote_more_or_less_is_read_as_csv_reads_it_or_refused(
-    tmp_path, data, delimiter, quoting, line_end, chunk_bytes, block_bytes
+    tmp_path, data, delimiter, quoting, line_end, chunk_bytes, batch_bytes
 ):
     names, rows = data.draw(tables(LATIN))
     text = as_csv(names, rows, delimiter, quoting, line_end)
@@ -392,16 +400,16 @@ def test_one_quote_more_or_less_is_read_as_csv_reads_it_or_refused(
         at = data.draw(st.sampled_from(quotes))
         changed = text[:at] + text[at + 1 :]
     path = written(tmp_path, changed)
-    reading = Reading(delimiter=delimiter, encoding="utf-8")
+    options = ReadOptions(delimiter=delimiter, encoding="utf-8")
     try:
         header, *expected = csv.reader(
             io.StringIO(changed, newline=""), delimiter=delimiter, strict=True
         )
     except csv.Error:
         with pytest.raises(ExportError):
-            read(path, reading, chunk_bytes=chunk_bytes, block_bytes=block_bytes)
+            read(path, options, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes)
         return
-    export, _ = read(path, reading, chunk_bytes=chunk_bytes, block_bytes=block_bytes)
+    export, _ = read(path, options, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes)
     assert export.columns == tuple(name.strip() for name in header)
     found = [cells for _, _, cells in export.rows({0: range(2, len(expected) + 2)})]
     padded = [row + [""] * (len(header) - len(row)) for row in expected]

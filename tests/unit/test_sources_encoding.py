@@ -3,14 +3,14 @@
 import pytest
 
 from backfill.errors import ExportError
-from backfill.sources.encoding import Place, encoding_of, utf8
+from backfill.sources.encoding import Position, encoding_of, utf8
 
 
 def through(content: bytes, given=None, *, chunk_bytes=1 << 18):
-    place = Place("orders.csv", encoding_of(content, given, "orders.csv"))
+    position = Position("orders.csv", encoding_of(content, given, "orders.csv"))
     starts = range(0, len(content), chunk_bytes)
-    text = b"".join(utf8((content[at : at + chunk_bytes] for at in starts), place))
-    return text.decode(), place.encoding
+    text = b"".join(utf8((content[at : at + chunk_bytes] for at in starts), position))
+    return text.decode(), position.encoding
 
 
 SIZES = pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 1 << 18])
@@ -94,7 +94,7 @@ FILL = b"a,b\n" * 1_000
     ],
 )
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 512])
-def test_utf8_behind_what_was_taken_for_cp1252_is_refused(late, chunk_bytes):
+def test_utf8_after_cp1252_is_refused(late, chunk_bytes):
     content = b"caf\xe9\n" + FILL + f"{late}\n".encode()
     with pytest.raises(
         ExportError,
@@ -103,7 +103,7 @@ def test_utf8_behind_what_was_taken_for_cp1252_is_refused(late, chunk_bytes):
         through(content, chunk_bytes=chunk_bytes)
 
 
-def test_cp1252_that_is_given_is_not_doubted():
+def test_cp1252_that_the_schema_names_is_not_checked_for_utf8():
     content = b"caf\xe9\n" + FILL + "Zürich\n".encode()
     text, _ = through(content, "cp1252", chunk_bytes=512)
     assert text == content.decode("cp1252")
@@ -126,7 +126,7 @@ def test_cp1252_that_happens_to_be_utf8_of_no_living_script_stays_cp1252(cell, c
     assert through(text.encode("cp1252"), chunk_bytes=chunk_bytes) == (text, "cp1252")
 
 
-def test_any_text_in_utf8_is_doubted_where_its_chunk_is_cut():
+def test_utf8_is_found_wherever_its_chunk_is_cut():
     for cut in range(1, 12):
         with pytest.raises(ExportError, match=r"orders\.csv:2: "):
             through(b"\xe9 \n" + "aü€".encode(), chunk_bytes=cut)

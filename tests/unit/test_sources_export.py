@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backfill.errors import ExportError
-from backfill.sources import Reading, open_export
-from backfill.sources.export import opened
+from backfill.sources import ReadOptions, open_export
 
 
 def columns_of(export, places):
@@ -20,7 +19,7 @@ def columns_of(export, places):
     return {name: [cell for t in tables for cell in t[name]] for name in tables[0]}
 
 
-def test_columns_are_matched_by_name_and_differences_are_told(tmp_path):
+def test_columns_are_matched_by_name_and_differences_are_noted(tmp_path):
     (tmp_path / "1.csv").write_text(" id ,name,city\n1,a,b\n")
     (tmp_path / "2.csv").write_bytes(gzip.compress("name;zip;id\nć;0;2\n".encode()))
     pq.write_table(pa.table({"id": [3], "city": ["c"]}), tmp_path / "3.parquet")
@@ -38,7 +37,7 @@ def test_columns_are_matched_by_name_and_differences_are_told(tmp_path):
     notes = [note.replace(f"{tmp_path}/", "") for note in export.notes]
     assert notes == [
         "1.csv: comma between cells, ascii",
-        "2.csv: semicolon between cells, utf-8, packed with gzip",
+        "2.csv: semicolon between cells, utf-8, compressed with gzip",
         "3.parquet: Parquet",
         '1.csv: has no column "zip", which another file has',
         '2.csv: has no column "city", which another file has',
@@ -46,7 +45,7 @@ def test_columns_are_matched_by_name_and_differences_are_told(tmp_path):
     ]
 
 
-def test_the_second_look_aligns_cells_to_the_union(tmp_path):
+def test_the_second_read_aligns_cells_to_the_union(tmp_path):
     (tmp_path / "1.csv").write_text("a,b\n1,2\n")
     (tmp_path / "2.csv").write_text("b,c\n3,4\n5,6,7\n")
     export = open_export([tmp_path / "1.csv", tmp_path / "2.csv"])
@@ -58,7 +57,7 @@ def test_the_second_look_aligns_cells_to_the_union(tmp_path):
     assert list(export.rows({0: []})) == []
 
 
-def test_a_name_that_stands_twice_is_matched_by_its_place(tmp_path):
+def test_columns_of_one_name_are_matched_by_their_order(tmp_path):
     (tmp_path / "1.csv").write_text("city,city\n1,2\n")
     (tmp_path / "2.csv").write_text("city\n3\n")
     export = open_export([tmp_path / "1.csv", tmp_path / "2.csv"])
@@ -83,7 +82,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
     assert open_export([tmp_path / "orders[1].csv"]).files == (f"{tmp_path}/orders[1].csv",)
 
 
-def test_an_encoding_that_shows_late_is_told_once_the_file_was_read(tmp_path):
+def test_an_encoding_that_is_detected_late_is_noted_after_the_file_is_read(tmp_path):
     path = tmp_path / "1.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 200_000 + "é,3\n".encode("cp1252"))
     export = open_export([path])
@@ -100,13 +99,13 @@ def test_utf8_late_in_a_file_that_began_in_cp1252_is_refused_in_every_pass(tmp_p
     for _ in range(2):
         with pytest.raises(ExportError, match=r"1\.csv:300003: UTF-8 in a file that was cp1252"):
             list(export.batches([0]))
-    given = open_export([path], Reading(encoding="cp1252"))
+    given = open_export([path], ReadOptions(encoding="cp1252"))
     assert columns_of(given, [0])["c0"][-1] == "ZÃ¼rich"
 
 
 @pytest.mark.parametrize("touch", [Path.unlink, lambda path: path.write_bytes(b"a\n1\n2\n")])
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_an_export_tells_whether_its_files_are_as_they_were(tmp_path, kind, touch):
+def test_an_export_knows_whether_its_files_have_changed(tmp_path, kind, touch):
     (tmp_path / "a.csv").write_text("a\n1\n")
     path = tmp_path / f"b.{kind}"
     if kind == "csv":
@@ -124,7 +123,7 @@ def test_an_export_tells_whether_its_files_are_as_they_were(tmp_path, kind, touc
 def test_a_parquet_file_that_is_replaced_while_it_is_read_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"a": range(20)}), path, row_group_size=5)
-    batches = opened([path], Reading(), block_bytes=10).batches([0])
+    batches = open_export([path], ReadOptions(), batch_bytes=10).batches([0])
     next(batches)
     pq.write_table(pa.table({"a": range(30)}), tmp_path / "new")
     (tmp_path / "new").rename(path)
@@ -188,7 +187,7 @@ def test_what_names_no_file_is_refused(tmp_path, exports, message):
         open_export([name.format(tmp_path) for name in exports])
 
 
-def test_a_file_that_is_gone_when_its_turn_comes_is_told(tmp_path):
+def test_a_file_that_is_gone_when_it_is_read_is_named(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("a\n1\n")
     export = open_export([path])
@@ -224,7 +223,7 @@ def test_batches_are_small_whatever_the_file(tmp_path):
 
 def test_an_export_can_be_read_again(tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
-    export = open_export([tmp_path / "a.csv"], Reading())
+    export = open_export([tmp_path / "a.csv"], ReadOptions())
     assert columns_of(export, [1, 1]) == columns_of(export, [1, 1])
     assert columns_of(export, [1, 1])["c1"] == ["2"]
     assert columns_of(export, [])["_row"] == [2]

@@ -35,7 +35,7 @@ def trimmed(cell):
     key=st.sampled_from([["c0"], ["c0", "c1"]]),
     held_bytes=st.sampled_from([1, 300, 1 << 20]),
 )
-def test_every_row_once_and_what_belongs_together_together(
+def test_every_row_comes_once_and_equal_keys_come_together(
     tmp_path, rows, size, buckets, key, held_bytes
 ):
     folder = tmp_path / "spill"
@@ -57,7 +57,14 @@ def test_every_row_once_and_what_belongs_together_together(
     )
 
 
-def test_only_the_owner_may_read_it_and_it_goes_when_closed(tmp_path):
+def test_many_rows_keep_their_order_within_a_table(tmp_path):
+    rows = [(str(number % 7), "") for number in range(50_000)]
+    for table in spill(batches_of(rows, 50_000), ["c0"], tmp_path / "spill", 3):
+        numbers = table["_row"].to_pylist()
+        assert numbers == sorted(numbers)
+
+
+def test_only_the_owner_can_read_the_folder_and_closing_removes_it(tmp_path):
     folder = tmp_path / "spill"
     tables = spill(batches_of([("1", "a"), ("2", "b"), ("3", "c")], 1), ["c0"], folder, 8)
     next(tables)
@@ -67,7 +74,7 @@ def test_only_the_owner_may_read_it_and_it_goes_when_closed(tmp_path):
     assert not folder.exists()
 
 
-def test_it_goes_where_the_export_fails(tmp_path):
+def test_the_folder_is_removed_if_the_export_fails(tmp_path):
     def failing():
         yield from batches_of([("1", "a")], 1)
         message = "cut short"
@@ -78,13 +85,13 @@ def test_it_goes_where_the_export_fails(tmp_path):
     assert not (tmp_path / "spill").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "spill").mkdir()
-    with pytest.raises(UsageError, match=r"spill: rows cannot be set aside there \(File exists\)"):
+    with pytest.raises(UsageError, match=r"spill: rows cannot be written there \(File exists\)"):
         list(spill(iter([]), ["c0"], tmp_path / "spill", 4))
 
 
-def test_rows_without_a_key_do_not_meet_in_one_bucket(tmp_path):
+def test_rows_without_a_key_are_spread_over_the_buckets(tmp_path):
     rows = [("", None)] * 1_000
     tables = list(spill(batches_of(rows, 1_000), ["c0", "c1"], tmp_path / "spill", 10))
     assert [table.num_rows for table in tables] == [100] * 10
@@ -99,5 +106,5 @@ def test_rows_without_a_key_do_not_meet_in_one_bucket(tmp_path):
         pytest.param(BUCKETS_MAX * BUCKET_BYTES * 9, BUCKETS_MAX, id="there is a most"),
     ],
 )
-def test_buckets_are_of_a_size_up_to_a_number(text_bytes, buckets):
+def test_the_number_of_buckets_has_a_maximum(text_bytes, buckets):
     assert buckets_for(text_bytes) == buckets

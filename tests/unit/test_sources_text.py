@@ -138,7 +138,7 @@ def test_any_double_comes_back_from_its_text(values):
     assert not any("e" in text.lower() for text in found)
 
 
-def test_bytes_that_are_no_text_are_hexadecimal_at_the_second_look():
+def test_bytes_that_are_no_text_become_hexadecimal_digits():
     column = pa.array([b"\xff\x01", None, "é".encode(), b""], pa.binary())
     assert as_text_or_hex(column).to_pylist() == ["ff01", None, "é", None]
 
@@ -257,7 +257,7 @@ def test_text_in_parquet_that_is_no_utf8_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
-def test_names_that_stand_twice_are_two_columns(tmp_path, kind):
+def test_two_columns_of_one_name_are_two_columns(tmp_path, kind):
     table = pa.table([pa.array([1]), pa.array(["x"]), pa.array([2])], names=["a", "b", "a"])
     export = open_export(frames(kind, table, tmp_path))
     assert export.columns == ("a", "b", "a")
@@ -271,7 +271,7 @@ def test_no_rows(tmp_path, kind):
     assert sum(batch.num_rows for batch in export.batches([0, 1])) == 0
 
 
-def test_no_columns_asked_still_counts_rows(tmp_path):
+def test_rows_are_counted_without_any_column(tmp_path):
     for kind in ("parquet", "pandas", "arrow"):
         export = open_export(frames(kind, TABLE, tmp_path))
         batches = list(export.batches([]))
@@ -311,7 +311,7 @@ def test_a_page_that_does_not_match_its_checksum_is_refused(tmp_path):
         list(open_export([path]).batches([0]))
 
 
-def test_a_parquet_name_alone_makes_no_parquet_file(tmp_path):
+def test_a_file_named_parquet_must_be_one(tmp_path):
     (tmp_path / "x.parquet").write_text("a,b\n1,2\n")
     with pytest.raises(ExportError, match=r"x\.parquet: is no Parquet file"):
         open_export([tmp_path / "x.parquet"])

@@ -13,7 +13,6 @@ import pytest
 
 from backfill import event
 from backfill.account import aggregates, verify
-from backfill.account.metrics import lines as metric_lines
 from backfill.account.metrics import metric_statuses
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError
 from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
@@ -21,6 +20,7 @@ from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.report import verify as words
+from backfill.report.account import metric_lines
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
@@ -78,12 +78,12 @@ class Account:
         properties = {"$value": value} | ({} if event_id is None else {"$event_id": event_id})
         self.events.append((metric, second(at), properties))
 
-    def get(self, path, _query):
+    def get(self, path):
         self._ask(path)
         flows = self.flows[path.split("/")[3]]
         return {"data": [{"id": "F", "type": "flow", "attributes": flow} for flow in flows]}
 
-    def pages(self, path, query):
+    def pages(self, path, query=None):
         self._ask(path)
         if path == "/api/metrics":
             for found, attributes in self.metrics.items():
@@ -424,7 +424,8 @@ def test_a_metric_that_the_account_lacks_is_missing_as_a_whole(tmp_path):
     assert list(words.lines(found))[:3] == [
         "Placed Order  2020-01-01 … 2020-01-03: 2 delivered, 0 found, 2 missing",
         "    the account has no metric of this name from the API",
-        'note: Shopify has a metric "Placed Order" too, which is another and was not looked at',
+        'note: Shopify has a metric "Placed Order" too; it is another metric, and verify does not '
+        "look at it",
     ]
     assert account.asked == ["/api/metrics"]
 
@@ -536,14 +537,14 @@ def days(*texts):
 def test_windows_hold_all_days_in_as_few_questions_as_can_be():
     random_ = random.Random(3)
     wanted = {date(2010, 1, 1) + timedelta(random_.randrange(4_000)) for _ in range(300)}
-    found = list(aggregates.windows(wanted))
+    found = list(aggregates.query_spans(wanted))
     held = [day for day in wanted for span in found if span.first <= day < span.end]
     assert sorted(held) == sorted(wanted)
     assert all((span.end - span.first).days <= 365 for span in found)
     assert all(
         (after.first - before.first).days >= 365 for before, after in itertools.pairwise(found)
     )
-    assert list(aggregates.windows([])) == []
+    assert list(aggregates.query_spans([])) == []
 
 
 @pytest.mark.parametrize(
@@ -556,7 +557,7 @@ def test_windows_hold_all_days_in_as_few_questions_as_can_be():
 )
 def test_days_apart_are_read_together_where_nothing_is_between(between, count):
     said = {} if between is None else {date(2020, 1, 2): between}
-    found = list(verify.spans(days("2020-01-01", "2020-01-03"), said))
+    found = list(verify.read_spans(days("2020-01-01", "2020-01-03"), said))
     assert len(found) == count
 
 

@@ -1,4 +1,4 @@
-"""What Klaviyo's API of today would refuse for its size is known before it is sent."""
+"""What the JSON:API would refuse for its size is known before it is sent."""
 
 import json
 from decimal import Decimal
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from backfill.report.reasons import REASONS
 from backfill.wire.bulk import Bulk
-from backfill.wire.event_limits import unfit
+from backfill.wire.event_limits import oversized
 from backfill.wire.events import Events
-from backfill.wire.interface import UNFIT
+from backfill.wire.interface import OVERSIZED
 from backfill.wire.property_limits import EVENT, PROFILE, fault_of, faults
-from tests.unit.test_wire_today import table
+from tests.unit.test_wire_json_api import table
 
 WIRES = [pytest.param(Events(), id="events"), pytest.param(Bulk(), id="bulk")]
 MB_5 = 5_000_000
@@ -27,13 +27,13 @@ def measured(wire, *events):
     return found
 
 
-def unfits(event, wire=None, *, carries=True):
+def oversized_between(event, wire=None, *, carries=True):
     """Reason and column of the event between two that fit."""
     wire = wire or Bulk()
-    found = wire.unfit(
+    found = wire.oversized(
         measured(wire, {"id": "1"}, {"id": "7"} | event, {"id": "3"}), carries=carries
     )
-    assert found.schema == UNFIT
+    assert found.schema == OVERSIZED
     assert found["at"].to_pylist() in ([], [1])
     assert set(found["reason"].to_pylist()) <= set(REASONS)
     return list(zip(found["reason"].to_pylist(), found["column"].to_pylist(), strict=True))
@@ -186,8 +186,8 @@ FITS_AND_NOT = [
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize(("fits", "breaks", "why"), FITS_AND_NOT)
 def test_each_limit_has_two_sides(wire, fits, breaks, why):
-    assert unfits(fits, wire) == []
-    assert unfits(breaks, wire) == [why]
+    assert oversized_between(fits, wire) == []
+    assert oversized_between(breaks, wire) == [why]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_each_limit_has_two_sides(wire, fits, breaks, why):
     ],
 )
 def test_what_looks_like_too_much_is_looked_at(event):
-    assert unfits(event) == []
+    assert oversized_between(event) == []
 
 
 def profile_bytes(event):
@@ -225,16 +225,16 @@ def test_a_profile_has_95_kb_at_most(wire, event):
     most = 95_000 - profile_bytes(event(0))
 
     assert profile_bytes(event(most)) == 95_000
-    assert unfits(event(most), wire) == []
-    [(reason, told)] = unfits(event(most + 1), wire)
+    assert oversized_between(event(most), wire) == []
+    [(reason, told)] = oversized_between(event(most + 1), wire)
     assert (reason, told) == ("profile_too_large", "Placed Order: 95,001 bytes")
 
 
 def test_what_no_event_carries_is_no_matter_of_size():
     large = own(a="x" * 95_000, b=2**70)
 
-    assert unfits(large, carries=False) == []
-    assert unfits({"id": "x" * 95_000}, carries=False) == [
+    assert oversized_between(large, carries=False) == []
+    assert oversized_between({"id": "x" * 95_000}, carries=False) == [
         ("profile_too_large", "Placed Order: 95,050 bytes")
     ]
 
@@ -250,8 +250,8 @@ def test_a_request_has_5_mb_at_most(wire, carries):
     most = MB_5 - len(body)
 
     assert len(wire.payloads(table(event(most)))[0]) == MB_5
-    assert unfits(event(most), wire, carries=carries) == []
-    [(reason, told)] = unfits(event(most + 1), wire, carries=carries)
+    assert oversized_between(event(most), wire, carries=carries) == []
+    [(reason, told)] = oversized_between(event(most + 1), wire, carries=carries)
     assert reason == "too_large"
     assert told == "Placed Order: 5,000,001 bytes"
 
@@ -259,13 +259,13 @@ def test_a_request_has_5_mb_at_most(wire, carries):
 def test_of_several_reasons_one_is_told():
     event = {"metric": "m" * 128, "event_id": "i" * 256} | properties(a=2**63)
 
-    assert unfits(event) == [("name_too_long", "event")]
+    assert oversized_between(event) == [("name_too_long", "event")]
 
 
 def test_no_events_are_all_fit():
     nothing = measured(Bulk(), {"id": "7"}).slice(0, 0)
 
-    assert unfit(nothing, carries=True, around=0).num_rows == 0
+    assert oversized(nothing, carries=True, around=0).num_rows == 0
 
 
 texts = st.text('{}[]",:\\ab ß', max_size=6)

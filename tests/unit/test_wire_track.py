@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backfill import limits
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS
-from backfill.wire.interface import UNFIT, Reply
+from backfill.wire.interface import OVERSIZED, Reply
 from backfill.wire.track import Track, TrackGet
 
 TOKEN = "aB3xYz"
@@ -238,13 +238,17 @@ def test_a_batch_is_a_request_an_event():
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        pytest.param(Reply(200, b"1"), "delivered", id="1 is a yes"),
-        pytest.param(Reply(200, b""), "delivered", id="an empty body is a yes"),
-        pytest.param(Reply(200, b"1\n"), "delivered", id="white space around it does not count"),
-        pytest.param(Reply(200, b"0"), "refused", id="0 is a no"),
-        pytest.param(Reply(200, b"<html>"), "unreadable", id="a page is neither"),
-        pytest.param(Reply(200, b"11"), "unreadable", id="11 is not 1"),
-        pytest.param(Reply(202, b""), "unreadable", id="the Track API never answers 202"),
+        pytest.param(Reply(status=200, body=b"1"), "delivered", id="1 is a yes"),
+        pytest.param(Reply(status=200, body=b""), "delivered", id="an empty body is a yes"),
+        pytest.param(
+            Reply(status=200, body=b"1\n"), "delivered", id="white space around it does not count"
+        ),
+        pytest.param(Reply(status=200, body=b"0"), "refused", id="0 is a no"),
+        pytest.param(Reply(status=200, body=b"<html>"), "unreadable", id="a page is neither"),
+        pytest.param(Reply(status=200, body=b"11"), "unreadable", id="11 is not 1"),
+        pytest.param(
+            Reply(status=202, body=b""), "unreadable", id="the Track API never answers 202"
+        ),
     ],
 )
 def test_how_an_answer_reads(reply, answer):
@@ -318,13 +322,13 @@ def event_identifiers(event):
     return {f"${name}": event[name] for name in IDENTIFIERS if name in event}
 
 
-def unfit(wire, *events, carries=True):
+def oversized(wire, *events, carries=True):
     rows = table(*events).drop_columns(["carries", "size", "attributes_size"])
     sizes = wire.measure(rows)
     for name in sizes.column_names:
         rows = rows.append_column(name, sizes[name])
-    found = wire.unfit(rows, carries=carries)
-    assert found.schema == UNFIT
+    found = wire.oversized(rows, carries=carries)
+    assert found.schema == OVERSIZED
     return found.to_pylist()
 
 
@@ -340,8 +344,8 @@ def test_a_url_may_have_so_many_bytes_and_no_more(over):
     wire = TrackGet(URL, max_bytes=length - over)
 
     reject = {"at": 1, "reason": "url_too_long", "column": f"Placed Order: {length:,} bytes"}
-    assert unfit(wire, {"email": "a@b.co"}, event) == [reject] * over
-    assert unfit(wire, event, carries=False) == []
+    assert oversized(wire, {"email": "a@b.co"}, event) == [reject] * over
+    assert oversized(wire, event, carries=False) == []
 
 
 def test_attributes_can_make_a_url_shorter_and_then_the_longer_one_counts():
@@ -358,23 +362,25 @@ def test_attributes_can_make_a_url_shorter_and_then_the_longer_one_counts():
     odd = max(pairs, key=lambda pair: int.__sub__(*lengths(*pair)))
     bare, whole = lengths(*odd)
     assert bare > whole
-    assert unfit(TrackGet(URL, max_bytes=whole), event(*odd, carries=True))
-    assert not unfit(TrackGet(URL, max_bytes=bare), event(*odd, carries=True))
+    assert oversized(TrackGet(URL, max_bytes=whole), event(*odd, carries=True))
+    assert not oversized(TrackGet(URL, max_bytes=bare), event(*odd, carries=True))
 
 
 def test_a_person_with_nothing_but_a_phone_number_is_no_get():
     long = {"phone_number": "+45", "city": "x" * 9_000}
-    found = unfit(TrackGet(URL), {"phone_number": "+45", "id": "7"}, long, {"phone_number": "+45"})
+    found = oversized(
+        TrackGet(URL), {"phone_number": "+45", "id": "7"}, long, {"phone_number": "+45"}
+    )
     phone_only = {"reason": "phone_only", "column": "$phone_number"}
     assert found == [{"at": at} | phone_only for at in (1, 2)]
-    assert unfit(Track(), {"phone_number": "+45"}) == []
+    assert oversized(Track(), {"phone_number": "+45"}) == []
 
 
 def test_a_body_over_the_limit_is_told_with_its_bytes():
     [size] = map(len, bodies(table({"email": "a@b.co", "city": "Aarhus"})))
     event = {"email": "a@b.co", "city": "Aarhus"}
-    assert unfit(Track(max_bytes=size), event) == []
-    assert unfit(Track(max_bytes=size - 1), event) == [
+    assert oversized(Track(max_bytes=size), event) == []
+    assert oversized(Track(max_bytes=size - 1), event) == [
         {"at": 0, "reason": "too_large", "column": f"Placed Order: {size:,} bytes"}
     ]
 

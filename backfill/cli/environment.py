@@ -1,0 +1,36 @@
+"""The keys in the environment, and the account and the API that they are for."""
+
+import os
+
+from backfill.account.account import Account, Keys, account_of, api_of
+from backfill.errors import UsageError
+from backfill.wire.apis import Api, ApiName, Method
+
+
+def read_keys(account: str | None = None) -> Keys:
+    """The environment is read here alone.
+
+    Args:
+        account: the account's name, if the private key may not read it.
+    """
+    public, private = (
+        os.environ.get(f"KLAVIYO_{kind}_KEY", "").strip() for kind in ("PUBLIC", "PRIVATE")
+    )
+    return Keys(public, private, account)
+
+
+def chosen_api(asked: ApiName | None) -> Api:
+    """``asked``, or the API that the kind of key tells."""
+    return api_of(read_keys(), asked)
+
+
+def chosen_account(url: str, api: ApiName | None, name: str | None, *, needed: bool) -> Account:
+    """The account to speak to, as ``account_of`` returns it."""
+    return account_of(url, read_keys(name), chosen_api(api), needed=needed)
+
+
+def method_for(api: Api, asked: Method) -> Method:
+    """``asked``. Raises UsageError if the API has no such request."""
+    if asked not in api.methods:
+        raise UsageError(f"--method get is for --api track; {api.name} knows POST alone")
+    return asked

@@ -1,0 +1,249 @@
+"""The commands about an export and an account: look, plan, deliver, compare, look back.
+
+A command imports what it needs when it is called: ``backfill --help`` loads nothing heavy.
+"""
+# ruff: noqa: PLC0415
+
+import json
+import shutil
+from typing import Annotated, Any
+
+import typer
+
+from backfill import limits
+from backfill.cli.console import echo
+from backfill.cli.options import (
+    STATE,
+    AccountOption,
+    ApiOption,
+    ConcurrencyOption,
+    ExpectOption,
+    ExportFiles,
+    FormOption,
+    JsonOption,
+    KeepPlanOption,
+    LimitOption,
+    MaxRejectsOption,
+    MethodOption,
+    NewIdsOption,
+    ProfilesOption,
+    QuotaOption,
+    RateOption,
+    SchemaFile,
+    StateOption,
+    TimezoneOption,
+    TriggerFlowsOption,
+    UntilOption,
+    UrlOption,
+    YesOption,
+)
+
+
+def preview(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    form: FormOption = "table",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
+    api: ApiOption = None,
+    method: MethodOption = "post",
+    url: UrlOption = limits.API_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    until: UntilOption = None,
+) -> None:
+    """Show the first orders, whole, as they would go over the wire, rejects beside them."""
+    from backfill.account.account import Account, wire_of
+    from backfill.cli.environment import chosen_api, method_for
+    from backfill.report.pasted import curl_writer
+    from backfill.report.preview import preview_lines
+    from backfill.running.prepare import prepare
+    from backfill.running.settings import Options
+    from backfill.schema.load import load_schema
+    from backfill.wire.track import Track
+
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    account = Account(url, "", chosen_api(api))
+    prepared = prepare(load_schema(schema), exports, options, account.api)
+    wire = wire_of(account, method_for(account.api, method))
+    echo("note: clashing ids and each person's newest event show over the whole export: see plan")
+    if form == "js":
+        echo(
+            "note: the front-end form says neither who nor when: it is for the visitor whom "
+            "Klaviyo's cookie names, and for now"
+        )
+    orders = prepared.preview(limit, wire, Track() if form in ("table", "js") else wire)
+    width = shutil.get_terminal_size().columns
+    for line in preview_lines(orders, form, width, curl_writer(account.api, method, url)):
+        typer.echo(line)
+
+
+def plan(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    method: MethodOption = "post",
+    url: UrlOption = limits.API_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    max_rejects: MaxRejectsOption = None,
+    keep_plan: KeepPlanOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Read all, send nothing: what a run would do, in counts, with its digest."""
+    from backfill.cli.environment import chosen_account, chosen_api, method_for
+    from backfill.cli.terminal import exit_code, open_run, report
+    from backfill.running.settings import Options, RejectLimit
+
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        until=until,
+        max_rejects=RejectLimit.parse(max_rejects) if max_rejects is not None else None,
+        method=method_for(chosen_api(api), method),
+        lint=True,
+        keep_plan=keep_plan,
+    )
+    found = chosen_account(url, api, account, needed=False)
+    with open_run(schema, exports, state, found, options) as opened:
+        result = opened.plan()
+    report(result, state, json_=json_)
+    raise typer.Exit(exit_code(result, options))
+
+
+def run(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    method: MethodOption = "post",
+    url: UrlOption = limits.API_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    limit: LimitOption = None,
+    until: UntilOption = None,
+    max_rejects: MaxRejectsOption = None,
+    concurrency: ConcurrencyOption = 16,
+    rate: RateOption = None,
+    quota: QuotaOption = "100%",
+    trigger_flows: TriggerFlowsOption = False,
+    expect: ExpectOption = None,
+    new_ids: NewIdsOption = False,
+    keep_plan: KeepPlanOption = False,
+    yes: YesOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Plan, then deliver what is not delivered yet. Run it again to go on."""
+    from backfill.cli.environment import chosen_account, chosen_api, method_for
+    from backfill.cli.terminal import exit_code, open_run, report
+    from backfill.running.settings import Options, RejectLimit
+    from backfill.transport.pace import Quota, parse_rate
+
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        limit=limit,
+        until=until,
+        max_rejects=RejectLimit.parse(max_rejects) if max_rejects is not None else None,
+        expect=expect,
+        new_ids=new_ids,
+        method=method_for(chosen_api(api), method),
+        backfill=not trigger_flows,
+        quota=Quota.parse(quota),
+        keep_plan=keep_plan,
+        concurrency=concurrency,
+        windows=parse_rate(rate) if rate is not None else None,
+    )
+    found = chosen_account(url, api, account, needed=True)
+    with open_run(schema, exports, state, found, options, yes=yes) as opened:
+        result = opened.run()
+    asked = result.summary.state == "gated" and not found.is_local  # it showed the plan
+    report(result, state, json_=json_, silent=asked)
+    raise typer.Exit(exit_code(result, options))
+
+
+def verify(
+    schema: SchemaFile,
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    account: AccountOption = None,
+    url: UrlOption = limits.API_URL,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    resend: Annotated[
+        bool,
+        typer.Option(
+            "--resend", help="Strike what is missing from the ledger: the next run sends it."
+        ),
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
+    from backfill.account.account import account_to_verify
+    from backfill.cli.environment import chosen_api, read_keys
+    from backfill.cli.terminal import FINISHED_WITH_LOSSES, open_run
+    from backfill.report.verify import as_dict, lines
+    from backfill.running.settings import Options
+
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    found = account_to_verify(url, read_keys(account), chosen_api(api))
+    with open_run(schema, exports, state, found, options) as opened:
+        verified = opened.verify(resend=resend).verified
+    for line in lines(verified):
+        echo(line)
+    if json_:
+        _print_json(as_dict(verified))
+    raise typer.Exit(FINISHED_WITH_LOSSES if verified.missing else 0)
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The schema as it was.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The schema as it is to be.")],
+    exports: ExportFiles,
+    *,
+    api: ApiOption = None,
+    profiles: ProfilesOption = None,
+    timezone: TimezoneOption = None,
+    state: StateOption = STATE,
+    until: UntilOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show what an edit of a schema changes; exit code 1 if ids change: a second copy."""
+    from backfill.account.account import Account
+    from backfill.cli.environment import chosen_api
+    from backfill.cli.terminal import compare_schemas
+    from backfill.report.diff import as_dict, lines
+    from backfill.running.settings import Options
+
+    options = Options(profiles=profiles, timezone=timezone, until=until)
+    account = Account(limits.API_URL, "", chosen_api(api))
+    compared = compare_schemas(old, new, exports, state, account, options)
+    for line in lines(compared, shutil.get_terminal_size().columns):
+        echo(line) if json_ else typer.echo(line)
+    if json_:
+        _print_json(as_dict(compared))
+    raise typer.Exit(int(compared.makes_copies))
+
+
+def status(state: StateOption = STATE, *, json_: JsonOption = False) -> None:
+    """List the runs of a state folder, how they ended, and the command that goes on."""
+    from backfill.report.status import lines
+    from backfill.running.history import known_runs
+
+    runs = known_runs(state)
+    for line in lines(runs):
+        echo(line)
+    if json_:
+        _print_json({"runs": runs})
+
+
+def _print_json(result: dict[str, Any]) -> None:
+    typer.echo(json.dumps(result, ensure_ascii=False))

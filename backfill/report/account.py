@@ -1,0 +1,38 @@
+"""What the account says of a plan's metrics before a live run, as lines for a person."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from backfill.account.metrics import MetricStatus, MetricStatuses
+from backfill.display import plain
+
+_FLOWS_SHOWN: Final = 10
+
+
+def metric_lines(statuses: MetricStatuses) -> Iterator[str]:
+    """Give a line for each metric, and one for what nobody looked at."""
+    for metric in statuses.metrics:
+        yield f'"{plain(metric.name)}": {"; ".join(_clauses(metric))}'
+    if statuses.not_looked_at:
+        yield f"not looked at: {statuses.not_looked_at}"
+
+
+def _clauses(metric: MetricStatus) -> Iterator[str]:
+    yield "the account has it from the API" if metric.id else "the first event makes this metric"
+    if metric.doubles:
+        yield f"the API has {metric.doubles + 1} metrics of this name, the oldest is meant"
+    if metric.others:
+        names = ", ".join(
+            plain(other) or "an integration without a name" for other in metric.others
+        )
+        yield f"{names} has one of the same name, which stays a metric of its own beside it"
+    if metric.flows is None:
+        return
+    if not metric.flows:
+        yield "no live flow hangs on it"
+        return
+    shown = ", ".join(f'"{plain(flow)}"' for flow in metric.flows[:_FLOWS_SHOWN])
+    more = len(metric.flows) - _FLOWS_SHOWN
+    also = f" and {more} more" if more > 0 else ""
+    count = len(metric.flows)
+    yield f"{count} live {'flow hangs' if count == 1 else 'flows hang'} on it: {shown}{also}"

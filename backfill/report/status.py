@@ -1,0 +1,22 @@
+"""The runs of a state folder as lines for a terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+def lines(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line a run, then the command that continues the last one.
+
+    Args:
+        runs: as ``running.history.known_runs`` returns them.
+    """
+    for run in runs:
+        counts = run["summary"]
+        sent = (
+            f"{counts['delivered']:,} delivered, {counts['left']:,} left"
+            if "left" in counts
+            else ""
+        )
+        yield f"{run['run']}  {run['state']:<9} {run['schema']}  {sent}".rstrip()
+    if runs and runs[-1]["next"]:
+        yield f"go on with: {runs[-1]['next']}"

@@ -1,0 +1,30 @@
+"""The command line offers the choices that the code knows, in the order of its types."""
+
+from typing import Literal, get_args, get_origin
+
+import pytest
+
+from backfill.cli.options import ApiOption, FormOption, MethodOption, ProfilesOption
+from backfill.planning.judge import Profiles
+from backfill.report.preview import Form
+from backfill.wire.interface import Api, Method
+
+
+def choices(option):
+    """Those of ``Annotated[Literal[…] | None, …]``."""
+    [kind, *_] = get_args(option)
+    [literal] = [one for one in (kind, *get_args(kind)) if get_origin(one) is Literal]
+    return get_args(literal)
+
+
+@pytest.mark.parametrize(
+    ("option", "known"),
+    [
+        pytest.param(ApiOption, Api, id="--api"),
+        pytest.param(MethodOption, Method, id="--method"),
+        pytest.param(ProfilesOption, Profiles, id="--profiles"),
+        pytest.param(FormOption, Form, id="--as"),
+    ],
+)
+def test_an_option_offers_all_that_its_type_knows(option, known):
+    assert choices(option) == get_args(known)

@@ -1,0 +1,111 @@
+"""A ledger with a wrong byte is read as it was, or named with a way on that works."""
+
+import re
+import shutil
+
+import pytest
+
+from backfill.errors import BackfillError, UsageError
+from backfill.ledger.ledger import DeliveredBatch, Ledger, Run, Target, read_runs
+
+HERE = Target("http://127.0.0.1:8080", "aB3xYz")
+BATCHES, IN_ONE = 6, 40
+WAY_ON = r"ledger\.sqlite: .*; (move it away, .*|update this one, or move the file away .*)"
+
+
+def batch(number):
+    keys = b"".join((number * IN_ONE + n).to_bytes(16, "big") for n in range(IN_ONE))
+    return DeliveredBatch(keys, bytes(8 * IN_ONE), bytes(40), frozenset(["Placed Order"]))
+
+
+def work(path, run="r2"):
+    """What a run does with a ledger; gives the events that it knew."""
+    with Ledger.open(path, HERE) as ledger:
+        known = [
+            int.from_bytes(key, "big")
+            for rows in ledger.delivered()
+            for key in rows["key"].to_pylist()
+        ]
+        list(ledger.carried())
+        ledger.metrics()
+        ledger.begin_run(Run(id=run, command="backfill run", schema_name="shop", started=8))
+        ledger.rules("Placed Order")
+        ledger.add_rule("Placed Order", "{No}")
+        ledger.record(batch(BATCHES), run_id=run, time_s=8)
+        ledger.end_run(run, state="finished", ended=9, summary="{}")
+        read_runs(path)
+    return known
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "ledger.sqlite"
+
+
+@pytest.fixture
+def whole(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger.begin_run(Run(id="r1", command="backfill run", schema_name="shop", started=7))
+        ledger.add_rule("Placed Order", "{No}")
+        for number in range(BATCHES):
+            ledger.record(batch(number), run_id="r1", time_s=7)
+        ledger.end_run("r1", state="stopped", ended=9, summary="{}")
+    return path.read_bytes()
+
+
+def spoiled(whole, at, how):
+    if how == "cut":
+        return whole[:at]
+    return whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :]
+
+
+def outcome(path):
+    try:
+        return work(path)
+    except BackfillError as error:
+        return str(error).partition("/state/")[2]
+
+
+@pytest.mark.parametrize("how", ["cut", "flip"])
+def test_any_byte_may_be_wrong(path, whole, how):
+    # The header and the texts of the tables are dense; of the rest a byte now and then is enough.
+    dense = [*range(120), *range(3_000, 4_096, 7)]
+    for at in (*dense, *range(4_096, len(whole), 101)):
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.write_bytes(spoiled(whole, at, how))
+        found = outcome(path)
+        known = found == list(range(BATCHES * IN_ONE))
+        assert known or re.fullmatch(WAY_ON, found), f"byte {at}: {found}"
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_ledger_that_was_moved_away_leaves_nothing_to_its_successor(path, tmp_path):
+    """The WAL of a killed run would be read into the new file, which it does not belong to."""
+    ledger = Ledger.open(path, HERE)
+    ledger.record(batch(BATCHES), run_id="r1", time_s=8)
+    for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+        shutil.copy(path.with_name(name), tmp_path / name)
+    ledger.close()
+    shutil.move(tmp_path / "ledger.sqlite-wal", path.with_name("ledger.sqlite-wal"))
+    path.unlink()
+
+    assert work(path) == []
+    assert work(path, "r3") == list(range(BATCHES * IN_ONE, (BATCHES + 1) * IN_ONE))
+
+
+def test_runs_stand_in_the_sequence_of_their_starts_whatever_the_clock_says(path):
+    with Ledger.open(path, HERE) as ledger:
+        for name, started in (("first", 2_000), ("second", 1_000)):
+            ledger.begin_run(
+                Run(id=name, command="backfill run", schema_name="shop", started=started)
+            )
+
+        assert [run.id for run in read_runs(path)] == ["first", "second"]
+
+
+def test_what_is_wrong_around_the_ledger_is_not_called_damage(path):
+    path.mkdir(parents=True)
+
+    with pytest.raises(UsageError, match=r"cannot be opened \(unable to open .*\); make room"):
+        Ledger.open(path, HERE)
