@@ -109,6 +109,7 @@ class Expression:
         return write_tree(self._tree, names)
 
 
+@functools.lru_cache(maxsize=1_000)
 def parse_expression(text: str) -> Expression:
     """Parse an expression of a schema.
 

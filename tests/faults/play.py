@@ -15,10 +15,11 @@ from tests.faults import disk, model
 from tests.faults.account import Account
 from tests.faults.arm import Arm
 from tests.faults.scenario import Scenario, scenario
-from tests.faults.starts import Ended, HungError, Server, Start, Starter, wait_until
+from tests.faults.starts import Ended, Server, Start, Starter
 from tests.faults.state import LEDGER, assert_private, assert_swept, damage, held
 from tests.faults.steps import Step
 from tests.faults.told import assert_told
+from tests.waiting import HungError, wait_until
 
 MOST_STARTS = 8
 

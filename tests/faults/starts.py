@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -14,13 +13,7 @@ from typing import Any
 
 from tests.conftest import ROOT, environment
 from tests.faults.arm import UNHARMED, Arm
-
-DEADLINE_S = 90.0
-_LOOK_EVERY_S = 0.004
-
-
-class HungError(AssertionError):
-    """Something that was waited for has not come."""
+from tests.waiting import HungError, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +145,3 @@ def serving() -> Iterator[Server]:
         yield server
     finally:
         server.close()
-
-
-def wait_until(so: Callable[[], bool], what: str, longest_s: float = DEADLINE_S) -> None:
-    last = time.monotonic() + longest_s
-    while not so():
-        if time.monotonic() > last:
-            raise HungError(f"waited {longest_s:.0f} s for {what}")
-        time.sleep(_LOOK_EVERY_S)

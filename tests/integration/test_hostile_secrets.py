@@ -1,7 +1,6 @@
 """Planted keys, addresses and names are found where they must be, and nowhere else."""
 
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from backfill.schema.load import load_schema
 from backfill.transport.client import Client
 from backfill.wire.track import Track, TrackGet
 from tests.conftest import Said, Tool
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -156,8 +156,7 @@ def test_a_run_that_is_killed_leaves_nothing_behind(tool: Tool, status: int):
     with answering(status) as (url, count):
         command = tool.command("run", "s.yaml", "e.csv", "--url", url)
         process = tool.start(*command[3:])
-        while count() < 4 and process.poll() is None:
-            time.sleep(0.01)
+        wait_until(lambda: count() >= 4 or process.poll() is not None, "four requests")
         arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         process.kill()
         out, err = process.communicate()

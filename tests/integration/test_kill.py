@@ -2,6 +2,7 @@
 
 import random
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from backfill.event import key
 from backfill.sandbox import Faults, Sandbox
 from tests.conftest import Tool
+from tests.waiting import HOLD_FAULT, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -50,21 +52,29 @@ def write_export(path: Path) -> None:
     path.write_text("\n".join(["No,Email,Name,At,Total", *rows]) + "\n")
 
 
+def killed_at(request: int, process: subprocess.Popen[str], sandbox: Sandbox) -> bool:
+    """Whether the run was still there to be killed."""
+    wait_until(
+        lambda: process.poll() is not None or sandbox.stats()["received"] >= request,
+        f"request {request} or the end of the run",
+    )
+    process.kill()
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
 def test_ten_kills_lose_nothing_and_double_nothing(tool: Tool):
     (tool.folder / "s.yaml").write_text(SCHEMA)
     write_export(tool.folder / "e.csv")
     moments = random.Random(20261123)
     with Sandbox(faults=Faults.of(FAULTS)) as sandbox:
         command = ("run", "s.yaml", "e.csv", "--url", sandbox.url, "--rate", "none", "--json")
-        for kill in range(KILLS):
+        killed = 0
+        for _ in range(KILLS):
             aim = moments.randrange(ORDERS // (KILLS + 2)) + sandbox.stats()["received"]
             process = tool.start(*command)
-            while process.poll() is None and sandbox.stats()["received"] < aim:
-                pass
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            process.communicate()
-            assert kill == KILLS - 1 or sandbox.stats()["recorded"] < ORDERS
+            killed += killed_at(aim, process, sandbox)
+        assert killed, "every run had ended before it was killed"
         last = tool(*command)
         stats = sandbox.stats()
         assert last.code == 0, last.err
@@ -89,14 +99,26 @@ def _newest_names() -> dict[str, str]:
     return {email: name for email, (_, _, name) in newest.items()}
 
 
+def held_at(request: int) -> Sandbox:
+    """A sandbox that lets a run wait for an hour from this request on."""
+    return Sandbox(faults=Faults.of({"faults": [{"at": [request], **HOLD_FAULT}]}))
+
+
+def wait_until_held(sandbox: Sandbox, process: subprocess.Popen[str]) -> None:
+    def held() -> bool:
+        assert process.poll() is None, process.communicate()
+        return bool(sandbox.stats()["faults"])
+
+    wait_until(held, "the fault that holds the run")
+
+
 def test_sigterm_finishes_what_is_in_flight_and_the_same_command_goes_on(tool: Tool):
     (tool.folder / "s.yaml").write_text(SCHEMA)
     write_export(tool.folder / "e.csv")
-    with Sandbox() as sandbox:
+    with held_at(51) as sandbox:
         command = ("run", "s.yaml", "e.csv", "--url", sandbox.url, "--rate", "400/s", "--json")
         process = tool.start(*command)
-        while sandbox.stats()["received"] < 50:
-            assert process.poll() is None, process.communicate()
+        wait_until_held(sandbox, process)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate()
         assert process.returncode == 3, err
@@ -111,11 +133,10 @@ def test_sigterm_finishes_what_is_in_flight_and_the_same_command_goes_on(tool: T
 def test_a_second_process_on_the_same_state_is_told_who_holds_it(tool: Tool):
     (tool.folder / "s.yaml").write_text(SCHEMA)
     write_export(tool.folder / "e.csv")
-    with Sandbox() as sandbox:
+    with held_at(2) as sandbox:
         command = ("run", "s.yaml", "e.csv", "--url", sandbox.url, "--rate", "100/s")
         first = tool.start(*command)
-        while sandbox.stats()["received"] < 1:
-            assert first.poll() is None, first.communicate()
+        wait_until_held(sandbox, first)
         second = tool(*command)
         assert second.code == 3
         assert f"process {first.pid}" in second.err
@@ -127,10 +148,9 @@ def test_a_second_process_on_the_same_state_is_told_who_holds_it(tool: Tool):
 def test_status_knows_a_killed_run_and_how_to_go_on(tool: Tool):
     (tool.folder / "s.yaml").write_text(SCHEMA)
     write_export(tool.folder / "e.csv")
-    with Sandbox() as sandbox:
+    with held_at(2) as sandbox:
         process = tool.start("run", "s.yaml", "e.csv", "--url", sandbox.url, "--rate", "100/s")
-        while sandbox.stats()["received"] < 1:
-            assert process.poll() is None, process.communicate()
+        wait_until_held(sandbox, process)
         assert tool("status", "--json").summary["runs"][0]["state"] == "running"
         process.kill()
         process.communicate()

@@ -6,9 +6,10 @@ import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from backfill.sandbox import Sandbox
+from backfill.sandbox import Faults, Sandbox
 from tests.conftest import ROOT
 from tests.notebooks import FOLDER, executed, texts
+from tests.waiting import HOLD_FAULT, wait_until
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
@@ -51,12 +52,11 @@ print(rest.summary.state, rest.summary.already == stopped.summary.delivered, res
 @pytest.mark.slow
 def test_the_stop_button_ends_a_run_cleanly_and_the_next_goes_on(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    with Sandbox() as sandbox:
+    with Sandbox(faults=Faults.of({"faults": [{"at": [21], **HOLD_FAULT}]})) as sandbox:
         manager, client = start_new_kernel(cwd=str(tmp_path))
         try:
             sent = client.execute(ENDLESS.format(url=sandbox.url))
-            while sandbox.stats()["received"] < 20:
-                assert manager.is_alive()
+            wait_until(lambda: bool(sandbox.stats()["faults"]), "the fault that holds the run")
             manager.interrupt_kernel()
             answer = client.get_shell_msg(timeout=60)
             while answer["parent_header"].get("msg_id") != sent:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from backfill.sandbox import Faults, Sandbox
+from tests.waiting import wait_until
 
 BODY = json.dumps(
     {
@@ -44,9 +45,7 @@ def exchange(sandbox, request=HEAD + BODY):
 
 
 def wait_until_received(sandbox):
-    began = time.monotonic()
-    while not sandbox.stats()["received"]:
-        assert time.monotonic() - began < 30
+    wait_until(lambda: bool(sandbox.stats()["received"]), "the first request")
 
 
 def post(sandbox):

@@ -7,7 +7,7 @@ import pytest
 from backfill.cli.options import ApiOption, FormOption, MethodOption, ProfilesOption
 from backfill.planning.judge import Profiles
 from backfill.report.preview import Form
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import ApiName, Method
 
 
 def choices(option):
@@ -20,7 +20,7 @@ def choices(option):
 @pytest.mark.parametrize(
     ("option", "known"),
     [
-        pytest.param(ApiOption, Api, id="--api"),
+        pytest.param(ApiOption, ApiName, id="--api"),
         pytest.param(MethodOption, Method, id="--method"),
         pytest.param(ProfilesOption, Profiles, id="--profiles"),
         pytest.param(FormOption, Form, id="--as"),
