@@ -16,16 +16,16 @@ _NO_CONSENT: Final = (
 
 
 def api_problems(loaded: LoadedSchema, api: str) -> list[Problem]:
-    """Say why a schema cannot be used with an API.
+    """Say why a schema cannot be used with an endpoint of the JSON:API.
 
     Args:
         loaded: the schema.
-        api: ``track``, ``events`` or ``bulk``.
+        api: the name of the API, for the messages.
 
     Returns:
         The problems, each with its line; [] if there are none.
     """
-    found = () if api == "track" else _json_api_problems(loaded.schema)
+    found = _json_api_problems(loaded.schema)
     return [loaded.problem(path, text.replace("{api}", api)) for path, text in found]
 
 
