@@ -15,6 +15,7 @@ from backfill.mapping.compile import compile_schema
 from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
 from backfill.schema.bind import bind
+from backfill.schema.columns import makes_lines
 from backfill.schema.load import load_schema
 from backfill.sources.export import open_export
 from backfill.sources.source import ReadOptions
@@ -40,7 +41,11 @@ WORDS = [
 ]
 NASTY = st.sampled_from(SIGNS + WORDS)
 CELLS = st.one_of(st.just(""), NASTY, st.text(CHARACTERS, max_size=8))
-NAMES = st.one_of(NASTY, st.text(CHARACTERS, max_size=6)).map(str.strip).filter(bool)
+NAMES = (
+    st.one_of(NASTY, st.text(CHARACTERS, max_size=6))
+    .map(str.strip)
+    .filter(lambda name: name and not makes_lines(name))
+)
 
 
 @st.composite
