@@ -75,13 +75,10 @@ def compile_event(
     where_fault = column("where_fault", first_fault(faults_of_where))
     decided = "coalesce($wanted, false) and $fault is null"
     wanted = column("wanted", sql(decided, wanted=wanted, fault=where_fault))
-    late = sql(f"$time not between {bounds.earliest_s} and {bounds.latest_s}", time=time)
-    time_columns = ", ".join(leaf_columns(event.time))
     faults = [
         *(compiled.faults if compiled else ()),
         *faults,
-        Fault(sql("$time is null", time=time), "no_time", time_columns),
-        Fault(late, "time_out_of_range", time_columns),
+        *_time_faults(event, time, bounds),
         Fault(sql("$id is null", id=event_id), "no_event_id", ""),
     ]
     of_wanted = "case when $wanted then $fault end"
@@ -114,6 +111,15 @@ def _where(
         early = f"coalesce($time < {bounds.until_s}, true)"
         wanted = sql(f"($wanted and {early})", wanted=wanted, time=time)
     return wanted, faults
+
+
+def _time_faults(event: Event, time: Sql, bounds: Bounds) -> tuple[Fault, Fault]:
+    columns = ", ".join(leaf_columns(event.time))
+    late = f"$time not between {bounds.earliest_s} and {bounds.latest_s}"
+    return (
+        Fault(sql("$time is null", time=time), "no_time", columns),
+        Fault(sql(late, time=time), "time_out_of_range", columns),
+    )
 
 
 def _event_id(

@@ -58,7 +58,7 @@ _AS_SENT: Final = "select * replace ({}) from given".format(
 """A query of the events of ``given`` as they are sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One event of both schemas: the parts of its payload that differ."""
 
@@ -282,7 +282,7 @@ class _PlanPair:
         chosen.sort(key=lambda found: (found[3], found[4], found[0]))
         for pair, parts, metric, file, row in chosen:
             old, new = (self._values(side, pair, parts) for side in ("old", "new"))
-            yield Sample(metric, file, row, old, new)
+            yield Sample(metric=metric, file=file, row=row, old=old, new=new)
 
     def _values(self, side: str, pair: int, parts: list[str]) -> dict[str, str | None]:
         found = {}

@@ -1,7 +1,7 @@
 """Makes a plan of an export: maps all of it, judges the whole, and checks that it adds up."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from backfill.mapping.compile import compile_schema
@@ -9,7 +9,7 @@ from backfill.mapping.mapper import Counts
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import judge
 from backfill.planning.judgement import Known, Profiles
-from backfill.planning.map_export import CellsListener, ExportMapper
+from backfill.planning.map_export import CellsListener, ExportMapper, Outcome
 from backfill.planning.oversized import reject_accepted
 from backfill.planning.plan import Plan, files_of_events, rows_of_orders
 from backfill.schema.bind import BoundSchema
@@ -40,8 +40,8 @@ def make_plan(
         bounds: the times that events may have.
         limits: what a request of the API may hold.
         known: what the ledger knows.
-        on_rows: called with the number of rows after each batch is read, and with 0 between slices.
-            An error that it raises stops the plan.
+        on_rows: called with the rows of each batch that is read, and with 0 between slices. An
+            error that it raises stops the plan.
         on_cells: called with all cells of each batch, also of columns that the schema does not use.
 
     Returns:
@@ -54,7 +54,7 @@ def make_plan(
     """
     folder.mkdir(mode=0o700, parents=True)
     attributes = profiles != "none"
-    outcomes = ExportMapper(
+    mapper = ExportMapper(
         program=compile_schema(bound, export.temporal, bounds, attributes=attributes),
         export=export,
         folder=folder,
@@ -63,17 +63,29 @@ def make_plan(
         attributes=attributes,
         on_rows=on_rows,
         on_cells=on_cells,
-    ).map_all()
+    )
+    outcomes = mapper.map_all()
+    on_rows(0)
+    return _judge_all(folder, outcomes, profiles, known, bound.schema.source.shared_identity_limit)
+
+
+def _judge_all(
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    profiles: Profiles,
+    known: Known,
+    shared_limit: int | None,
+) -> Plan:
+    """Judge the events of all slices, and add up what the slices and the judgement counted."""
     counts = sum((outcome.counts for outcome in outcomes), Counts())
     reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
-    on_rows(0)
     judgement = judge(
         files_of_events(folder),
         [outcome.events for outcome in outcomes],
         folder / "spill",
         profiles,
         known,
-        shared_limit=bound.schema.source.shared_identity_limit,
+        shared_limit=shared_limit,
     )
     for rejected in judgement.rejected:
         orders, rows = len(rejected.orders), len(rows_of_orders(folder, rejected.orders))
