@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tomllib
 
 import duckdb
 import pyarrow as pa
@@ -141,14 +140,15 @@ def test_the_error_of_a_stream_is_raised_as_it_is():
 
 
 def test_functions_that_this_duckdb_adds_or_drops_are_printed(capsys):
-    """A decision for ``functions.toml``, no fault: a name that is not listed is refused."""
-    allowed, refused, prefixes = expression._functions()
+    """A decision for ``expression.toml``, no fault: a name that is not listed is refused."""
+    allowed, refused = expression.ALLOWED, expression.REFUSED
+    prefixes = tuple(expression.REFUSED_PREFIXES)
     found = duckdb.sql(
         "select distinct function_name from duckdb_functions() "
         "where function_type in ('scalar', 'macro')"
     ).fetchall()
     known = {name.lower() for (name,) in found}
-    new = sorted(n for n in known - allowed - set(refused) if not n.startswith(tuple(prefixes)))
+    new = sorted(n for n in known - allowed - set(refused) if not n.startswith(prefixes))
     parsed_otherwise = {"coalesce", "ifnull", "json_execute_serialized_sql"}
     gone = sorted((allowed | set(refused)) - known - parsed_otherwise)
     with capsys.disabled():
@@ -160,7 +160,7 @@ def test_functions_that_this_duckdb_adds_or_drops_are_printed(capsys):
 
 
 def test_no_function_is_both_allowed_and_refused():
-    lists = tomllib.loads(expression._FUNCTIONS.read_text(encoding="utf-8"))
+    lists = expression._LISTS
     names = [
         name for kind in ("allowed", "refused") for group in lists[kind].values() for name in group
     ]
