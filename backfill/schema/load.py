@@ -1,7 +1,9 @@
 """Load a schema from a YAML file, or raise all its problems at once."""
 
 import copy
+import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ from backfill.errors import Problem, SchemaError, UsageError
 from backfill.schema.checks import check_schema
 from backfill.schema.document import Document, KeyPath, YamlValue, read_document
 from backfill.schema.model import Event, Leaf, Schema, Source
-from backfill.schema.shipped import nearest, path_of
+from backfill.schema.shipped import nearest, paths
 from backfill.schema.suggest import did_you_mean
 
 MAX_BYTES: Final = 1_000_000
@@ -20,19 +22,15 @@ MAX_BYTES: Final = 1_000_000
 OPEN_QUESTION: Final = 'open question: put the answer where "?" stands'
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class LoadedSchema:
     """A schema with the lines of its parts, so that an export's problems can name them."""
 
-    def __init__(self, schema: Schema, document: Document) -> None:
-        self.schema = schema
-        self._document = document
+    schema: Schema
+    _document: Document
 
     def __repr__(self) -> str:
         return f"<schema {self.schema.name} of {self._document.file}>"
-
-    def with_schema(self, schema: Schema) -> "LoadedSchema":
-        """A copy with a changed schema, whose problems name the same lines."""
-        return LoadedSchema(schema, self._document)
 
     def problem(self, path: KeyPath, text: str) -> Problem:
         """A problem of the value at ``path`` in the file."""
@@ -70,7 +68,7 @@ def open_questions(values: YamlValue, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 def _shipped_file(source: str | Path) -> Path | None:
     """The file of a shipped schema; None where a file of the user has that name."""
-    found = path_of(str(source))
+    found = paths().get(str(source))
     return None if found is None or Path(source).is_file() else found
 
 
@@ -214,20 +212,9 @@ def _shape_problems(error: ValidationError, document: Document) -> dict[KeyPath,
     return {path: problem for path, problem in problems.items() if path not in around}
 
 
-_MAPPING: Final = '"{name}" must be a mapping'
-_MESSAGES: Final = {
-    "missing": '"{name}" is missing',
-    "literal_error": '"{name}" is one of {expected}',
-    "string_type": '"{name}" must be a text',
-    "tuple_type": '"{name}" must be a list',
-    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), _MAPPING),
-    **dict.fromkeys(("too_short", "string_too_short"), '"{name}" is empty'),
-    "string_too_long": '"{name}" must be a single character',
-    **dict.fromkeys(("bool_parsing", "bool_type"), '"{name}" must be true or false'),
-    **dict.fromkeys(("int_parsing", "int_type"), '"{name}" must be a whole number'),
-    "greater_than_equal": '"{name}" must be a whole number, {ge} or more',
-}
-"""Messages by pydantic's kind of error."""
+_MESSAGES: Final[dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
+)
 
 
 def _message(found: Any, path: KeyPath) -> str:

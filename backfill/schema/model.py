@@ -7,7 +7,6 @@ are text; the fields say what each is read as.
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from backfill.event import IDENTIFIERS
 from backfill.schema.types import ColumnType, Zone
@@ -125,24 +124,16 @@ class Leaf(Part):
     def _check_keys(self) -> Self:
         kinds = [kind for kind in LEAF_KINDS if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            raise PydanticCustomError(
-                "leaf",
-                "exactly one of {kinds} says where a value comes from; here it is {found}",
-                {"kinds": ", ".join(LEAF_KINDS), "found": " and ".join(kinds) or "none"},
+            raise ValueError(
+                f"exactly one of {', '.join(LEAF_KINDS)} says where a value comes from; "
+                f"here it is {' and '.join(kinds) or 'none'}"
             )
-        given = {
-            option: getattr(self, "as_" if option == "as" else option)
-            for option in _OPTIONS["column"]
-        }
-        for option, value in given.items():
+        for option in _OPTIONS["column"]:
+            value = getattr(self, "as_" if option == "as" else option)
             if value not in (None, False) and option not in _OPTIONS[kinds[0]]:
-                raise PydanticCustomError(
-                    "leaf",
-                    '"{option}" has no meaning beside "{kind}"',
-                    {"option": option, "kind": kinds[0]},
-                )
+                raise ValueError(f'"{option}" has no meaning beside "{kinds[0]}"')
         if self.otherwise is not None and self.map is None:
-            raise PydanticCustomError("leaf", '"else" has a meaning beside "map" only', {})
+            raise ValueError('"else" has a meaning beside "map" only')
         return self
 
 

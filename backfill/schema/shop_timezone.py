@@ -1,5 +1,7 @@
 """The time zone of the shop: whether a schema needs one, and the schema with one."""
 
+from dataclasses import replace
+
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.schema.types import Type, parse_zone
@@ -14,12 +16,12 @@ def with_timezone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
         zone: an IANA time zone; None leaves the schema as it is.
 
     Raises:
-        PydanticCustomError: ``zone`` is no time zone.
+        ValueError: ``zone`` is no time zone.
     """
     if zone is None:
         return loaded
     source = loaded.schema.source.model_copy(update={"timezone": parse_zone(zone)})
-    return loaded.with_schema(loaded.schema.model_copy(update={"source": source}))
+    return replace(loaded, schema=loaded.schema.model_copy(update={"source": source}))
 
 
 def column_without_timezone(schema: Schema) -> str | None:

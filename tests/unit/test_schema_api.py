@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from backfill.errors import SchemaError
-from backfill.running.settings import prepare
+from backfill.running.prepare import prepare
 from backfill.schema.api_rules import api_problems
 from backfill.schema.load import load_schema
 from backfill.wire.apis import BULK, TRACK
@@ -29,9 +29,9 @@ def test_only_the_json_api_is_asked_for_its_rules():
     loaded = load_schema(SCHEMA.replace("{metric}", "m" * 128))
     export = pa.table({name: ["1"] for name in ("Email", "Consent", "At")})
 
-    prepare(loaded, export, TRACK)
+    prepare(loaded, export, api=TRACK)
     with pytest.raises(SchemaError, match="over 127"):
-        prepare(loaded, export, BULK)
+        prepare(loaded, export, api=BULK)
 
 
 @pytest.mark.parametrize("api", ["events", "bulk"])
