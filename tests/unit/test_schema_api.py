@@ -1,10 +1,10 @@
-"""What only Klaviyo's API of today says of a schema."""
+"""The problems of a schema that only the JSON:API has."""
 
 import pyarrow as pa
 import pytest
 
 from backfill.errors import SchemaError
-from backfill.running.prepare import prepare
+from backfill.running.prepare import bind_export
 from backfill.schema.api_rules import api_problems
 from backfill.schema.load import load_schema
 from backfill.wire.apis import BULK, TRACK
@@ -29,9 +29,9 @@ def test_only_the_json_api_is_asked_for_its_rules():
     loaded = load_schema(SCHEMA.replace("{metric}", "m" * 128))
     export = pa.table({name: ["1"] for name in ("Email", "Consent", "At")})
 
-    prepare(loaded, export, api=TRACK)
-    with pytest.raises(SchemaError, match="over 127"):
-        prepare(loaded, export, api=BULK)
+    bind_export(loaded, export, TRACK)
+    with pytest.raises(SchemaError, match="at most 127"):
+        bind_export(loaded, export, BULK)
 
 
 @pytest.mark.parametrize("api", ["events", "bulk"])
