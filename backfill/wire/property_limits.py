@@ -63,7 +63,7 @@ def fault_of(text: str, rules: Rules) -> Fault | None:
     try:
         members = json.loads(text, parse_int=_integer)
     except RecursionError:
-        return _too_deep("a member")
+        return "too_deep", "a member"
     if len(members) > rules.max_members:
         return "too_many_properties", f"{len(members):,} properties"
     found = (
@@ -82,7 +82,7 @@ def _within(value: object, level: int, member: str) -> Iterator[Fault]:
         case int() if not limits.MIN_INTEGER <= value <= limits.MAX_INTEGER:
             yield "number_too_large", member
         case dict() | list() if level > limits.MAX_LEVELS:
-            yield _too_deep(member)
+            yield "too_deep", member
         case dict():
             for name in value:
                 yield from _text(name, member)
@@ -102,10 +102,6 @@ def _text(text: str, member: str) -> Iterator[Fault]:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > limits.MAX_STRING_BYTES:
         yield "string_too_long", f"{member}: {size:,} bytes"
-
-
-def _too_deep(member: str) -> Fault:
-    return "too_deep", member
 
 
 def _integer(digits: str) -> int:
