@@ -169,9 +169,7 @@ def _nested(column: pa.Array) -> "pa.StringArray":
         texts = _maps(column)
     elif pa.types.is_struct(kind):
         texts = _structs(column)
-    elif (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
+    elif isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
         texts = _joined(column, _json_members(pc.list_flatten(column)), "[]")
     else:  # unions and list views: rare enough for a slow way
         cells = column.to_pylist()
@@ -222,14 +220,8 @@ def _json_members(column: pa.Array) -> "pa.StringArray":
 def _is_json_string(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_json_string(kind.value_type)
-    unquoted = (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_nested(kind)
-    )
-    return not unquoted
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return not (is_number or pa.types.is_boolean(kind) or pa.types.is_nested(kind))
 
 
 def _json_strings(texts: "pa.StringArray") -> "pa.StringArray":
