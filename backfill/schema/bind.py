@@ -54,7 +54,7 @@ def bind(
         where: the export in words, for messages.
 
     Raises:
-        SchemaError: columns are missing, ambiguous or of the wrong type; each stands in it once.
+        SchemaError: columns are missing, ambiguous or of the wrong type; it names each once.
     """
     schema = loaded.schema
     columns: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What a schema of right shape may not say; each check needs no export."""
+"""Checks of a schema whose shape is right; none of them needs an export."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -65,7 +65,7 @@ def _check_lines_within_rows(schema: Schema) -> Problems:
     if schema.source.order is None:
         yield path, f'"{name}" makes several lines of a row, and lines need source.order'
     if schema.source.across_files == "merge":
-        problem = f'merge joins rows, and "{name}" makes several lines of a row: say first or last'
+        problem = f'merge joins rows, and "{name}" makes lines within a row: write first or last'
         yield ("source", "across_files"), problem
     ways = {NUMBER_MARK if NUMBER_MARK in name else LIST_MARK: name for name in lines}
     if len(ways) > 1:
@@ -75,7 +75,7 @@ def _check_lines_within_rows(schema: Schema) -> Problems:
 
 def _check_field_names(schema: Schema) -> Problems:
     if not schema.identifiers:
-        problem = "nothing says who the person is: map $email, $phone_number or $id"
+        problem = "no identifier of the person is mapped: map $email, $phone_number or $id"
         yield ("customer_properties",), problem
     for name in schema.customer_properties:
         path = ("customer_properties", name)
@@ -164,7 +164,7 @@ def _expression_problems(schema: Schema, use: Use) -> Iterator[str]:
         sql_type(schema, name) == "VARCHAR" for name in expression.columns
     ):
         yield (
-            "SQL does not know the shop's zone: put the texts together in a template and say "
+            "SQL does not know the shop's zone: join the texts in a template and write "
             'as: {time: FORMAT}, for instance {template: "{Date} {Time}", as: {time: …}}'
         )
 
@@ -195,9 +195,9 @@ def _check_options(use: Use, cell_type: Type) -> Problems:
     if leaf.zone is not None and cell_type.kind != "time":
         yield (*use.path, "zone"), f"zone belongs to a time; this is read as {cell_type.kind}"
     elif leaf.zone is not None and cell_type.has_offset:
-        yield (*use.path, "zone"), "the cell says its zone itself: leave zone out"
+        yield (*use.path, "zone"), "the cell contains its zone: leave zone out"
     if leaf.unfit is not None and cell_type.kind == "text":
-        yield (*use.path, "unfit"), "a text always fits: leave unfit out, or say as: TYPE"
+        yield (*use.path, "unfit"), "a text always fits: leave unfit out, or write as: TYPE"
     elif leaf.unfit is not None and use.field in ("time", "$event_id"):
         name = use.field.removeprefix("$")
         yield (*use.path, "unfit"), f"there is no event without its {name}: leave unfit out"

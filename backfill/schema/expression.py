@@ -54,7 +54,7 @@ _WIDE: Final = re.compile(r"[0-9]{4}|\*|\{[^{}]*\{")
 """A width of four digits, or a width from an argument."""
 
 _TYPING_BYTES: Final = 200_000_000
-"""The memory for telling a type: DuckDB computes constant parts of an expression for it."""
+"""The memory for finding a type: DuckDB computes constant parts of an expression for it."""
 
 
 class ExpressionError(ValueError):
@@ -116,13 +116,13 @@ def _problem(node: Node) -> str | None:
     """Say why a node is not allowed in a schema; None where it is."""
     if node.kind not in _LISTS["kinds"]["allowed"]:
         name = _LISTS["kinds"]["names"].get(node.kind, f"a {node.kind}")
-        return f"{name} cannot stand in a schema's SQL"
+        return f"{name} is not allowed in a schema's SQL"
     if node.arrow:
         return "-> is read as a function's arrow; write json_extract(column, '$.x')"
     if len(node.path) > 1:
         return f'"{".".join(node.path)}": put double quotes around a name with a dot'
     if node.kind == "function" and (reason := _refusal(node.name)):
-        return f'the function "{node.name}" cannot stand in a schema\'s SQL: {reason}'
+        return f'the function "{node.name}" is not allowed in a schema\'s SQL: {reason}'
     return None
 
 
@@ -143,7 +143,7 @@ def _size_problem(node: Node) -> str | None:
     """Say why a node may make a long result out of short arguments; None where it does not."""
     if node.kind == "lambda":
         within = any(inner.kind == "lambda" for child in node.children for inner in child.walk())
-        return "a lambda cannot stand within a lambda" if within else None
+        return "a lambda is not allowed within a lambda" if within else None
     name = node.name
     lengths = slice(*_LISTS["lengths"].get(name, [0]))
     if not all(map(_is_small, node.arguments[lengths])):

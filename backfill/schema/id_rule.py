@@ -1,7 +1,7 @@
 """The rule by which a schema makes a metric's event ids, as one text.
 
-An edit of the schema that changes ids changes this text. Ledgers keep it: Klaviyo takes the same
-orders under other ids for new ones, and would hold history twice.
+An edit of the schema that changes ids changes this text. Ledgers keep it, because Klaviyo
+takes the same orders under other ids for new ones, and would then hold the history twice.
 """
 
 import json
@@ -13,7 +13,7 @@ from backfill.schema.uses import needed_columns
 
 
 def id_rule(schema: Schema, event: Event) -> str:
-    """The rule of one event: of ``$event_id``, or of the time and identity that stand for it."""
+    """The rule of one event: of ``$event_id``, or of the time and identity that replace it."""
     if event.event_id is not None:
         return _rule_text(schema, {"$event_id": event.event_id})
     identity = {f"${name}": schema.customer_properties[f"${name}"] for name in schema.identifiers}

@@ -19,7 +19,7 @@ from backfill.schema.suggest import did_you_mean
 MAX_BYTES: Final = 1_000_000
 """A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
 
-OPEN_QUESTION: Final = 'open question: put the answer where "?" stands'
+OPEN_QUESTION: Final = 'open question: replace "?" with the answer'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ def load_schema(source: str | Path) -> LoadedSchema:
 
 
 def open_questions(values: YamlValue, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """The places of ``?``, which ``backfill init`` writes where an export does not tell."""
+    """The places of ``?``, which ``backfill init`` writes where the answer is open."""
     match values:
         case "?":
             yield path
@@ -76,8 +76,8 @@ def _suggestion(source: str | Path) -> str:
     """What to write instead of a name that no file has."""
     near = nearest(str(source))
     if not near:
-        return "; backfill schemas lists those that come along"
-    return f"; of those that come along, did you mean {' or '.join(near)}?"
+        return "; backfill schemas lists those of the package"
+    return f"; of those of the package, did you mean {' or '.join(near)}?"
 
 
 def _read_file(source: str | Path) -> str:
@@ -207,7 +207,7 @@ def _shape_problems(error: ValidationError, document: Document) -> dict[KeyPath,
     for found in error.errors(include_url=False):
         path = tuple(found["loc"])
         problems.setdefault(path, Problem(document.place(path), _message(found, path)))
-    # Pydantic also calls a list whose parts are wrong too short: the parts' problems say it better.
+    # Pydantic also calls a list whose parts are wrong too short: the parts' problems are clearer.
     around = [path[:at] for path in problems for at in range(len(path))]
     return {path: problem for path, problem in problems.items() if path not in around}
 

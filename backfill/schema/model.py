@@ -1,7 +1,7 @@
 """The schema file as an object: its keys, their shapes, and what each means.
 
 The JSON Schema for editors takes its descriptions from the docstrings here. All scalars of the file
-are text; the fields say what each is read as.
+are text; the type of a field is what its text is read as.
 """
 
 from typing import Annotated, Any, Final, Literal, Self
@@ -47,7 +47,7 @@ def as_list(value: object) -> object:
 
 
 def as_words(value: object) -> object:
-    """The words of ``null_values``; YAML's null, without quotes, stands for both its spellings."""
+    """The words of ``null_values``; YAML's null, without quotes, means both its spellings."""
     words = value if isinstance(value, list) else [value]
     trimmed = [word.strip() if isinstance(word, str) else word for word in words]
     return [every for word in trimmed for every in (("NULL", "null") if word is None else (word,))]
@@ -70,7 +70,7 @@ def as_each(value: object) -> object:
 class Leaf(Part):
     """Where one value of a payload comes from.
 
-    Exactly one of column, value, template, sql, sum, each and object says it; the other keys are
+    Exactly one of column, value, template, sql, sum, each and object is given; the other keys are
     options.
     """
 
@@ -83,7 +83,7 @@ class Leaf(Part):
     {file} the file's name, {{ a brace.
     """
     sql: Name | None = None
-    """One SQL expression over columns (DuckDB's). Names with blanks stand in double quotes."""
+    """One SQL expression over columns (DuckDB's). Names with blanks need double quotes."""
     sum: Name | None = None
     """One SQL expression over columns, added up over the order's lines."""
     each: "EachLeaf | None" = None
@@ -145,7 +145,7 @@ Leaf.model_rebuild()
 
 
 class Source(Part):
-    """What the schema says of the export: its orders, its lines and its files."""
+    """The export: its orders, its lines and its files."""
 
     order: Annotated[
         tuple[Name, ...] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])

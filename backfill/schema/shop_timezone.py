@@ -40,7 +40,7 @@ def column_without_timezone(schema: Schema) -> str | None:
 def _needs_zone(schema: Schema, use: Use) -> bool:
     leaf = use.leaf
     if leaf.zone is not None:
-        return False  # a column says it
+        return False  # a column holds the zone
     if leaf.column is not None:
         return _is_local(leaf_type(schema, leaf, use.field))
     if leaf.sql is not None and leaf.as_ is not None and leaf.as_.kind == "time":

@@ -74,7 +74,7 @@ class Type:
 
     @property
     def has_offset(self) -> bool:
-        """Does the format itself say in which zone a time is?"""
+        """Does the format contain the zone of a time?"""
         return self.unit is not None or (self.format is not None and "%z" in self.format)
 
 

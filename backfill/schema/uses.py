@@ -102,7 +102,7 @@ def leaf_columns(leaf: Leaf) -> tuple[str, ...]:
 
 
 def needed_columns(schema: Schema, leaf: Leaf) -> tuple[str, ...]:
-    """The columns of the leaf itself, and those that say how they are read: a zone, a country."""
+    """The columns of the leaf, and those that decide how they are read: a zone, a country."""
     own = leaf_columns(leaf)
     types = [schema.columns[name] for name in own if name in schema.columns]
     if leaf.as_ is not None:

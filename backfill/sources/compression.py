@@ -13,22 +13,23 @@ from backfill.errors import ExportError
 from backfill.sources.files import read_errors
 
 CHUNK_BYTES: Final = 1 << 18
-"""Read at once. It must stay below ``CELL_MAX_BYTES``, because longer cells are looked for chunk by
-chunk. It is half of a second-level cache: consecutive checks of a chunk find it there."""
+"""The bytes that are read at once: fewer than ``CELL_MAX_BYTES``, because each chunk is checked for
+longer cells. They are half of a second-level cache, where consecutive checks find a chunk."""
 
 BOMB_BYTES: Final = 256_000_000
-"""Decompressed from one stretch of the file before the stretch's ratio is checked."""
+"""The bytes that come out of one stretch of the file before the stretch's ratio is checked."""
 
 Compression = Literal["none", "gzip", "zstd", "parquet"]
 """``parquet`` is a format of its own; its reader decompresses it."""
 
 BOMB_RATIOS: Final[dict[Compression, int]] = {"gzip": 150, "zstd": 250}
-"""Real exports shrink 5 to 20 times. The most repetitive ones that still number their orders, with
-nearly all columns empty, reached 53 with gzip and 153 with zstd -19; rows that are all equal
-reached 174 (gzip -1) to 1,000 with gzip and 11,000 with zstd."""
+"""The highest ratios of text to compressed data. Real exports shrink 5 to 20 times. The most
+repetitive ones that still number their orders, with nearly all columns empty, reached 53 with gzip
+and 153 with zstd -19; rows that are all equal reached 174 (gzip -1) to 1,000 with gzip and 11,000
+with zstd."""
 
 _READ_AHEAD: Final = 1 << 16
-"""What the decompressors take from the file before they need it."""
+"""The bytes that the decompressors take from the file before they need them."""
 
 _FORMATS: Final = tomllib.loads(
     Path(__file__).with_name("signatures.toml").read_text(encoding="utf-8")

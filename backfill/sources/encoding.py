@@ -32,7 +32,7 @@ _DEFAULT_ORDER: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 _ASCII_SUPERSETS: Final = frozenset({"ascii", "cp1252", "iso8859-1", "iso8859-15"})
 
-NAME_ENCODING: Final = "say which encoding it is, for example `source: {encoding: cp1252}`"
+NAME_ENCODING: Final = "name the encoding, for example `source: {encoding: cp1252}`"
 
 _SURELY_UTF8: Final = re.compile(
     "[^\0-\x7f\u0240-\u0258\u025a-\u027f\u0590-\u05bf\u0700-\u073f\u07c0-\u07ff]"
@@ -114,7 +114,7 @@ def utf8(chunks: Iterator[bytes], position: Position) -> Iterator[bytes]:
         if (nul := text.find(b"\0")) >= 0:
             raise position.error(
                 "a NUL byte: this is no text, or UTF-16 without a byte order mark "
-                "(then say `source: {encoding: utf-16-le}`)",
+                "(then write `source: {encoding: utf-16-le}`)",
                 rest=text[nul:],
             )
         if text:

@@ -71,7 +71,7 @@ DATE_OF_CODE: Final = rf"[0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}}"
 """What is left of the codes ``1-3`` and ``MAR1``: ``1-Mar``."""
 
 NUMBER_DIGITS: Final = 15
-"""Digits of a number that Excel keeps; zeros stand for the others.
+"""Digits of a number that Excel keeps; zeros replace the others.
 
 Source: Microsoft, "Excel specifications and limits": number precision, 15 digits."""
 

@@ -12,7 +12,7 @@ from backfill.errors import ExportError
 from backfill.sources.source import text_table
 
 SAMPLE_ROWS: Final = 2_000
-"""Read when a source is opened, to estimate how much text a row is."""
+"""The rows that are read when a source is opened, to estimate how much text a row is."""
 
 _ROWS_MAX: Final = 200_000
 _TEXT: Final = pa.string()

@@ -118,7 +118,7 @@ _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'{}[]"\\'))
 def _is_clear(text: bytes, rules: Rules) -> bool:
     """Decide, at 1 ns a byte, whether nothing but a number can break a limit here.
 
-    False means that nobody knows yet. A string without brackets, quotes and backslashes leaves
+    False means that only parsing can tell. A string without brackets, quotes and backslashes leaves
     two quotes.
     """
     if len(text) > limits.MAX_STRING_BYTES or text.count(b",") >= limits.MAX_ELEMENTS:

@@ -134,7 +134,7 @@ def test_the_command_line_says_it_with_exit_code_2(tool: Tool):
         ),
         pytest.param(
             "list_transform([1], lambda x: list_transform([2], lambda y: x + y))",
-            "a lambda cannot stand within a lambda",
+            "a lambda is not allowed within a lambda",
             id="lambdas in each other",
         ),
         pytest.param("A" + " || A" * 4_000, "at most 10,000 characters", id="a long text"),

@@ -145,7 +145,7 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             edited("$email: Email", "Tier: Email"),
-            "5: nothing says who the person is: map $email, $phone_number or $id",
+            "5: no identifier of the person is mapped: map $email, $phone_number or $id",
             id="no identifier",
         ),
         pytest.param(
