@@ -19,8 +19,6 @@ from backfill.schema.suggest import did_you_mean
 MAX_BYTES: Final = 1_000_000
 """A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
 
-OPEN_QUESTION: Final = 'open question: replace "?" with the answer'
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedSchema:
@@ -109,7 +107,7 @@ def _read_file(source: str | Path) -> str:
 def _load(text: str, file: str) -> LoadedSchema:
     document = read_document(text, file)
     problems = {
-        path: Problem(document.place(path), OPEN_QUESTION)
+        path: Problem(document.place(path), 'open question: replace "?" with the answer')
         for path in open_questions(document.values)
     }
     schema: Schema | None
