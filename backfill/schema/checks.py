@@ -9,7 +9,7 @@ from backfill.limits import TRACK_MAX_METRICS
 from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
 from backfill.schema.document import KeyPath
 from backfill.schema.expression import is_numeric
-from backfill.schema.model import Event, Schema
+from backfill.schema.model import Schema
 from backfill.schema.suggest import did_you_mean
 from backfill.schema.template import parse_template
 from backfill.schema.types import Kind, Type
@@ -29,6 +29,11 @@ from backfill.schema.uses import (
 PROFILE_KEYS: Final = tuple(f"${name}" for name in (*IDENTIFIERS, *PROFILE_FIELDS))
 EVENT_KEYS: Final = ("$event_id", "$value", "$extra")
 
+_NO_LINE_ID: Final = (
+    "an event per line needs $event_id, with the line in it: without one Klaviyo keeps one line of "
+    'an order and drops the others; for instance "{order column}-{line}"'
+)
+
 Problems = Iterator[tuple[KeyPath, str]]
 """Problems as sentences, each with the path of its place."""
 
@@ -41,7 +46,8 @@ def check_schema(schema: Schema) -> Problems:
     for use in uses(schema):
         yield from _check_use(schema, use)
     for at, event in enumerate(schema.events):
-        yield from _check_event(event, ("events", at))
+        if event.per == "line" and event.event_id is None:
+            yield ("events", at), _NO_LINE_ID
     metrics = {event.event for event in schema.events}
     if len(metrics) > TRACK_MAX_METRICS:
         yield ("events",), f"{len(metrics)} metrics; Klaviyo takes {TRACK_MAX_METRICS}"
@@ -89,15 +95,6 @@ def _check_field_names(schema: Schema) -> Problems:
             if name.startswith("$") and name not in EVENT_KEYS:
                 problem = f'Klaviyo documents no "{name}" of an event'
                 yield ("events", at, "properties", name), problem + did_you_mean(name, EVENT_KEYS)
-
-
-def _check_event(event: Event, path: KeyPath) -> Problems:
-    if event.per == "line" and event.event_id is None:
-        yield (
-            path,
-            "an event per line needs $event_id, with the line in it: without one Klaviyo keeps one "
-            'line of an order and drops the others; for instance "{order column}-{line}"',
-        )
 
 
 def _check_use(schema: Schema, use: Use) -> Problems:

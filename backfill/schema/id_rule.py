@@ -31,16 +31,14 @@ def id_rules(schema: Schema) -> dict[str, str]:
 def _rule_text(schema: Schema, leaves: dict[str, Leaf]) -> str:
     """The leaves, the types of their columns, and the shop's zone if one of them is a time."""
     columns = {name for leaf in leaves.values() for name in needed_columns(schema, leaf)}
-    types = {name: _options(schema.columns[name]) for name in columns if name in schema.columns}
-    timed = "time" in leaves or any(
-        schema.columns[name].kind == "time" for name in columns if name in schema.columns
-    )
+    types = {name: schema.columns[name] for name in columns if name in schema.columns}
+    timed = "time" in leaves or any(one.kind == "time" for one in types.values())
     rule = {
         "leaves": {
             name: leaf.model_dump(exclude_defaults=True, by_alias=True, mode="python")
             for name, leaf in leaves.items()
         },
-        "types": types,
+        "types": {name: _options(one) for name, one in types.items()},
         "timezone": schema.source.timezone if timed else None,
     }
     return json.dumps(rule, sort_keys=True, default=str)
