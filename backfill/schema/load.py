@@ -141,28 +141,12 @@ def _without_broken_parts(
         found = _shape_problems(error, document)
         # a later problem may follow from a part that was taken out
         broken |= _unrelated(found, broken)
-        if not all(_remove(values, path) or _fill_in(values, path) for path in found):
+        if not all(_repair(values, path) for path in found):
             return None, broken
         try:
             return Schema.model_validate(values), broken
         except ValidationError as next_error:
             error = next_error
-
-
-def _remove(values: YamlValue, path: KeyPath) -> bool:
-    """Remove the last member of a mapping on the way to ``path``; False where a key is missing."""
-    parent: dict[str, YamlValue] | None = None
-    node, last = values, ""
-    for part in path:
-        if isinstance(node, dict) and part in node:
-            parent, last = node, str(part)
-            node = node[last]
-        elif isinstance(node, list) and isinstance(part, int):
-            parent, node = None, node[part]
-    if parent is None:
-        return False
-    del parent[last]
-    return True
 
 
 PLACEHOLDERS: Final[dict[str | int, YamlValue]] = {
@@ -174,17 +158,24 @@ PLACEHOLDERS: Final[dict[str | int, YamlValue]] = {
 """Values for required keys that are missing, so that the rest of the schema is checked."""
 
 
-def _fill_in(values: YamlValue, path: KeyPath) -> bool:
-    """Put a placeholder at a missing key; False where there is none for it."""
-    node = values
-    for part in path[:-1]:
-        if isinstance(node, dict):
-            node = node.get(str(part))
+def _repair(values: YamlValue, path: KeyPath) -> bool:
+    """Remove the last member of a mapping on the way to ``path``, or put a placeholder at its end.
+
+    False where the values have neither a member to remove nor a placeholder for what is missing.
+    """
+    node, parent, key = values, None, ""
+    for part in path:
+        if isinstance(node, dict) and part in node:
+            parent, key = node, str(part)
+            node = node[key]
         elif isinstance(node, list) and isinstance(part, int):
-            node = node[part]
-    if not isinstance(node, dict) or path[-1] not in PLACEHOLDERS:
+            node, parent = node[part], None
+    if parent is not None:
+        del parent[key]
+    elif isinstance(node, dict) and path[-1] in PLACEHOLDERS:
+        node[str(path[-1])] = PLACEHOLDERS[path[-1]]
+    else:
         return False
-    node[str(path[-1])] = PLACEHOLDERS[path[-1]]
     return True
 
 
