@@ -4,6 +4,8 @@ import pytest
 
 from backfill.errors import SchemaError, UsageError
 from backfill.schema.load import load_schema
+from backfill.schema.model import Leaf
+from backfill.schema.uses import leaf_type
 
 GOOD = """\
 name: shop
@@ -359,6 +361,23 @@ def test_all_scalars_are_read_as_text(written, read):
 )
 def test_yaml_that_means_the_same_is_read(text):
     assert load_schema(text).schema.events[0].event == "Placed Order"
+
+
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("$email", "email"),
+        ("$phone_number", "phone"),
+        ("$consent", "list"),
+        ("$value", "money"),
+        ("time", "time"),
+        ("currency", "currency"),
+        ("$event_id", "text"),
+        (None, "text"),
+    ],
+)
+def test_a_field_decides_how_a_column_without_a_type_is_read(field, kind):
+    assert leaf_type(load_schema(GOOD).schema, Leaf(column="X"), field).kind == kind
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
