@@ -239,6 +239,14 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         pytest.param(leaf("'{}'"), '12: "{}" names no column', id="braces around nothing"),
         pytest.param(leaf("{column: A, map: {}}"), "12: map is empty", id="an empty map"),
         pytest.param(
+            GOOD + "      $value: {each: Item}\n", "12: $value is one value", id="a list as a value"
+        ),
+        pytest.param(
+            edited('$event_id: "{Number}"', "$event_id: {object: {a: Number}}"),
+            "11: $event_id is one text",
+            id="an object as an id",
+        ),
+        pytest.param(
             leaf("{column: A, else: b}"),
             '12: "else" has a meaning beside "map" only',
             id="else without map",
