@@ -178,7 +178,7 @@ def read_tree(text: str) -> Tree:
     """Parse one SQL expression.
 
     Raises:
-        ParseError: the text is no SQL, or nests too deep.
+        ParseError: the text is not SQL, or nests too deep.
         NotOneExpressionError: it is more than an expression.
         UsageError: this version of DuckDB writes its trees in another form.
     """

@@ -46,7 +46,7 @@ class _Memory:
 
 
 def _held_bytes() -> int | None:
-    """The bytes that count against the limit now; None where the system is no Linux."""
+    """The bytes that count against the limit now; None where the system is not Linux."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

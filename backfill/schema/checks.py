@@ -167,7 +167,7 @@ def _expression_problems(schema: Schema, use: Use) -> Iterator[str]:
 
 
 def _readable_kinds(sql_type: str) -> tuple[Kind, ...]:
-    """The kinds that ``as`` can make of an SQL result that is no text."""
+    """The kinds that ``as`` can make of an SQL result that is not text."""
     if is_numeric(sql_type):
         return ("text", "integer", "number", "money", "boolean")
     return ("text", "boolean") if sql_type == "BOOLEAN" else ("text",)

@@ -90,7 +90,7 @@ def parse_expression(text: str) -> Expression:
     """Parse an expression of a schema.
 
     Raises:
-        ExpressionError: it is no SQL, more than one expression, or not allowed in a schema.
+        ExpressionError: it is not SQL, more than one expression, or not allowed in a schema.
     """
     if len(text) > MAX_CHARS:
         raise ExpressionError(f"an SQL expression has at most {MAX_CHARS:,} characters")

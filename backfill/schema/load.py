@@ -82,7 +82,7 @@ def _read_file(source: str | Path) -> str:
     try:
         if not Path(source).is_file():
             Path(source).stat()  # raises the reason where there is no file
-            raise UsageError(f"the schema {source} cannot be read: it is no regular file")
+            raise UsageError(f"the schema {source} cannot be read: it is not a regular file")
         with Path(source).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -98,7 +98,7 @@ def _read_file(source: str | Path) -> str:
         raise UsageError(f"the schema {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        reason = f"line {line} is no UTF-8 text; save it as UTF-8"
+        reason = f"line {line} is not UTF-8 text; save it as UTF-8"
         raise UsageError(f"the schema {source} cannot be read: {reason}") from error
     except ValueError as error:
         raise UsageError("the schema's name holds a NUL byte, and no file's name does") from error

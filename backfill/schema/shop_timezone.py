@@ -16,7 +16,7 @@ def with_timezone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
         zone: an IANA time zone; None leaves the schema as it is.
 
     Raises:
-        ValueError: ``zone`` is no time zone.
+        ValueError: ``zone`` is not a time zone.
     """
     if zone is None:
         return loaded

@@ -240,14 +240,14 @@ def parse_zone(name: object) -> str:
     if isinstance(name, str) and name in available_timezones():
         return name
     hint = did_you_mean(str(name), available_timezones())
-    raise ValueError(f'"{name}" is no time zone of the IANA list{hint}')
+    raise ValueError(f'"{name}" is not a time zone of the IANA list{hint}')
 
 
 Zone = Annotated[str, BeforeValidator(parse_zone)]
 
 
 def swap_day_and_month(form: str) -> str | None:
-    """The same format with day and month exchanged; None where that is no likely format.
+    """The same format with day and month exchanged; None where that is not a likely format.
 
     Both must be numbers, and after the year nobody writes the day before the month.
     """

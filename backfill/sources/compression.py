@@ -51,7 +51,7 @@ def refuse_other_formats(head: bytes, name: str, compression: Compression) -> No
     if compression != "none":
         what = what or _format_of(head, "inside_compressed")
     if what:
-        raise ExportError(f"{name}: is no CSV but {what}")
+        raise ExportError(f"{name}: is not a CSV file but {what}")
 
 
 def _format_of(head: bytes, group: str) -> Any:

@@ -131,7 +131,7 @@ class DelimitedFile:
         if not any(names) or _EXCEL_HINT.match(text):
             line = self._options.skip_lines + 1
             raise ExportError(
-                f"{self.name}:{line}: is no header; "
+                f"{self.name}:{line}: is not a header; "
                 f"if the header is in the next line, write `source: {{skip_lines: {line}}}`"
             )
         end += 2 if text.startswith("\r\n", end) else 1

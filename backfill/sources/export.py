@@ -59,7 +59,7 @@ def _open_file(file: str, options: ReadOptions, chunk_bytes: int, batch_bytes: i
     if compression == "parquet":
         return ParquetFile(path, name, batch_bytes=batch_bytes)
     if path.suffix == ".parquet":
-        raise ExportError(f"{name}: is no Parquet file; write it again, or name it .csv if it is")
+        raise ExportError(f"{name}: is not a Parquet file; write it again, or name a CSV file .csv")
     return DelimitedFile(
         path, name, compression, options, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes
     )
@@ -117,7 +117,7 @@ class Export:
         Args:
             columns: positions in ``self.columns``.
             inspected: more of them, after the others. They are only inspected and not mapped, so
-                bytes that are no text become hexadecimal digits and are no error.
+                bytes that are not text become hexadecimal digits and are not an error.
 
         Raises:
             ExportError: a file cannot be read to its end, or changed while it was read.

@@ -109,5 +109,5 @@ class ParquetFile:
 
     def _damaged(self) -> ExportError:
         return ExportError(
-            f"{self.name}: is no whole Parquet file; it is damaged or was cut short, write it again"
+            f"{self.name}: is not a whole Parquet file but damaged or cut short; write it again"
         )

@@ -57,7 +57,7 @@ class Source(Protocol):
 
         Args:
             columns: positions in ``self.columns``.
-            inspected: more of them, after the others. In these, bytes that are no text become
+            inspected: more of them, after the others. In these, bytes that are not text become
                 hexadecimal digits; in the others they are an error.
 
         Raises:

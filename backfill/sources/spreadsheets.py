@@ -97,8 +97,8 @@ full-width form of them may run as a formula."""
 def escape_formulas(cell: str) -> str:
     """A cell that no spreadsheet runs as a formula: an apostrophe precedes the sign.
 
-    A negative number is no formula and stays as it is. A cell that begins with apostrophes gets one
-    more, so that ``unescape_formulas`` restores every cell.
+    A negative number is not a formula and stays as it is. A cell that begins with apostrophes gets
+    one more, so that ``unescape_formulas`` restores every cell.
     """
     return _RISKY.sub(r"\1'", cell)
 

@@ -47,7 +47,7 @@ def columns_as_text(
         labels: the columns' names, for messages.
         columns: each of ``count`` rows.
         count: needed because ``columns`` may be empty.
-        strict: in the first so many columns, bytes that are no text are an error; in the others
+        strict: in the first so many columns, bytes that are not text are an error; in the others
             they become hexadecimal digits.
 
     Raises:
@@ -62,7 +62,7 @@ def columns_as_text(
                 why = f"has over 2 GB of text in {count:,} rows, and no export has such cells"
             else:
                 why = (
-                    "holds bytes that are no UTF-8 text; leave it out of the schema, or write it "
+                    "holds bytes that are not UTF-8 text; leave it out of the schema, or write it "
                     "as text"
                 )
             raise ExportError(f'{name}: column "{label}" {why}') from None  # Arrow may quote a cell
@@ -77,7 +77,7 @@ def as_text(column: pa.Array) -> "pa.StringArray":
     JSON.
 
     Raises:
-        pa.ArrowInvalid: bytes that are no UTF-8.
+        pa.ArrowInvalid: bytes that are not UTF-8.
     """
     texts = _text_of(column)
     empty = pc.equal(pc.binary_length(texts), 0)
@@ -85,7 +85,7 @@ def as_text(column: pa.Array) -> "pa.StringArray":
 
 
 def as_text_or_hex(column: pa.Array) -> "pa.StringArray":
-    """As ``as_text``; bytes that are no text become hexadecimal digits."""
+    """As ``as_text``; bytes that are not text become hexadecimal digits."""
     try:
         return as_text(column)
     except pa.ArrowInvalid:
@@ -121,7 +121,7 @@ def _text_of(column: pa.Array) -> "pa.StringArray":
     if types.is_nested(kind):
         return _nested(column)
     texts = column.cast(_TEXT)
-    texts.validate(full=True)  # a Parquet string may hold bytes that are no UTF-8
+    texts.validate(full=True)  # a Parquet string may hold bytes that are not UTF-8
     return texts
 
 

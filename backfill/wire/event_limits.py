@@ -1,6 +1,6 @@
 """Which events no request of the JSON:API may hold.
 
-Klaviyo's remark that a property of 0, null or "" counts as not set is no limit: such a zero is
+Klaviyo's remark that a property of 0, null or "" counts as not set is not a limit: such a zero is
 sent.
 
 Source: docs/klaviyo.md, "Limits".

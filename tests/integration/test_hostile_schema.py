@@ -62,7 +62,7 @@ def edited(old: str, new: str) -> bytes:
         ),
         pytest.param((GOOD + "---\n" + GOOD).encode(), ":7: no valid YAML", id="two documents"),
         pytest.param(
-            GOOD.encode("utf-16"), "line 1 is no UTF-8 text; save it as UTF-8", id="UTF16"
+            GOOD.encode("utf-16"), "line 1 is not UTF-8 text; save it as UTF-8", id="UTF16"
         ),
         pytest.param(
             edited("No", "K\u00f6ln").replace(b"\xc3\xb6", b"\xf6"), "line 6", id="Latin-1"
@@ -100,7 +100,7 @@ def test_a_byte_order_mark_is_no_problem(tmp_path: Path):
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str):
     path = {"folder": tmp_path, "pipe": tmp_path / "pipe"}.get(kind, kind)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match=r"is no regular file|holds a NUL byte"):
+    with pytest.raises(UsageError, match=r"is not a regular file|holds a NUL byte"):
         load_schema(path)
 
 

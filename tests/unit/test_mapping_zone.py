@@ -74,6 +74,7 @@ NO_ZONES = [
     "AST",
     "Samoa",
     "West",
+    "East",
     "San Juan",
     "Eastern",
     "UTC+15",

@@ -192,7 +192,7 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             edited("order: Number", "order: Number\n  timezone: Amerika/Los_Angeles"),
-            '4: "Amerika/Los_Angeles" is no time zone of the IANA list; '
+            '4: "Amerika/Los_Angeles" is not a time zone of the IANA list; '
             'did you mean "America/Los_Angeles"?',
             id="a time zone",
         ),
@@ -395,7 +395,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_file_in_another_encoding_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: Köln\n".encode("latin-1"))
-    with pytest.raises(UsageError, match=r"latin.yaml cannot be read: line 1 is no UTF-8 text"):
+    with pytest.raises(UsageError, match=r"latin.yaml cannot be read: line 1 is not UTF-8 text"):
         load_schema(tmp_path / "latin.yaml")
 
 

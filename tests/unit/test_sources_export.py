@@ -177,7 +177,7 @@ def test_a_name_that_is_no_utf8_is_shown_as_text(tmp_path):
         pytest.param(["{}"], r": is a folder; name its files, for example .*\*\.csv", id="folder"),
         pytest.param(["{}/a.csv", "{}/*.csv"], "a.csv: is named twice", id="twice"),
         pytest.param(["{}/a.csv/b.csv"], r"b.csv: cannot be read \(Not a dir", id="within a file"),
-        pytest.param(["{}/pipe"], "pipe: is no regular file", id="a pipe"),
+        pytest.param(["{}/pipe"], "pipe: is not a regular file", id="a pipe"),
     ],
 )
 def test_what_names_no_file_is_refused(tmp_path, exports, message):
