@@ -236,7 +236,7 @@ FOLLOWS = "text follows directly on a closing quote"
             "a,b\n1,2\n".encode("utf-16-le"), "encoding: utf-16-le", id="UTF-16 without its mark"
         ),
         pytest.param(
-            BOM16_LE + "a,b\n1,2\n".encode("utf-16-le")[:-1], "no utf-16-le", id="half a letter"
+            BOM16_LE + "a,b\n1,2\n".encode("utf-16-le")[:-1], "not utf-16-le", id="half a letter"
         ),
         pytest.param(b"a,b\n1,\x81\n", "orders.csv:2: bytes that are not cp1252", id="0x81"),
         pytest.param(

@@ -60,8 +60,12 @@ def test_text_comes_out(content, given, text, encoding, chunk_bytes):
         pytest.param(
             b"a\rb\r\xe9\x81", None, r":3: bytes that are not cp1252", id="found, undefined"
         ),
-        pytest.param(b"\xff\xfea\0\n\0b", None, r":2: bytes that are not utf-16-le", id="odd bytes"),
-        pytest.param(b"\xff\xfea\0\n\0\x00\xd8b\0", None, r":2: bytes that are not", id="surrogate"),
+        pytest.param(
+            b"\xff\xfea\0\n\0b", None, r":2: bytes that are not utf-16-le", id="odd bytes"
+        ),
+        pytest.param(
+            b"\xff\xfea\0\n\0\x00\xd8b\0", None, r":2: bytes that are not", id="surrogate"
+        ),
         pytest.param(b"a\n\nb\0c\nd", None, r":3: a NUL byte: this is not text", id="NUL"),
         pytest.param("ab\n".encode("utf-16-be"), None, r"encoding: utf-16-le", id="no mark"),
         pytest.param(b"a", "klingon", r'encoding "klingon" is not known', id="no such encoding"),
