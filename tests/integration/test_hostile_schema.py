@@ -172,7 +172,7 @@ def test_the_command_line_says_it_with_exit_code_2(tool: Tool):
                 ("(with t as (select 1) select * from t)", "a subquery"),
                 ("lag(A) over ()", "a window function"),
                 ("unnest(A)", "the function"),
-                ("columns(*)", r"\* cannot"),
+                ("columns(*)", r"\* is not allowed"),
             ]
         ),
     ],
