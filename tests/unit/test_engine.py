@@ -1,5 +1,6 @@
 """What the project relies on in DuckDB without a promise of DuckDB's, a test for each reliance."""
 
+import resource
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from backfill.engine import duck
+from backfill.engine.memory import MEMORY
 from backfill.errors import ExportError, UsageError
 from backfill.schema import expression
 
@@ -165,3 +167,14 @@ def test_no_function_is_both_allowed_and_refused():
         name for kind in ("allowed", "refused") for group in lists[kind].values() for name in group
     ]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what counts")
+def test_the_first_limit_of_memory_holds_until_its_last_user_leaves():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with MEMORY.limited(1_000_000_000):
+        limit = resource.getrlimit(resource.RLIMIT_DATA)
+        with MEMORY.limited(2_000_000_000):
+            assert resource.getrlimit(resource.RLIMIT_DATA) == limit != before
+        assert resource.getrlimit(resource.RLIMIT_DATA) == limit
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
