@@ -67,7 +67,18 @@ def test_a_tree_is_written_as_the_sql_that_it_was():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1, 2", "1; select 2", "A from x", "A as b", "A limit 1", "A order by A", "*, A"]
+    "text",
+    [
+        "",
+        "1, 2",
+        "1; select 2",
+        "A from x",
+        "A as b",
+        "A limit 1",
+        "A order by A",
+        "A having A > 1",
+        "*, A",
+    ],
 )
 def test_what_is_no_expression_is_told(text):
     with pytest.raises(duck.ParseError):
