@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-from pydantic_core import PydanticCustomError
 
 from backfill.draft.facts import CellPlace, Column
 from backfill.draft.nested import Nested, read_nested
@@ -60,8 +59,8 @@ def draft_schema(
     try:
         if timezone is not None:
             parse_zone(timezone)
-    except PydanticCustomError as error:
-        raise UsageError(f"--timezone {error.message()}") from error
+    except ValueError as error:
+        raise UsageError(f"--timezone {error}") from error
     export = open_export(exports)
     text, note = recognise(export, today, timezone)
     if text is not None:

@@ -20,7 +20,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -178,7 +178,7 @@ def read_tree(text: str) -> Tree:
     """Parse one SQL expression.
 
     Raises:
-        ParseError: the text is no SQL, or nests too deep.
+        ParseError: the text is not SQL, or nests too deep.
         NotOneExpressionError: it is more than an expression.
         UsageError: this version of DuckDB writes its trees in another form.
     """
@@ -217,48 +217,42 @@ def describe(select: str) -> str:
 
 def _is_bare(node: dict[str, Any]) -> bool:
     """Is a SELECT nothing but one expression?"""
+    clauses = ("modifiers", "group_expressions", "where_clause", "having", "qualify", "sample")
     return (
         node.get("type") == "SELECT_NODE"
         and node["from_table"]["type"] == "EMPTY"
         and len(node["select_list"]) == 1
-        and not node["modifiers"]
-        and not node["cte_map"]["map"]
-        and not node["group_expressions"]
-        and not node["where_clause"]
-        and not node["having"]
-        and not node["qualify"]
-        and not node["sample"]
         and not node["select_list"][0]["alias"]
+        and not node["cte_map"]["map"]
+        and not any(node[clause] for clause in clauses)
     )
 
 
 def _nodes(value: Any, places: Mapping[int, int]) -> tuple[Node, ...]:
     """The uppermost nodes in a part of DuckDB's reply."""
+    if isinstance(value, dict) and "class" not in value:
+        value = list(value.values())
     if isinstance(value, list):
         return tuple(node for child in value for node in _nodes(child, places))
     if not isinstance(value, dict):
         return ()
-    if "class" not in value:
-        return tuple(node for child in value.values() for node in _nodes(child, places))
     kind = value["class"].lower().replace("_", " ")
     if kind == "lambda":
         names = tuple(ref["column_names"][0] for ref in _references(value["lhs"]))
         arrow = value["syntax_type"] == "SINGLE_ARROW"
         body = _nodes(value["expr"], places)
         return (Node(kind=kind, children=body, parameters=names, arrow=arrow),)
-    below = tuple(node for child in value.values() for node in _nodes(child, places))
+    node = Node(kind=kind, children=_nodes(list(value.values()), places))
     match kind:
         case "function":
             given = _nodes(value["arguments"], places)
-            name = value["function_name"].lower()
-            return (Node(kind=kind, children=below, name=name, arguments=given),)
+            node = replace(node, name=value["function_name"].lower(), arguments=given)
         case "column ref":
-            return (Node(kind=kind, path=tuple(value["column_names"]), place=places[id(value)]),)
+            node = replace(node, path=tuple(value["column_names"]), place=places[id(value)])
         case "constant":
             literal = value["literal"]
-            return (Node(kind=kind, literal=(literal["kind"], str(literal.get("text")))),)
-        case _:
-            return (Node(kind=kind, children=below),)
+            node = replace(node, literal=(literal["kind"], str(literal.get("text"))))
+    return (node,)
 
 
 def _references(value: Any) -> Iterator[dict[str, Any]]:

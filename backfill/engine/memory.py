@@ -29,31 +29,24 @@ class _Memory:
 
         If several threads are inside, the limit of the first one holds for all.
         """
-        self._enter(more_bytes)
-        try:
-            yield
-        finally:
-            self._leave()
-
-    def _enter(self, more_bytes: int) -> None:
         with self._lock:
             self._users += 1
             held = _held_bytes()
-            if self._users > 1 or held is None:
-                return
-            self._before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-            known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-            resource.setrlimit(resource.RLIMIT_DATA, (min([held + more_bytes, *known]), hard))
-
-    def _leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if not self._users and _held_bytes() is not None:
-                resource.setrlimit(resource.RLIMIT_DATA, self._before)
+            if self._users == 1 and held is not None:
+                self._before = soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+                known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+                resource.setrlimit(resource.RLIMIT_DATA, (min([held + more_bytes, *known]), hard))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and held is not None:
+                    resource.setrlimit(resource.RLIMIT_DATA, self._before)
 
 
 def _held_bytes() -> int | None:
-    """The bytes that count against the limit now; None where the system is no Linux."""
+    """The bytes that count against the limit now; None where the system is not Linux."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

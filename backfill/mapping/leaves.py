@@ -25,15 +25,13 @@ from backfill.mapping.unnest import fault_mark, part_reasons
 from backfill.mapping.values import as_json, as_sql, as_text
 from backfill.schema.bind import BoundSchema
 from backfill.schema.columns import CellPart
-from backfill.schema.expression import result_type
 from backfill.schema.model import Leaf
 from backfill.schema.template import LineNumberPart, parse_template
 from backfill.schema.types import Type
 from backfill.schema.uses import (
-    IMPLIED_KINDS,
-    SQL_TYPES,
     column_type,
     default_type,
+    expression_type,
     leaf_columns,
     leaf_expression,
     leaf_type,
@@ -267,7 +265,7 @@ class LeafCompiler:
             return LeafSql.of(seconds, faults=found.faults)
         wanted = leaf.as_
         if key in _CHECKED_FIELDS and wanted is None:
-            wanted = Type(IMPLIED_KINDS[key])
+            wanted = leaf_type(self.bound.schema, leaf, key)
         if found.sql_type == "VARCHAR" and wanted is not None:
             columns = ", ".join(leaf_columns(leaf)) or leaf.sql or ""
             text = sql("nullif(trim($value), '')", value=value)
@@ -328,9 +326,7 @@ class LeafCompiler:
         failed = self.query.sql("(try($computed is null) is null)", computed=computed)
         return Computed(
             sql=self.query.sql("try($computed)", computed=computed),
-            sql_type=result_type(
-                expression, {name: SQL_TYPES[t.kind] for name, t in types.items()}
-            ),
+            sql_type=expression_type(self.bound.schema, expression),
             money=tuple(one for one in types.values() if one.kind == "money"),
             faults=(
                 *self._column_faults(columns, types),

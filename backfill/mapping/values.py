@@ -37,7 +37,7 @@ def as_text(value: Sql, value_type: Type) -> Sql:
 
 
 def as_sql(value: Sql, value_type: Type) -> Sql:
-    """The same value inside ``sql``, ``sum`` and ``where``, of the SQL type in ``SQL_TYPES``."""
+    """The same value inside ``sql``, ``sum`` and ``where``, of the column's SQL type."""
     match value_type.kind:
         case "number":
             return sql("try_cast($value as decimal(38,6))", value=value)

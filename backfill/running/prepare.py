@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
-from pydantic_core import PydanticCustomError
 
 from backfill import limits
 from backfill.errors import SchemaError, UsageError
@@ -136,8 +135,8 @@ def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
     """The schema with the zone of ``--timezone``. Raises UsageError if there is no such zone."""
     try:
         return with_timezone(loaded, zone)
-    except PydanticCustomError as error:
-        raise UsageError(f"--timezone {error.message()}") from error
+    except ValueError as error:
+        raise UsageError(f"--timezone {error}") from error
 
 
 def open_choices(schema: Schema) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""The YAML file that says how an export becomes events."""
+"""The YAML file that describes how an export becomes events."""

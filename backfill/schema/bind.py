@@ -54,52 +54,52 @@ def bind(
         where: the export in words, for messages.
 
     Raises:
-        SchemaError: columns are missing, ambiguous or of the wrong type; each stands in it once.
+        SchemaError: columns are missing, ambiguous or of the wrong type; it names each once.
     """
     schema = loaded.schema
-    columns: dict[str, int] = {}
-    derived: dict[str, DerivedColumn] = {}
+    found: dict[str, int | DerivedColumn] = {}
     missing: set[str] = set()
     problems: dict[str, Problem] = {}
     for path, name, leaf_is_optional in _column_uses(schema):
         in_order = path == ("source", "order")
         optional_columns = () if in_order else schema.source.optional
-        found = find_column(name, header, schema.columns, optional_columns)
+        column = find_column(name, header, schema.columns, optional_columns)
         optional = leaf_is_optional or matches_any(name, optional_columns)
-        if isinstance(found, Absent):
+        is_missing = column is None and optional and name not in header
+        if is_missing or isinstance(column, Absent):
             missing.add(name)
-        elif found is None and optional and name not in header:
-            missing.add(name)
+        if is_missing:
             continue
-        problem = _problem(name, found, header, {} if optional else lacking, where)
-        if in_order and isinstance(found, CellPart):
+        problem = _problem(name, column, header, {} if optional else lacking, where)
+        if in_order and isinstance(column, CellPart):
             problem = f'"{name}" is a part of a cell, and an order column is a whole cell'
         if problem:
             problems.setdefault(name, loaded.problem(path, problem))
-        elif path[0] == "columns":
-            continue
-        elif isinstance(found, int):
-            columns[name] = found
-        elif found is not None:
-            derived[name] = found
+        elif column is not None and path[0] != "columns":
+            found[name] = column
     if problems:
         raise SchemaError(sorted(problems.values(), key=lambda problem: problem.line))
-    notes = [f'column "{name}" has a type and no use' for name in sorted(_unused(schema))]
     return BoundSchema(
         loaded=loaded,
-        columns=columns,
-        derived=derived,
+        columns={name: column for name, column in found.items() if isinstance(column, int)},
+        derived={name: column for name, column in found.items() if not isinstance(column, int)},
         origin=header.index("_file") if {"_file", "_row"} <= set(header) else None,
-        notes=(*notes, *_missing_notes(sorted(missing))),
+        notes=tuple(_notes(schema, sorted(missing))),
     )
 
 
-def _missing_notes(names: Sequence[str]) -> list[str]:
-    """One note for all: a schema for many layouts has dozens of columns that one export lacks."""
-    if len(names) == 1:
-        return [f'optional column "{names[0]}" is not in the export']
-    listed = ", ".join(f'"{name}"' for name in names)
-    return [f"{len(names)} optional columns are not in the export: {listed}"] if names else []
+def _notes(schema: Schema, missing: Sequence[str]) -> Iterator[str]:
+    """The notes on columns without a use, and one note on all that are missing.
+
+    A schema for many layouts has dozens of columns that one export lacks.
+    """
+    for name in sorted(_unused(schema)):
+        yield f'column "{name}" has a type and no use'
+    if len(missing) == 1:
+        yield f'optional column "{missing[0]}" is not in the export'
+    elif missing:
+        listed = ", ".join(f'"{name}"' for name in missing)
+        yield f"{len(missing)} optional columns are not in the export: {listed}"
 
 
 def _problem(
@@ -109,7 +109,7 @@ def _problem(
     lacking: Mapping[int, Sequence[str]],
     where: str,
 ) -> str:
-    """Say why a column cannot be used; "" where it can."""
+    """The reason why a column cannot be used; "" where it can."""
     if found is None:
         return missing_column_problem(name, header, where)
     if isinstance(found, CellPart) and (problem := _type_problem(found)):
@@ -122,7 +122,7 @@ def _problem(
 
 
 def _type_problem(part: CellPart) -> str:
-    """Say why the cell's type does not have such parts; "" where it has."""
+    """The reason why the cell's type does not have such parts; "" where it has."""
     base, kind, by_line = part.base, part.cell_type.kind, part.cell_type.lines is not None
     if kind == "json" or not (part.listed or part.path):
         return ""

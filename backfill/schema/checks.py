@@ -1,41 +1,38 @@
-"""What a schema of right shape may not say; each check needs no export."""
+"""Checks of a schema whose shape is right; none of them needs an export."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.limits import TRACK_MAX_METRICS
 from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
 from backfill.schema.document import KeyPath
-from backfill.schema.expression import is_numeric, result_type
-from backfill.schema.model import Event, Schema
+from backfill.schema.expression import is_numeric
+from backfill.schema.model import Schema
 from backfill.schema.suggest import did_you_mean
 from backfill.schema.template import parse_template
 from backfill.schema.types import Kind, Type
 from backfill.schema.uses import (
-    SQL_TYPES,
+    FIELD_KINDS,
     Use,
-    column_type,
+    expression_type,
     is_line_column,
     leaf_columns,
     leaf_expression,
     leaf_type,
     needed_columns,
+    sql_type,
     uses,
 )
 
 PROFILE_KEYS: Final = tuple(f"${name}" for name in (*IDENTIFIERS, *PROFILE_FIELDS))
 EVENT_KEYS: Final = ("$event_id", "$value", "$extra")
 
-KINDS_OF_FIELDS: Final[dict[str, tuple[Kind, ...]]] = {
-    "$email": ("email",),
-    "$phone_number": ("phone",),
-    "$consent": ("list",),
-    "$value": ("money", "number", "integer"),
-    "time": ("time",),
-    "currency": ("currency",),
-}
-"""The kinds of type that a documented field takes."""
+_NO_LINE_ID: Final = (
+    "an event per line needs $event_id, with the line in it: without one Klaviyo keeps one line of "
+    'an order and drops the others; for instance "{order column}-{line}"'
+)
 
 Problems = Iterator[tuple[KeyPath, str]]
 """Problems as sentences, each with the path of its place."""
@@ -49,7 +46,8 @@ def check_schema(schema: Schema) -> Problems:
     for use in uses(schema):
         yield from _check_use(schema, use)
     for at, event in enumerate(schema.events):
-        yield from _check_event(event, ("events", at))
+        if event.per == "line" and event.event_id is None:
+            yield ("events", at), _NO_LINE_ID
     metrics = {event.event for event in schema.events}
     if len(metrics) > TRACK_MAX_METRICS:
         yield ("events",), f"{len(metrics)} metrics; Klaviyo takes {TRACK_MAX_METRICS}"
@@ -73,7 +71,7 @@ def _check_lines_within_rows(schema: Schema) -> Problems:
     if schema.source.order is None:
         yield path, f'"{name}" makes several lines of a row, and lines need source.order'
     if schema.source.across_files == "merge":
-        problem = f'merge joins rows, and "{name}" makes several lines of a row: say first or last'
+        problem = f'merge joins rows, and "{name}" makes lines within a row: write first or last'
         yield ("source", "across_files"), problem
     ways = {NUMBER_MARK if NUMBER_MARK in name else LIST_MARK: name for name in lines}
     if len(ways) > 1:
@@ -83,7 +81,7 @@ def _check_lines_within_rows(schema: Schema) -> Problems:
 
 def _check_field_names(schema: Schema) -> Problems:
     if not schema.identifiers:
-        problem = "nothing says who the person is: map $email, $phone_number or $id"
+        problem = "no identifier of the person is mapped: map $email, $phone_number or $id"
         yield ("customer_properties",), problem
     for name in schema.customer_properties:
         path = ("customer_properties", name)
@@ -99,107 +97,93 @@ def _check_field_names(schema: Schema) -> Problems:
                 yield ("events", at, "properties", name), problem + did_you_mean(name, EVENT_KEYS)
 
 
-def _check_event(event: Event, path: KeyPath) -> Problems:
-    if event.per == "line" and event.event_id is None:
-        yield (
-            path,
-            "an event per line needs $event_id, with the line in it: without one Klaviyo keeps one "
-            'line of an order and drops the others; for instance "{order column}-{line}"',
-        )
-
-
 def _check_use(schema: Schema, use: Use) -> Problems:
+    cell_type = leaf_type(schema, use.leaf, use.field)
+    found = chain(
+        _leaf_problems(schema, use), _level_problems(schema, use), _type_problems(use, cell_type)
+    )
+    yield from ((use.path, problem) for problem in found)
+    yield from _check_options(use, cell_type)
+
+
+def _leaf_problems(schema: Schema, use: Use) -> Iterator[str]:
     leaf = use.leaf
     if use.level == "line" and leaf.kind in ("sum", "each"):
-        yield use.path, f"{leaf.kind} is over the rows of an order, but this value belongs to a row"
+        yield f"{leaf.kind} is over the rows of an order, but this value belongs to a row"
+    if leaf.map is not None and not leaf.map:
+        yield "map is empty"
     try:
-        if leaf.template is not None:
-            counts = parse_template(leaf.template).counts_lines
-            if counts and use.level == "order":
-                yield (
-                    use.path,
-                    "{line} is the number of a row, but this value belongs to a whole order",
-                )
-        yield from _check_expression(schema, use)
+        template = parse_template(leaf.template or "")
+        if template.counts_lines and use.level == "order":
+            yield "{line} is the number of a row, but this value belongs to a whole order"
+        yield from _expression_problems(schema, use)
     except ValueError as error:  # ExpressionError among them
         unknown = [name for name in leaf_columns(leaf) if name not in schema.columns]
         hints = [
             f'"{name}"{hint}' for name in unknown if (hint := did_you_mean(name, schema.columns))
         ]
-        yield use.path, " ".join([str(error), *hints])
-    yield from _check_level(schema, use)
-    yield from _check_type(schema, use)
-    if leaf.map is not None and not leaf.map:
-        yield use.path, "map is empty"
+        yield " ".join([str(error), *hints])
 
 
-def _check_level(schema: Schema, use: Use) -> Problems:
+def _level_problems(schema: Schema, use: Use) -> Iterator[str]:
     if use.level == "line" or use.leaf.kind == "sum":
         return
     for name in needed_columns(schema, use.leaf):
         if is_line_column(schema, name):
             yield (
-                use.path,
                 f'"{name}" is a line column, one value a row, but this value belongs to a whole '
-                "order: use it in each, sum or an event per line, or take it out of source.line",
+                "order: use it in each, sum or an event per line, or take it out of source.line"
             )
 
 
-def _check_expression(schema: Schema, use: Use) -> Problems:
+def _expression_problems(schema: Schema, use: Use) -> Iterator[str]:
     """Raises ExpressionError."""
     expression = leaf_expression(use.leaf)
     if expression is None:
         return
-    types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
-    found = result_type(expression, types)
+    found = expression_type(schema, expression)
     wanted = use.leaf.as_.kind if use.leaf.as_ is not None else "text"
     if found != "VARCHAR" and wanted not in (readable := _readable_kinds(found)):
-        yield use.path, f"SQL that gives {found} can be read as {' or '.join(readable)}"
+        yield f"SQL that gives {found} can be read as {' or '.join(readable)}"
     if use.field == "where" and found != "BOOLEAN":
-        yield use.path, f"where is a condition, true or false; this gives {found}"
+        yield f"where is a condition, true or false; this gives {found}"
     if use.leaf.kind == "sum" and not is_numeric(found):
-        yield use.path, f"sum adds numbers; this gives {found}"
+        yield f"sum adds numbers; this gives {found}"
     if use.field == "$value" and not is_numeric(found):
-        yield use.path, f"$value is a number; this gives {found}"
+        yield f"$value is a number; this gives {found}"
     if use.field == "currency" and found != "VARCHAR":
-        yield use.path, f"currency is a text such as EUR; this gives {found}"
+        yield f"currency is a text such as EUR; this gives {found}"
     if use.field == "time" and found == "VARCHAR" and wanted == "time":
         return  # a text, which is read as a cell is, in the shop's zone
     if use.field == "time" and found not in ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
-        yield use.path, f"time is a time; this gives {found}"
-    elif use.field == "time" and "VARCHAR" in types.values():
+        yield f"time is a time; this gives {found}"
+    elif use.field == "time" and any(
+        sql_type(schema, name) == "VARCHAR" for name in expression.columns
+    ):
         yield (
-            use.path,
-            "SQL does not know the shop's zone: put the texts together in a template and say "
-            'as: {time: FORMAT}, for instance {template: "{Date} {Time}", as: {time: …}}',
+            "SQL does not know the shop's zone: join the texts in a template and write "
+            'as: {time: FORMAT}, for instance {template: "{Date} {Time}", as: {time: …}}'
         )
 
 
 def _readable_kinds(sql_type: str) -> tuple[Kind, ...]:
-    """The kinds that ``as`` can make of an SQL result that is no text."""
+    """The kinds that ``as`` can make of an SQL result that is not text."""
     if is_numeric(sql_type):
         return ("text", "integer", "number", "money", "boolean")
     return ("text", "boolean") if sql_type == "BOOLEAN" else ("text",)
 
 
-def _check_type(schema: Schema, use: Use) -> Problems:
-    leaf, field = use.leaf, use.field
-    if field == "where":
+def _type_problems(use: Use, cell_type: Type) -> Iterator[str]:
+    kind, field = use.leaf.kind, use.field
+    if field == "$event_id" and kind in ("each", "object", "sum"):
+        yield "$event_id is one text"
+    if field not in FIELD_KINDS:
         return
-    if field == "currency" and leaf.kind == "sum":
-        return  # a sum is a number: that problem is found already
-    if field in KINDS_OF_FIELDS and leaf.kind in ("each", "object"):
-        yield use.path, f"{field} is one value"
-        return
-    if field == "$event_id" and leaf.kind in ("each", "object", "sum"):
-        yield use.path, "$event_id is one text"
-        return
-    cell_type = leaf_type(schema, leaf, field)
-    textual = leaf.kind in ("column", "value", "template")
-    if field in KINDS_OF_FIELDS and textual and cell_type.kind not in KINDS_OF_FIELDS[field]:
-        wanted = " or ".join(KINDS_OF_FIELDS[field])
-        yield use.path, f"{field} is {wanted}; the schema reads this as {cell_type.kind}"
-    yield from _check_options(use, cell_type)
+    if kind in ("each", "object"):
+        yield f"{field} is one value"
+    elif kind in ("column", "value", "template") and cell_type.kind not in FIELD_KINDS[field]:
+        wanted = " or ".join(FIELD_KINDS[field])
+        yield f"{field} is {wanted}; the schema reads this as {cell_type.kind}"
 
 
 def _check_options(use: Use, cell_type: Type) -> Problems:
@@ -208,9 +192,9 @@ def _check_options(use: Use, cell_type: Type) -> Problems:
     if leaf.zone is not None and cell_type.kind != "time":
         yield (*use.path, "zone"), f"zone belongs to a time; this is read as {cell_type.kind}"
     elif leaf.zone is not None and cell_type.has_offset:
-        yield (*use.path, "zone"), "the cell says its zone itself: leave zone out"
+        yield (*use.path, "zone"), "the cell contains its zone: leave zone out"
     if leaf.unfit is not None and cell_type.kind == "text":
-        yield (*use.path, "unfit"), "a text always fits: leave unfit out, or say as: TYPE"
+        yield (*use.path, "unfit"), "a text always fits: leave unfit out, or write as: TYPE"
     elif leaf.unfit is not None and use.field in ("time", "$event_id"):
         name = use.field.removeprefix("$")
         yield (*use.path, "unfit"), f"there is no event without its {name}: leave unfit out"

@@ -14,10 +14,10 @@ from backfill.schema.suggest import did_you_mean
 from backfill.schema.types import Type
 
 NUMBER_MARK: Final = "<n>"
-"""In a name, it stands for a number: each of the numbered columns is a line of the order."""
+"""In a name, it means any number: each of the numbered columns is a line of the order."""
 
 LIST_MARK: Final = "[]"
-"""Behind a name, it says that the cell holds a list: each element is a line of the order."""
+"""After a name, it means that the cell holds a list: each element is a line of the order."""
 
 FILE_COLUMN: Final = "{file}"
 """The name of the column that ``{file}`` in a template means."""
@@ -91,7 +91,7 @@ def possible_paths(name: str) -> Iterator[ColumnPath]:
 
 
 def makes_lines(name: str) -> bool:
-    """Does this name stand for lines within a row, whatever the export?"""
+    """Does this name mean lines within a row, whatever the export?"""
     return NUMBER_MARK in name or LIST_MARK in name
 
 

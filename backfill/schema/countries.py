@@ -7,7 +7,6 @@ import tomllib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -49,18 +48,13 @@ def _in_english() -> dict[str, str]:
 def _in_any_language() -> dict[str, str]:
     """The names in pycountry's translations, without those that mean several countries."""
     codes_of: defaultdict[str, set[str]] = defaultdict(set)
-    for translation in _translations():
+    for language in Path(pycountry.LOCALES_DIR).iterdir():
+        translation = gettext.translation(
+            "iso3166-1", pycountry.LOCALES_DIR, [language.name], fallback=True
+        )
         for code, name in _official():
             codes_of[_normalized(translation.gettext(name))].add(code)
     return {name: code for name, codes in codes_of.items() if len(codes) == 1 for code in codes}
-
-
-def _translations() -> Iterator[gettext.GNUTranslations]:
-    for language in files(pycountry).joinpath("locales").iterdir():
-        names = language.joinpath("LC_MESSAGES", "iso3166-1.mo")
-        if names.is_file():
-            with names.open("rb") as file:
-                yield gettext.GNUTranslations(file)
 
 
 def _official() -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ _KINDS: Final = frozenset(
 """The tags that YAML gives by itself; any other tag is written in the file."""
 
 _FORBIDDEN: Final = re.compile("[\0\ud800-\udfff]")
-"""NUL ends texts in C, and half a surrogate pair is no character."""
+"""NUL ends texts in C, and half a surrogate pair is not a character."""
 
 _FORBIDDEN_IN_METRIC: Final = re.compile("[\0\x1f\ud800-\udfff]")
 """U+001F separates the metric from the id in what is hashed to an event's key."""
@@ -60,7 +60,7 @@ def read_document(text: str, file: str) -> Document:
         file: the name of its file, for messages.
 
     Raises:
-        SchemaError: the text is no YAML, repeats a key or holds a tag.
+        SchemaError: the text is not YAML, repeats a key or holds a tag.
     """
     yaml = YAML(typ="safe", pure=True)
     try:

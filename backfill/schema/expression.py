@@ -1,7 +1,7 @@
 """The SQL expressions of a schema: parsed by DuckDB, and refused where they do more than compute.
 
 An expression consists of columns and constants. It has no subquery, window, aggregate or parameter,
-and calls only the functions that ``functions.toml`` allows: the same export must give the same
+and calls only the functions that ``expression.toml`` allows: the same export must give the same
 events on every day and every machine.
 
 DuckDB's own limit on memory does not count the texts and lists of a running expression. So an
@@ -10,11 +10,11 @@ see all of them (ten calls of replace, each of which makes a text ten times as l
 ``engine.bounded`` stops the others while they run.
 """
 
-import functools
 import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -39,45 +39,22 @@ MAX_CHARS: Final = 10_000
 MAX_COUNT: Final = 10_000
 """The greatest length of a padding or a list that a schema may write."""
 
-_FUNCTIONS: Final = Path(__file__).with_name("functions.toml")
-
-_KINDS: Final = frozenset(
-    [
-        *("between", "case", "cast", "column ref", "comparison", "conjunction", "constant"),
-        *("function", "lambda", "operator", "type"),
-    ]
-)
-_NAMES_OF_KINDS: Final = {
-    "subquery": "a subquery",
-    "window": "a window function",
-    "star": "*",
-    "collate": "a collation",
+_LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+ALLOWED: Final = frozenset(chain.from_iterable(_LISTS["allowed"].values()))
+"""The functions that a schema may call."""
+REFUSED: Final[dict[str, str]] = {
+    name: reason for reason, names in _LISTS["refused"].items() for name in names
 }
-
-_LENGTH_ARGUMENTS: Final[dict[str, slice]] = {
-    "array_resize": slice(1, 2),
-    "bar": slice(3, 4),
-    "bitstring": slice(1, 2),
-    "equi_width_bins": slice(2, 3),
-    "generate_series": slice(0, 3),
-    "list_resize": slice(1, 2),
-    "lpad": slice(1, 2),
-    "range": slice(0, 3),
-    "repeat": slice(1, 2),
-    "rpad": slice(1, 2),
-    "to_base": slice(2, 3),
-}
-"""Functions whose result is as long as a number says, and which arguments are that number."""
-
-_FOLDS: Final = frozenset({"list_reduce", "array_reduce", "reduce"})
-"""Functions of which each step may double the result of the step before."""
+"""The reasons against other functions."""
+REFUSED_PREFIXES: Final[dict[str, str]] = _LISTS["refused_prefixes"]
+"""The reasons against functions, by the beginnings of their names."""
 
 _FORMATS: Final = frozenset({"format", "printf"})
 _WIDE: Final = re.compile(r"[0-9]{4}|\*|\{[^{}]*\{")
 """A width of four digits, or a width from an argument."""
 
 _TYPING_BYTES: Final = 200_000_000
-"""The memory for telling a type: DuckDB computes constant parts of an expression for it."""
+"""The memory for finding a type: DuckDB computes constant parts of an expression for it."""
 
 
 class ExpressionError(ValueError):
@@ -114,7 +91,7 @@ def parse_expression(text: str) -> Expression:
     """Parse an expression of a schema.
 
     Raises:
-        ExpressionError: it is no SQL, more than one expression, or not allowed in a schema.
+        ExpressionError: it is not SQL, more than one expression, or not allowed in a schema.
     """
     if len(text) > MAX_CHARS:
         raise ExpressionError(f"an SQL expression has at most {MAX_CHARS:,} characters")
@@ -138,49 +115,39 @@ def parse_expression(text: str) -> Expression:
 
 def _problem(node: Node) -> str | None:
     """Say why a node is not allowed in a schema; None where it is."""
-    if node.kind not in _KINDS:
-        return f"{_NAMES_OF_KINDS.get(node.kind, f'a {node.kind}')} cannot stand in a schema's SQL"
+    if node.kind not in _LISTS["kinds"]["allowed"]:
+        name = _LISTS["kinds"]["names"].get(node.kind, f"a {node.kind}")
+        return f"{name} is not allowed in a schema's SQL"
     if node.arrow:
         return "-> is read as a function's arrow; write json_extract(column, '$.x')"
     if len(node.path) > 1:
         return f'"{".".join(node.path)}": put double quotes around a name with a dot'
     if node.kind == "function" and (reason := _refusal(node.name)):
-        return f'the function "{node.name}" cannot stand in a schema\'s SQL: {reason}'
+        return f'the function "{node.name}" is not allowed in a schema\'s SQL: {reason}'
     return None
 
 
 def _refusal(name: str) -> str | None:
     """Say why a function is not allowed; None where it is."""
-    allowed, refused, prefixes = _functions()
-    if name in allowed:
+    if name in ALLOWED:
         return None
-    by_prefix = (reason for prefix, reason in prefixes.items() if name.startswith(prefix))
-    unknown = "it is not one of those whose result depends on their arguments alone"
-    found = refused.get(name) or next(by_prefix, unknown)
-    return found if found != unknown else unknown + did_you_mean(name, allowed)
-
-
-@functools.cache
-def _functions() -> tuple[frozenset[str], dict[str, str], dict[str, str]]:
-    """The allowed names; the reasons against other names, and against beginnings of names."""
-    lists = tomllib.loads(_FUNCTIONS.read_text(encoding="utf-8"))
-    allowed = frozenset(name for names in lists["allowed"].values() for name in names)
-    refused, prefixes = (
-        {name: reason for reason, names in lists[kind].items() for name in names}
-        for kind in ("refused", "refused_prefixes")
-    )
-    return allowed, refused, prefixes
+    if name in REFUSED:
+        return REFUSED[name]
+    for prefix, reason in REFUSED_PREFIXES.items():
+        if name.startswith(prefix):
+            return reason
+    hint = did_you_mean(name, ALLOWED)
+    return f"it is not one of those whose result depends on their arguments alone{hint}"
 
 
 def _size_problem(node: Node) -> str | None:
     """Say why a node may make a long result out of short arguments; None where it does not."""
     if node.kind == "lambda":
         within = any(inner.kind == "lambda" for child in node.children for inner in child.walk())
-        return "a lambda cannot stand within a lambda" if within else None
+        return "a lambda is not allowed within a lambda" if within else None
     name = node.name
-    if name in _FOLDS:
-        return f"{name} cannot stand in a schema's SQL: its result may double with each step"
-    if not all(map(_is_small, node.arguments[_LENGTH_ARGUMENTS.get(name, slice(0))])):
+    lengths = slice(*_LISTS["lengths"].get(name, [0]))
+    if not all(map(_is_small, node.arguments[lengths])):
         return f"{name} takes a length that is written as a number, at most {MAX_COUNT:,}"
     if name in _FORMATS and node.arguments and not _is_narrow(node.arguments[0]):
         return f"{name} takes a format written as a text, with no width over 999 or from a column"
@@ -212,16 +179,10 @@ def _columns(node: Node, bound: tuple[str, ...] = ()) -> Iterator[Node]:
         yield from _columns(child, (*bound, *node.parameters))
 
 
-_NUMERIC: Final = frozenset(
-    {
-        *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE"),
-        *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
-    }
-)
-
-
 def is_numeric(sql_type: str) -> bool:
-    return sql_type in _NUMERIC or (sql_type.startswith("DECIMAL(") and sql_type.endswith(")"))
+    return sql_type in _LISTS["types"]["numeric"] or (
+        sql_type.startswith("DECIMAL(") and sql_type.endswith(")")
+    )
 
 
 def result_type(expression: Expression, types: dict[str, str]) -> str:

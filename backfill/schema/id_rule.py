@@ -1,7 +1,7 @@
 """The rule by which a schema makes a metric's event ids, as one text.
 
-An edit of the schema that changes ids changes this text. Ledgers keep it: Klaviyo takes the same
-orders under other ids for new ones, and would hold history twice.
+An edit of the schema that changes ids changes this text. Ledgers keep it, because Klaviyo
+takes the same orders under other ids for new ones, and would then hold the history twice.
 """
 
 import json
@@ -13,7 +13,7 @@ from backfill.schema.uses import needed_columns
 
 
 def id_rule(schema: Schema, event: Event) -> str:
-    """The rule of one event: of ``$event_id``, or of the time and identity that stand for it."""
+    """The rule of one event: of ``$event_id``, or of the time and identity that replace it."""
     if event.event_id is not None:
         return _rule_text(schema, {"$event_id": event.event_id})
     identity = {f"${name}": schema.customer_properties[f"${name}"] for name in schema.identifiers}
@@ -31,16 +31,14 @@ def id_rules(schema: Schema) -> dict[str, str]:
 def _rule_text(schema: Schema, leaves: dict[str, Leaf]) -> str:
     """The leaves, the types of their columns, and the shop's zone if one of them is a time."""
     columns = {name for leaf in leaves.values() for name in needed_columns(schema, leaf)}
-    types = {name: _options(schema.columns[name]) for name in columns if name in schema.columns}
-    timed = "time" in leaves or any(
-        schema.columns[name].kind == "time" for name in columns if name in schema.columns
-    )
+    types = {name: schema.columns[name] for name in columns if name in schema.columns}
+    timed = "time" in leaves or any(one.kind == "time" for one in types.values())
     rule = {
         "leaves": {
             name: leaf.model_dump(exclude_defaults=True, by_alias=True, mode="python")
             for name, leaf in leaves.items()
         },
-        "types": types,
+        "types": {name: _options(one) for name, one in types.items()},
         "timezone": schema.source.timezone if timed else None,
     }
     return json.dumps(rule, sort_keys=True, default=str)

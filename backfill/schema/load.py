@@ -1,7 +1,9 @@
 """Load a schema from a YAML file, or raise all its problems at once."""
 
 import copy
+import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,28 +13,22 @@ from backfill.errors import Problem, SchemaError, UsageError
 from backfill.schema.checks import check_schema
 from backfill.schema.document import Document, KeyPath, YamlValue, read_document
 from backfill.schema.model import Event, Leaf, Schema, Source
-from backfill.schema.shipped import nearest, path_of
+from backfill.schema.shipped import nearest, paths
 from backfill.schema.suggest import did_you_mean
 
 MAX_BYTES: Final = 1_000_000
 """A hundred times a long schema; YAML is read at some 200,000 bytes a second."""
 
-OPEN_QUESTION: Final = 'open question: put the answer where "?" stands'
 
-
+@dataclass(frozen=True, slots=True, eq=False)
 class LoadedSchema:
     """A schema with the lines of its parts, so that an export's problems can name them."""
 
-    def __init__(self, schema: Schema, document: Document) -> None:
-        self.schema = schema
-        self._document = document
+    schema: Schema
+    _document: Document
 
     def __repr__(self) -> str:
         return f"<schema {self.schema.name} of {self._document.file}>"
-
-    def with_schema(self, schema: Schema) -> "LoadedSchema":
-        """A copy with a changed schema, whose problems name the same lines."""
-        return LoadedSchema(schema, self._document)
 
     def problem(self, path: KeyPath, text: str) -> Problem:
         """A problem of the value at ``path`` in the file."""
@@ -56,7 +52,7 @@ def load_schema(source: str | Path) -> LoadedSchema:
 
 
 def open_questions(values: YamlValue, path: KeyPath = ()) -> Iterator[KeyPath]:
-    """The places of ``?``, which ``backfill init`` writes where an export does not tell."""
+    """The places of ``?``, which ``backfill init`` writes where the answer is open."""
     match values:
         case "?":
             yield path
@@ -70,7 +66,7 @@ def open_questions(values: YamlValue, path: KeyPath = ()) -> Iterator[KeyPath]:
 
 def _shipped_file(source: str | Path) -> Path | None:
     """The file of a shipped schema; None where a file of the user has that name."""
-    found = path_of(str(source))
+    found = paths().get(str(source))
     return None if found is None or Path(source).is_file() else found
 
 
@@ -78,15 +74,15 @@ def _suggestion(source: str | Path) -> str:
     """What to write instead of a name that no file has."""
     near = nearest(str(source))
     if not near:
-        return "; backfill schemas lists those that come along"
-    return f"; of those that come along, did you mean {' or '.join(near)}?"
+        return "; backfill schemas lists those of the package"
+    return f"; of those of the package, did you mean {' or '.join(near)}?"
 
 
 def _read_file(source: str | Path) -> str:
     try:
         if not Path(source).is_file():
             Path(source).stat()  # raises the reason where there is no file
-            raise UsageError(f"the schema {source} cannot be read: it is no regular file")
+            raise UsageError(f"the schema {source} cannot be read: it is not a regular file")
         with Path(source).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
@@ -102,7 +98,7 @@ def _read_file(source: str | Path) -> str:
         raise UsageError(f"the schema {source} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        reason = f"line {line} is no UTF-8 text; save it as UTF-8"
+        reason = f"line {line} is not UTF-8 text; save it as UTF-8"
         raise UsageError(f"the schema {source} cannot be read: {reason}") from error
     except ValueError as error:
         raise UsageError("the schema's name holds a NUL byte, and no file's name does") from error
@@ -111,7 +107,7 @@ def _read_file(source: str | Path) -> str:
 def _load(text: str, file: str) -> LoadedSchema:
     document = read_document(text, file)
     problems = {
-        path: Problem(document.place(path), OPEN_QUESTION)
+        path: Problem(document.place(path), 'open question: replace "?" with the answer')
         for path in open_questions(document.values)
     }
     schema: Schema | None
@@ -145,28 +141,12 @@ def _without_broken_parts(
         found = _shape_problems(error, document)
         # a later problem may follow from a part that was taken out
         broken |= _unrelated(found, broken)
-        if not all(_remove(values, path) or _fill_in(values, path) for path in found):
+        if not all(_repair(values, path) for path in found):
             return None, broken
         try:
             return Schema.model_validate(values), broken
         except ValidationError as next_error:
             error = next_error
-
-
-def _remove(values: YamlValue, path: KeyPath) -> bool:
-    """Remove the last member of a mapping on the way to ``path``; False where a key is missing."""
-    parent: dict[str, YamlValue] | None = None
-    node, last = values, ""
-    for part in path:
-        if isinstance(node, dict) and part in node:
-            parent, last = node, str(part)
-            node = node[last]
-        elif isinstance(node, list) and isinstance(part, int):
-            parent, node = None, node[part]
-    if parent is None:
-        return False
-    del parent[last]
-    return True
 
 
 PLACEHOLDERS: Final[dict[str | int, YamlValue]] = {
@@ -178,17 +158,24 @@ PLACEHOLDERS: Final[dict[str | int, YamlValue]] = {
 """Values for required keys that are missing, so that the rest of the schema is checked."""
 
 
-def _fill_in(values: YamlValue, path: KeyPath) -> bool:
-    """Put a placeholder at a missing key; False where there is none for it."""
-    node = values
-    for part in path[:-1]:
-        if isinstance(node, dict):
-            node = node.get(str(part))
+def _repair(values: YamlValue, path: KeyPath) -> bool:
+    """Remove the last member of a mapping on the way to ``path``, or put a placeholder at its end.
+
+    False where the values have neither a member to remove nor a placeholder for what is missing.
+    """
+    node, parent, key = values, None, ""
+    for part in path:
+        if isinstance(node, dict) and part in node:
+            parent, key = node, str(part)
+            node = node[key]
         elif isinstance(node, list) and isinstance(part, int):
-            node = node[part]
-    if not isinstance(node, dict) or path[-1] not in PLACEHOLDERS:
+            node, parent = node[part], None
+    if parent is not None:
+        del parent[key]
+    elif isinstance(node, dict) and path[-1] in PLACEHOLDERS:
+        node[str(path[-1])] = PLACEHOLDERS[path[-1]]
+    else:
         return False
-    node[str(path[-1])] = PLACEHOLDERS[path[-1]]
     return True
 
 
@@ -209,25 +196,14 @@ def _shape_problems(error: ValidationError, document: Document) -> dict[KeyPath,
     for found in error.errors(include_url=False):
         path = tuple(found["loc"])
         problems.setdefault(path, Problem(document.place(path), _message(found, path)))
-    # Pydantic also calls a list whose parts are wrong too short: the parts' problems say it better.
+    # Pydantic also calls a list whose parts are wrong too short: the parts' problems are clearer.
     around = [path[:at] for path in problems for at in range(len(path))]
     return {path: problem for path, problem in problems.items() if path not in around}
 
 
-_MAPPING: Final = '"{name}" must be a mapping'
-_MESSAGES: Final = {
-    "missing": '"{name}" is missing',
-    "literal_error": '"{name}" is one of {expected}',
-    "string_type": '"{name}" must be a text',
-    "tuple_type": '"{name}" must be a list',
-    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), _MAPPING),
-    **dict.fromkeys(("too_short", "string_too_short"), '"{name}" is empty'),
-    "string_too_long": '"{name}" must be a single character',
-    **dict.fromkeys(("bool_parsing", "bool_type"), '"{name}" must be true or false'),
-    **dict.fromkeys(("int_parsing", "int_type"), '"{name}" must be a whole number'),
-    "greater_than_equal": '"{name}" must be a whole number, {ge} or more',
-}
-"""Messages by pydantic's kind of error."""
+_MESSAGES: Final[dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("messages.toml").read_text(encoding="utf-8")
+)
 
 
 def _message(found: Any, path: KeyPath) -> str:

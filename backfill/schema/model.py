@@ -1,13 +1,12 @@
 """The schema file as an object: its keys, their shapes, and what each means.
 
 The JSON Schema for editors takes its descriptions from the docstrings here. All scalars of the file
-are text; the fields say what each is read as.
+are text; the type of a field is what its text is read as.
 """
 
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from backfill.event import IDENTIFIERS
 from backfill.schema.types import ColumnType, Zone
@@ -48,7 +47,7 @@ def as_list(value: object) -> object:
 
 
 def as_words(value: object) -> object:
-    """The words of ``null_values``; YAML's null, without quotes, stands for both its spellings."""
+    """The words of ``null_values``; YAML's null, without quotes, means both its spellings."""
     words = value if isinstance(value, list) else [value]
     trimmed = [word.strip() if isinstance(word, str) else word for word in words]
     return [every for word in trimmed for every in (("NULL", "null") if word is None else (word,))]
@@ -71,7 +70,7 @@ def as_each(value: object) -> object:
 class Leaf(Part):
     """Where one value of a payload comes from.
 
-    Exactly one of column, value, template, sql, sum, each and object says it; the other keys are
+    Exactly one of column, value, template, sql, sum, each and object is given; the other keys are
     options.
     """
 
@@ -84,7 +83,7 @@ class Leaf(Part):
     {file} the file's name, {{ a brace.
     """
     sql: Name | None = None
-    """One SQL expression over columns (DuckDB's). Names with blanks stand in double quotes."""
+    """One SQL expression over columns (DuckDB's). Names with blanks need double quotes."""
     sum: Name | None = None
     """One SQL expression over columns, added up over the order's lines."""
     each: "EachLeaf | None" = None
@@ -125,24 +124,16 @@ class Leaf(Part):
     def _check_keys(self) -> Self:
         kinds = [kind for kind in LEAF_KINDS if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            raise PydanticCustomError(
-                "leaf",
-                "exactly one of {kinds} says where a value comes from; here it is {found}",
-                {"kinds": ", ".join(LEAF_KINDS), "found": " and ".join(kinds) or "none"},
+            raise ValueError(
+                f"exactly one of {', '.join(LEAF_KINDS)} says where a value comes from; "
+                f"here it is {' and '.join(kinds) or 'none'}"
             )
-        given = {
-            option: getattr(self, "as_" if option == "as" else option)
-            for option in _OPTIONS["column"]
-        }
-        for option, value in given.items():
+        for option in _OPTIONS["column"]:
+            value = getattr(self, "as_" if option == "as" else option)
             if value not in (None, False) and option not in _OPTIONS[kinds[0]]:
-                raise PydanticCustomError(
-                    "leaf",
-                    '"{option}" has no meaning beside "{kind}"',
-                    {"option": option, "kind": kinds[0]},
-                )
+                raise ValueError(f'"{option}" has no meaning beside "{kinds[0]}"')
         if self.otherwise is not None and self.map is None:
-            raise PydanticCustomError("leaf", '"else" has a meaning beside "map" only', {})
+            raise ValueError('"else" has a meaning beside "map" only')
         return self
 
 
@@ -154,7 +145,7 @@ Leaf.model_rebuild()
 
 
 class Source(Part):
-    """What the schema says of the export: its orders, its lines and its files."""
+    """The export: its orders, its lines and its files."""
 
     order: Annotated[
         tuple[Name, ...] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str])

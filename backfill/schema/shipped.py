@@ -15,19 +15,10 @@ def paths() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder_of(_PACKAGE).glob("*.yaml"))}
 
 
-def names() -> tuple[str, ...]:
-    return tuple(paths())
-
-
-def path_of(name: str) -> Path | None:
-    """The file of a shipped schema; None if there is no schema of this name."""
-    return paths().get(name)
-
-
 def nearest(name: str) -> tuple[str, ...]:
     """At most three names that were probably meant, the nearest first; ``name`` may be a file's."""
     stem = Path(name).stem.casefold().replace("-", "_")
-    return tuple(difflib.get_close_matches(stem, names(), n=3, cutoff=_NEAR))
+    return tuple(difflib.get_close_matches(stem, paths(), n=3, cutoff=_NEAR))
 
 
 def folder_of(package: Path) -> Path:

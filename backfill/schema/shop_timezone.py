@@ -1,5 +1,7 @@
 """The time zone of the shop: whether a schema needs one, and the schema with one."""
 
+from dataclasses import replace
+
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.schema.types import Type, parse_zone
@@ -14,12 +16,12 @@ def with_timezone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
         zone: an IANA time zone; None leaves the schema as it is.
 
     Raises:
-        PydanticCustomError: ``zone`` is no time zone.
+        ValueError: ``zone`` is not a time zone.
     """
     if zone is None:
         return loaded
     source = loaded.schema.source.model_copy(update={"timezone": parse_zone(zone)})
-    return loaded.with_schema(loaded.schema.model_copy(update={"source": source}))
+    return replace(loaded, schema=loaded.schema.model_copy(update={"source": source}))
 
 
 def column_without_timezone(schema: Schema) -> str | None:
@@ -38,7 +40,7 @@ def column_without_timezone(schema: Schema) -> str | None:
 def _needs_zone(schema: Schema, use: Use) -> bool:
     leaf = use.leaf
     if leaf.zone is not None:
-        return False  # a column says it
+        return False  # a column holds the zone
     if leaf.column is not None:
         return _is_local(leaf_type(schema, leaf, use.field))
     if leaf.sql is not None and leaf.as_ is not None and leaf.as_.kind == "time":

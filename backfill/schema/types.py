@@ -9,7 +9,6 @@ from zoneinfo import available_timezones
 
 import phonenumbers
 from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from backfill.schema.suggest import did_you_mean
 
@@ -75,7 +74,7 @@ class Type:
 
     @property
     def has_offset(self) -> bool:
-        """Does the format itself say in which zone a time is?"""
+        """Does the format contain the zone of a time?"""
         return self.unit is not None or (self.format is not None and "%z" in self.format)
 
 
@@ -86,7 +85,7 @@ def parse_type(spec: object) -> Type:
     """A type from its YAML form: a word, or a mapping of one word to its options.
 
     Raises:
-        PydanticCustomError: the schema's problem, as one sentence.
+        ValueError: the schema's problem, as one sentence.
     """
     match spec:
         case Type():
@@ -97,13 +96,7 @@ def parse_type(spec: object) -> Type:
             [(word, options)] = spec.items()
             return _type_with_options(word, options)
     words = ", ".join((*KINDS, "pairs", "epoch", "file_name"))
-    raise _problem(
-        "a type is one word or a mapping of one word to its options: {words}", words=words
-    )
-
-
-def _problem(sentence: str, **parts: str) -> PydanticCustomError:
-    return PydanticCustomError("type", sentence, parts)
+    raise ValueError(f"a type is one word or a mapping of one word to its options: {words}")
 
 
 def _type_of_word(word: str) -> Type:
@@ -115,7 +108,7 @@ def _type_of_word(word: str) -> Type:
         hint = "; write {epoch: s} or {epoch: ms}"
     if word == "pairs":
         hint = ' without its sign; write {pairs: "|"}'
-    raise _problem('there is no type "{word}"{hint}', word=word, hint=hint)
+    raise ValueError(f'there is no type "{word}"{hint}')
 
 
 def _type_with_options(word: object, options: object) -> Type:
@@ -138,12 +131,12 @@ def _type_with_options(word: object, options: object) -> Type:
             return _money(options)
         case "phone", dict() if options and set(options) <= {"country", "region"}:
             return _phone(options)
-    raise _problem(
-        '"{word}" does not take these options; the forms are {time: FORMAT}, {date: FORMAT}, '
+    raise ValueError(
+        f'"{word}" does not take these options; the forms are '
+        "{time: FORMAT}, {date: FORMAT}, "
         '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR}}, '
         '{phone: {country: COLUMN, region: US}}, {list: ";"}, '
-        '{pairs: {between: "|", sign: ":", lines: ";"}}, {file_name: PATTERN}',
-        word=str(word),
+        '{pairs: {between: "|", sign: ":", lines: ";"}}, {file_name: PATTERN}'
     )
 
 
@@ -153,14 +146,14 @@ def _pairs(options: dict[str, object]) -> Type:
     signs = {"between": "|", "sign": ":", "lines": None, **options}
     texts = [sign for sign in signs.values() if sign is not None]
     if len(signs) > 3 or not all(isinstance(sign, str) and sign for sign in texts):  # noqa: PLR2004
-        raise _problem(
+        raise ValueError(
             "pairs takes between (a sign such as |), sign (such as :) and, where a cell holds "
             "several lines, lines (such as ;)"
         )
     if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
-        raise _problem("keys lists what every line of pairs begins with, such as [name, sku]")
+        raise ValueError("keys lists what every line of pairs begins with, such as [name, sku]")
     if len(set(texts)) < len(texts):
-        raise _problem("the signs of pairs must differ from each other")
+        raise ValueError("the signs of pairs must differ from each other")
     return Type(
         "pairs",
         separator=str(signs["between"]),
@@ -174,31 +167,28 @@ def _file_name_pattern(text: str) -> str:
     try:
         groups = re.compile(text).groups
     except re.error as error:
-        raise _problem(
-            "file_name is a regular expression, and this is not one: {why}", why=str(error)
+        raise ValueError(
+            f"file_name is a regular expression, and this is not one: {error}"
         ) from error
     if groups > 1:
-        raise _problem("file_name has at most one group, the part of the name to take")
+        raise ValueError("file_name has at most one group, the part of the name to take")
     return text
 
 
 def _file_name_values(names: dict[str, object]) -> tuple[tuple[str, str], ...]:
     if not all(isinstance(value, str) and value.strip() for value in names.values()):
-        raise _problem("file_name names each file's value, such as eu.csv: EU")
+        raise ValueError("file_name names each file's value, such as eu.csv: EU")
     return tuple((name, str(value).strip()) for name, value in names.items())
 
 
 def _format(text: str) -> str:
-    for position, sign in enumerate(text):
-        if sign != "%" or (position and text[position - 1] == "%"):
-            continue
-        directive = text[position + 1 : position + 2]
+    for directive in re.findall("%(.?)", text, re.DOTALL):
         if not directive or directive not in TIME_DIRECTIVES:
-            raise _problem('a time format cannot hold "%{sign}"', sign=directive)
+            raise ValueError(f'a time format cannot hold "%{directive}"')
     if "%I" in text and "%p" not in text:
-        raise _problem("%I counts twelve hours and needs %p; %H counts 24")
+        raise ValueError("%I counts twelve hours and needs %p; %H counts 24")
     if "%" not in text:
-        raise _problem("a time format has signs such as %Y-%m-%d %H:%M:%S")
+        raise ValueError("a time format has signs such as %Y-%m-%d %H:%M:%S")
     return text
 
 
@@ -206,11 +196,11 @@ def _money(options: dict[str, object]) -> Type:
     unknown = set(options) - {"decimal", "currency"}
     decimal, currency = options.get("decimal", "."), options.get("currency")
     if unknown or decimal not in (".", ","):
-        raise _problem('money takes decimal: "." or "," and currency: a code such as EUR')
+        raise ValueError('money takes decimal: "." or "," and currency: a code such as EUR')
     if currency is not None and not (
         isinstance(currency, str) and len(currency) == 3 and currency.isascii()  # noqa: PLR2004
     ):
-        raise _problem("currency is a code of three letters, such as EUR")
+        raise ValueError("currency is a code of three letters, such as EUR")
     return Type(
         "money",
         decimal="," if decimal == "," else ".",
@@ -221,9 +211,9 @@ def _money(options: dict[str, object]) -> Type:
 def _phone(options: dict[str, object]) -> Type:
     region, country = options.get("region"), options.get("country")
     if "country" in options and not (isinstance(country, str) and country):
-        raise _problem("country is the column that holds each row's country")
+        raise ValueError("country is the column that holds each row's country")
     if "region" in options and region not in phonenumbers.SUPPORTED_REGIONS:
-        raise _problem("region is a country code of two capital letters, such as US")
+        raise ValueError("region is a country code of two capital letters, such as US")
     return Type(
         "phone",
         region=region if isinstance(region, str) else None,
@@ -246,18 +236,18 @@ ColumnType = Annotated[
 
 
 def parse_zone(name: object) -> str:
-    """The name itself, if it is an IANA time zone. Raises PydanticCustomError."""
+    """The name itself, if it is an IANA time zone. Raises ValueError."""
     if isinstance(name, str) and name in available_timezones():
         return name
     hint = did_you_mean(str(name), available_timezones())
-    raise _problem('"{name}" is no time zone of the IANA list{hint}', name=str(name), hint=hint)
+    raise ValueError(f'"{name}" is not a time zone of the IANA list{hint}')
 
 
 Zone = Annotated[str, BeforeValidator(parse_zone)]
 
 
 def swap_day_and_month(form: str) -> str | None:
-    """The same format with day and month exchanged; None where that is no likely format.
+    """The same format with day and month exchanged; None where that is not a likely format.
 
     Both must be numbers, and after the year nobody writes the day before the month.
     """

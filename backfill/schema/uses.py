@@ -13,33 +13,30 @@ from backfill.schema.types import TEXT, Kind, Type
 
 Level = Literal["order", "line"]
 
-IMPLIED_KINDS: Final[dict[str, Kind]] = {
-    "$email": "email",
-    "$phone_number": "phone",
-    "$consent": "list",
-    "$value": "money",
-    "time": "time",
-    "currency": "currency",
+FIELD_KINDS: Final[dict[str, tuple[Kind, ...]]] = {
+    "$email": ("email",),
+    "$phone_number": ("phone",),
+    "$consent": ("list",),
+    "$value": ("money", "number", "integer"),
+    "time": ("time",),
+    "currency": ("currency",),
 }
-"""The kind that a documented field gives to a column without a type."""
+"""The kinds of type that a documented field takes; a column without a type has the first of them.
+"""
 
-SQL_TYPES: Final[dict[Kind, str]] = {
-    "text": "VARCHAR",
+_SQL_TYPES: Final[dict[Kind, str]] = {
     "integer": "BIGINT",
     "number": "DECIMAL(38,6)",
     "money": "DECIMAL(38,6)",
     "boolean": "BOOLEAN",
     "time": "TIMESTAMP",  # in UTC
     "date": "DATE",
-    "email": "VARCHAR",
-    "phone": "VARCHAR",
-    "country": "VARCHAR",
-    "currency": "VARCHAR",
     "list": "VARCHAR[]",
     "json": "JSON",
     "pairs": "JSON",
 }
-"""The SQL type of a column inside ``sql``, ``sum`` and ``where``, by its kind."""
+"""The SQL type of a column inside ``sql``, ``sum`` and ``where``, by its kind; VARCHAR for others.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def leaf_columns(leaf: Leaf) -> tuple[str, ...]:
 
 
 def needed_columns(schema: Schema, leaf: Leaf) -> tuple[str, ...]:
-    """The columns of the leaf itself, and those that say how they are read: a zone, a country."""
+    """The columns of the leaf, and those that decide how they are read: a zone, a country."""
     own = leaf_columns(leaf)
     types = [schema.columns[name] for name in own if name in schema.columns]
     if leaf.as_ is not None:
@@ -131,7 +128,7 @@ def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
     declared = schema.columns.get(leaf.column) if leaf.column is not None else None
     if declared is not None and leaf.take is None:
         return declared
-    return Type(IMPLIED_KINDS[field]) if field in IMPLIED_KINDS else TEXT
+    return Type(FIELD_KINDS[field][0]) if field in FIELD_KINDS else TEXT
 
 
 def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
@@ -139,9 +136,18 @@ def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
     expression = leaf_expression(leaf)
     if leaf.as_ is not None or expression is None or field == "currency":
         return leaf_type(schema, leaf, field)
-    types = {name: SQL_TYPES[column_type(schema, name).kind] for name in expression.columns}
-    found = result_type(expression, types)
+    found = expression_type(schema, expression)
     return Type("number" if is_numeric(found) else "boolean" if found == "BOOLEAN" else "text")
+
+
+def expression_type(schema: Schema, expression: Expression) -> str:
+    """The SQL type of an expression's result. Raises ExpressionError."""
+    return result_type(expression, {name: sql_type(schema, name) for name in expression.columns})
+
+
+def sql_type(schema: Schema, name: str) -> str:
+    """The SQL type of a column inside ``sql``, ``sum`` and ``where``."""
+    return _SQL_TYPES.get(column_type(schema, name).kind, "VARCHAR")
 
 
 def is_line_column(schema: Schema, name: str) -> bool:

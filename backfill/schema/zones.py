@@ -6,20 +6,12 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import available_timezones
 
 from babel.core import get_global
 
-_AREAS: Final = frozenset(
-    {
-        *("Africa", "America", "Antarctica", "Arctic", "Asia"),
-        *("Atlantic", "Australia", "Europe", "Indian", "Pacific"),
-    }
-)
-_NO_CITIES: Final = frozenset({"act", "general", "lhi", "north", "nsw", "samoa", "south", "west"})
-"""The parts of IANA's names that are no cities: Australia/North, Mexico/General."""
-
+_LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _OFFSET: Final = re.compile(r"(?:UTC|GMT)? ?([+\u2212-])([0-9]{1,2})(?::?([0-5][0-9]))?")
 _MAX_MINUTES: Final = 14 * 60
 _PREFIX: Final = re.compile(r"\((?:UTC|GMT)[^()]*\) *(?=.)")
@@ -42,7 +34,7 @@ def zone_reader(known: Collection[str]) -> Callable[[str], str | None]:
         return _names(available_timezones().intersection(known))
 
     def read(cell: str) -> str | None:
-        if cell in (hours_east := _names_in_use()["hours"]):
+        if cell in (hours_east := _LISTS["hours"]):
             return _fixed(round(hours_east[cell] * 60))
         offset = _OFFSET.fullmatch(cell)
         if offset is not None:
@@ -53,13 +45,6 @@ def zone_reader(known: Collection[str]) -> Callable[[str], str | None]:
         return names().get(name) or names().get(name.replace(" daylight time", " standard time"))
 
     return read
-
-
-@functools.cache
-def _names_in_use() -> dict[str, dict[str, Any]]:
-    """``zones.toml``: ``hours`` of abbreviations, and other ``names`` of zones."""
-    text = Path(__file__).with_name("zones.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
 
 
 def _fixed(minutes: int) -> str:
@@ -73,17 +58,12 @@ def _names(zones: Collection[str]) -> dict[str, str]:
     places: defaultdict[str, set[str]] = defaultdict(set)
     for zone in zones:
         area, _, place = zone.partition("/")
-        if area in _AREAS and "/" not in place:
+        if area in _LISTS["areas"] and place not in _LISTS["no_cities"] and "/" not in place:
             places[_normalized(place)].add(zone)
-    only = {
-        place: zone
-        for place, found in places.items()
-        if place not in _NO_CITIES and len(found) == 1
-        for zone in found
-    }
+    only = {place: zone for place, found in places.items() if len(found) == 1 for zone in found}
     others = {
         _normalized(name): zone
-        for name, zone in {**_names_in_use()["names"], **get_global("windows_zone_mapping")}.items()
+        for name, zone in {**_LISTS["names"], **get_global("windows_zone_mapping")}.items()
         if zone in zones
     }
     iana = {_normalized(zone): zone for zone in zones if zone not in ("Factory", "localtime")}

@@ -2,9 +2,10 @@
 
 import gzip
 import io
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -12,76 +13,51 @@ from backfill.errors import ExportError
 from backfill.sources.files import read_errors
 
 CHUNK_BYTES: Final = 1 << 18
-"""Read at once. It must stay below ``CELL_MAX_BYTES``, because longer cells are looked for chunk by
-chunk. It is half of a second-level cache: consecutive checks of a chunk find it there."""
+"""The bytes that are read at once: fewer than ``CELL_MAX_BYTES``, because each chunk is checked for
+longer cells. They are half of a second-level cache, where consecutive checks find a chunk."""
 
 BOMB_BYTES: Final = 256_000_000
-"""Decompressed from one stretch of the file before the stretch's ratio is checked."""
+"""The bytes that come out of one stretch of the file before the stretch's ratio is checked."""
 
 Compression = Literal["none", "gzip", "zstd", "parquet"]
 """``parquet`` is a format of its own; its reader decompresses it."""
 
 BOMB_RATIOS: Final[dict[Compression, int]] = {"gzip": 150, "zstd": 250}
-"""Real exports shrink 5 to 20 times. The most repetitive ones that still number their orders, with
-nearly all columns empty, reached 53 with gzip and 153 with zstd -19; rows that are all equal
-reached 174 (gzip -1) to 1,000 with gzip and 11,000 with zstd."""
+"""The highest ratios of text to compressed data. Real exports shrink 5 to 20 times. The most
+repetitive ones that still number their orders, with nearly all columns empty, reached 53 with gzip
+and 153 with zstd -19; rows that are all equal reached 174 (gzip -1) to 1,000 with gzip and 11,000
+with zstd."""
 
 _READ_AHEAD: Final = 1 << 16
-"""What the decompressors take from the file before they need it."""
+"""The bytes that the decompressors take from the file before they need them."""
 
-_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
-
-_SIGNATURES: Final[dict[bytes, Compression]] = {
-    _GZIP: "gzip",
-    _ZSTD: "zstd",
-    _PARQUET: "parquet",
-}
-
-_SAVE_AS: Final = "open it in its program and save it as CSV"
-_WEB_PAGE: Final = "a web page, perhaps the shop's log-in; download the export again"
-_JSON: Final = "JSON; write it as CSV or Parquet"
-
-_OTHER_FORMATS: Final = {
-    b"PK\x03\x04": f"a zip archive or an Excel workbook; unzip it, or {_SAVE_AS}",
-    b"\xd0\xcf\x11\xe0": f"an old Excel workbook; {_SAVE_AS}",
-    b"%PDF-": "a PDF; export the orders as CSV",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
-    b"BZh91AY&SY": "compressed with bzip2; decompress it, or use gzip or zstd",
-    b"\xfd7zXZ\x00": "compressed with xz; decompress it, or use gzip or zstd",
-    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it",
-    b"SQLite format 3\x00": "a SQLite database; export the table as CSV or Parquet",
-    b"Obj\x01": "an Avro file; write it as Parquet",
-    b"ARROW1\0\0": "an Arrow file; write it as Parquet",
-    b"{\\rtf": f"an RTF document; {_SAVE_AS}",
-    b"<!DOCTYPE": _WEB_PAGE,
-    b"<!doctype": _WEB_PAGE,
-    b"<html": _WEB_PAGE,
-    b"<?xml": f"XML; {_SAVE_AS}",
-    b'{"': _JSON,
-    b"[{": _JSON,
-}
-
-_INSIDE_COMPRESSED: Final = {
-    _GZIP: "compressed twice; decompress it once",
-    _ZSTD: "compressed twice; decompress it once",
-    _PARQUET: "a Parquet file inside; decompress it, Parquet is compressed already",
-}
+_FORMATS: Final = tomllib.loads(
+    Path(__file__).with_name("signatures.toml").read_text(encoding="utf-8")
+)
+"""Formats by their first bytes, each byte as one character: ``read`` are those that are read, the
+others are named in messages, some of them only inside compressed files."""
 
 
 def compression_of(path: Path, name: str) -> Compression:
     with read_errors(name), path.open("rb") as file:
         head = file.read(4)
-    found = (kind for signature, kind in _SIGNATURES.items() if head.startswith(signature))
-    return next(found, "none")
+    found: Compression = _format_of(head, "read") or "none"
+    return found
 
 
 def refuse_other_formats(head: bytes, name: str, compression: Compression) -> None:
     """Raise ExportError if ``head``, the first decompressed bytes, is known to be no text."""
-    known = _OTHER_FORMATS if compression == "none" else _OTHER_FORMATS | _INSIDE_COMPRESSED
-    for signature, what in known.items():
-        if head.startswith(signature):
-            raise ExportError(f"{name}: is no CSV but {what}")
+    what = _format_of(head, "other")
+    if compression != "none":
+        what = what or _format_of(head, "inside_compressed")
+    if what:
+        raise ExportError(f"{name}: is not a CSV file but {what}")
+
+
+def _format_of(head: bytes, group: str) -> Any:
+    """The format that begins as ``head`` does, in words of ``signatures.toml``; None for others."""
+    text = head.decode("latin-1")
+    return next((what for sign, what in _FORMATS[group].items() if text.startswith(sign)), None)
 
 
 def decompressed(

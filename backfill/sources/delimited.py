@@ -34,13 +34,13 @@ from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, text_table
 from backfill.sources.spreadsheets import ESCAPED, unescape_formulas
 
 HEAD_BYTES: Final = 1 << 16
-"""Read to find the dialect; the header must end within it."""
+"""The bytes that are read to find the dialect. The header must end within them."""
 
 RECORD_MAX_BYTES: Final = 64_000_000
-"""Memory holds one record as a whole; a real one has a few kilobytes."""
+"""The longest record, because memory holds it as a whole. A real one has a few kilobytes."""
 
 _REJECT_COLUMNS_BYTES: Final = 1_000
-"""The reject columns of a rejects.csv end within these, in any encoding."""
+"""The reject columns of a rejects.csv end within so many bytes, in any encoding."""
 
 _BLANKS: Final = " \t\r\n"
 
@@ -114,7 +114,7 @@ class DelimitedFile:
         if not head:
             raise ExportError(
                 f"{self.name}: has no header after the lines to skip; "
-                f"it is shorter than `source: {{skip_lines: {self._options.skip_lines}}}` says"
+                f"`source: {{skip_lines: {self._options.skip_lines}}}` skips all of its lines"
             )
         text = head.decode("utf-8", "ignore")
         delimiter = find_delimiter(text, self._options.delimiter, self.name)
@@ -131,8 +131,8 @@ class DelimitedFile:
         if not any(names) or _EXCEL_HINT.match(text):
             line = self._options.skip_lines + 1
             raise ExportError(
-                f"{self.name}:{line}: is no header; "
-                f"if the header is in the next line, say `source: {{skip_lines: {line}}}`"
+                f"{self.name}:{line}: is not a header; "
+                f"if the header is in the next line, write `source: {{skip_lines: {line}}}`"
             )
         end += 2 if text.startswith("\r\n", end) else 1
         return names, len(text[:end].encode()), delimiter

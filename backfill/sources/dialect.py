@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from backfill.errors import ExportError
@@ -40,16 +42,10 @@ def find_rejects_delimiter(head: str) -> str | None:
 
 def _evenness(head: str, delimiter: str) -> float:
     """Delimiters in the header, times the share of records that have as many, outside quotes."""
-    counts = []
-    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
-    try:
-        for record in reader:
-            if record:
-                counts.append(len(record) - 1)
-            if len(counts) == _RECORDS:
-                break
-    except csv.Error:  # a CR within a line, or a cell over csv's own limit: use what came before
-        pass
+    counts: list[int] = []
+    records = filter(None, csv.reader(io.StringIO(head, newline=""), delimiter=delimiter))
+    with suppress(csv.Error):  # a cell over csv's own limit: use the records before it
+        counts.extend(len(record) - 1 for record in islice(records, _RECORDS))
     if not counts:
         return 0
     return counts[0] * sum(count == counts[0] for count in counts) / len(counts)
@@ -81,7 +77,5 @@ def first_record(text: str, delimiter: str) -> tuple[list[str], int]:
 
 def _closing_quote(text: str, at: int) -> int:
     """The offset of the quote that closes the cell, or the text's end if there is none."""
-    for run in _QUOTES.finditer(text, at):
-        if len(run.group()) % 2:
-            return run.end() - 1
-    return len(text)
+    odd_runs = (run for run in _QUOTES.finditer(text, at) if len(run.group()) % 2)
+    return next((run.end() - 1 for run in odd_runs), len(text))

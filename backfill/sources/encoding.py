@@ -32,7 +32,7 @@ _DEFAULT_ORDER: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 _ASCII_SUPERSETS: Final = frozenset({"ascii", "cp1252", "iso8859-1", "iso8859-15"})
 
-NAME_ENCODING: Final = "say which encoding it is, for example `source: {encoding: cp1252}`"
+NAME_ENCODING: Final = "name the encoding, for example `source: {encoding: cp1252}`"
 
 _SURELY_UTF8: Final = re.compile(
     "[^\0-\x7f\u0240-\u0258\u025a-\u027f\u0590-\u05bf\u0700-\u073f\u07c0-\u07ff]"
@@ -86,7 +86,7 @@ def encoding_of(head: bytes, given: str | None, name: str) -> str:
         return marked
     try:
         found = codecs.lookup(given)
-        "".encode(given)  # fails for what is no text encoding, such as base64 and rot13
+        "".encode(given)  # fails for what is not text encoding, such as base64 and rot13
     except LookupError as error:
         raise ExportError(
             f'{name}: the encoding "{given}" is not known; {NAME_ENCODING}'
@@ -113,8 +113,8 @@ def utf8(chunks: Iterator[bytes], position: Position) -> Iterator[bytes]:
         position.advance(text)
         if (nul := text.find(b"\0")) >= 0:
             raise position.error(
-                "a NUL byte: this is no text, or UTF-16 without a byte order mark "
-                "(then say `source: {encoding: utf-16-le}`)",
+                "a NUL byte: this is not text, or UTF-16 without a byte order mark "
+                "(then write `source: {encoding: utf-16-le}`)",
                 rest=text[nul:],
             )
         if text:
@@ -159,7 +159,7 @@ def _utf8_or_cp1252(text: bytes, good: int, position: Position) -> str:
     if not _SURELY_UTF8.search(text[:good].decode()):
         return "cp1252"
     position.advance(text[:good])
-    raise position.error(f"bytes that are no UTF-8 among others that are; {position.remedy}")
+    raise position.error(f"bytes that are not UTF-8 among others that are; {position.remedy}")
 
 
 def _refuse_late_utf8(
@@ -214,7 +214,7 @@ def _valid_utf8(chunks: Iterator[bytes], position: Position) -> Iterator[bytes]:
         held = both[good:]
         yield both[:good]
         if held and not _may_begin(held):
-            raise position.error(f"bytes that are no UTF-8; {position.remedy}")
+            raise position.error(f"bytes that are not UTF-8; {position.remedy}")
     if held:
         raise position.error("the file ends within a character of UTF-8; copy it again")
 
@@ -232,5 +232,5 @@ def _transcoded(chunks: Iterator[bytes], position: Position) -> Iterator[bytes]:
             if isinstance(error, UnicodeDecodeError):
                 yield error.object[: error.start].decode(position.encoding, "ignore").encode()
             raise position.error(
-                f"bytes that are no {position.encoding}; {position.remedy}"
+                f"bytes that are not {position.encoding}; {position.remedy}"
             ) from error

@@ -1,6 +1,8 @@
 """The files or the frame that one run reads, with their columns matched by name."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +59,7 @@ def _open_file(file: str, options: ReadOptions, chunk_bytes: int, batch_bytes: i
     if compression == "parquet":
         return ParquetFile(path, name, batch_bytes=batch_bytes)
     if path.suffix == ".parquet":
-        raise ExportError(f"{name}: is no Parquet file; write it again, or name it .csv if it is")
+        raise ExportError(f"{name}: is not a Parquet file; write it again, or name a CSV file .csv")
     return DelimitedFile(
         path, name, compression, options, chunk_bytes=chunk_bytes, batch_bytes=batch_bytes
     )
@@ -68,28 +70,29 @@ class Export:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
-        self._columns = [_numbered(source.columns) for source in sources]
-        union = list(dict.fromkeys(column for columns in self._columns for column in columns))
-        self._positions = {column: position for position, column in enumerate(union)}
-        self.columns = tuple(name for name, _ in union)
+        numbered = [_numbered(source.columns) for source in sources]
+        union = dict.fromkeys(chain.from_iterable(numbered))
+        positions = {column: position for position, column in enumerate(union)}
+        self._own = [
+            {positions[column]: at for at, column in enumerate(columns)} for columns in numbered
+        ]
+        """For each source, from a column's position in the export to its position in the source."""
+        self.columns = tuple(name for name, _ in positions)
         self.files = tuple(source.name for source in sources)
         self.text_bytes = sum(source.text_bytes for source in sources)
         self.lacking = {
-            position: files
-            for column, position in self._positions.items()
-            if (
-                files := tuple(
-                    name
-                    for name, own in zip(self.files, self._columns, strict=True)
-                    if column not in own
-                )
+            position: tuple(
+                name for name, own in zip(self.files, self._own, strict=True) if position not in own
             )
+            for position in range(len(positions))
+            if not all(position in own for own in self._own)
         }
         """For a position in ``columns``, the files whose header lacks that column."""
         self.temporal = frozenset(
-            self._positions[columns[at]]
-            for source, columns in zip(sources, self._columns, strict=True)
-            for at in source.temporal
+            position
+            for source, own in zip(sources, self._own, strict=True)
+            for position, at in own.items()
+            if at in source.temporal
         )
         """Positions of the columns whose type is a date or a time in some source."""
 
@@ -114,13 +117,12 @@ class Export:
         Args:
             columns: positions in ``self.columns``.
             inspected: more of them, after the others. They are only inspected and not mapped, so
-                bytes that are no text become hexadecimal digits and are no error.
+                bytes that are not text become hexadecimal digits and are not an error.
 
         Raises:
             ExportError: a file cannot be read to its end, or changed while it was read.
         """
-        for file, source in enumerate(self._sources):
-            own = self._own_positions(file)
+        for file, (source, own) in enumerate(zip(self._sources, self._own, strict=True)):
             mapped, more = ([at for at in some if at in own] for some in (columns, inspected))
             places = [mapped.index(at) if at in own else None for at in columns]
             places += [len(mapped) + more.index(at) if at in own else None for at in inspected]
@@ -140,7 +142,7 @@ class Export:
         """
         for file in sorted(wanted):
             if len(wanted[file]):
-                own = self._own_positions(file)
+                own = self._own[file]
                 places = [own.get(column) for column in range(len(self.columns))]
                 for row, cells in self._cells(file, np.unique(np.fromiter(wanted[file], np.int64))):
                     aligned = ["" if place is None else cells[place] for place in places]
@@ -164,29 +166,21 @@ class Export:
                 cells = [column[at] or "" for column in columns]
                 yield number, cells + rows.surplus.get(number, [])
 
-    def _own_positions(self, file: int) -> dict[int, int]:
-        """From a column's position in the export to its position in the file."""
-        return {self._positions[column]: at for at, column in enumerate(self._columns[file])}
-
     def _dialects(self) -> Iterator[str]:
-        alike: dict[str, list[str]] = {}
+        alike = defaultdict(list)
         for source in self._sources:
-            alike.setdefault(source.dialect, []).append(source.name)
+            alike[source.dialect].append(source.name)
         for dialect, names in alike.items():
             yield f"{_first_of(names)}: {dialect}"
 
     def _differences(self) -> Iterator[str]:
-        alike: dict[str, list[str]] = {}
-        for file, columns in zip(self.files, self._columns, strict=True):
-            missing = [
-                column[0]
-                for column in self._positions
-                if column not in columns and column[0] not in REJECT_COLUMNS
-            ]
-            if missing:
-                alike.setdefault(_listed(missing), []).append(file)
-        for missing_names, files in alike.items():
-            yield f"{_first_of(files)}: has no column {missing_names}, which another file has"
+        alike = defaultdict(list)
+        for file, own in zip(self.files, self._own, strict=True):
+            missing = [name for at, name in enumerate(self.columns) if at not in own]
+            alike[_listed([name for name in missing if name not in REJECT_COLUMNS])].append(file)
+        for names, files in alike.items():
+            if names:
+                yield f"{_first_of(files)}: has no column {names}, which another file has"
 
 
 def _numbered(names: Sequence[str]) -> list[Column]:

@@ -16,7 +16,7 @@ where a file system has no inodes (0)."""
 
 
 def printable_name(name: str) -> str:
-    r"""A file's name as text that can be printed; bytes that are no UTF-8 become ``\xe9``."""
+    r"""A file's name as text that can be printed; bytes that are not UTF-8 become ``\xe9``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -66,7 +66,7 @@ def _identity(name: str) -> _Identity:
         raise ExportError(f"{text}: is a folder; name its files, for example {example}")
     if not path.is_file():
         raise ExportError(
-            f"{text}: is no regular file, and an export is read twice; save it to a file"
+            f"{text}: is not a regular file, and an export is read twice; save it to a file"
         )
     return (found.st_dev, found.st_ino) if found.st_ino else path.resolve()
 

@@ -131,7 +131,7 @@ def _time(time: pd.Timestamp) -> str:
 
 
 def _json_value(value: object) -> object:
-    """A value that ``json`` can write: a NaN would make text that is no JSON."""
+    """A value that ``json`` can write: a NaN would make text that is not JSON."""
     match value:
         case dict():
             return {str(name): _json_value(member) for name, member in value.items()}

@@ -21,13 +21,15 @@ from backfill.sources.text import (
 )
 
 BATCH_MEMORY_BYTES: Final = 3_000_000_000
-"""A batch is about 8 MB of text, as estimated from the file's first rows; they may mislead."""
+"""The memory that one batch may take. A batch is about 8 MB of text, as estimated from the file's
+first rows, but other rows may be longer."""
 
 BOMB_BYTES: Final = 1_000_000_000
-"""Text read from a file before its ratio is checked."""
+"""The bytes of text that are read from a file before its ratio is checked."""
 
 BOMB_RATIO: Final = 1_000
-"""Bytes of text to bytes of the file. In real files ids and times alone keep it below 200."""
+"""The highest ratio of bytes of text to bytes of the file. In real files, ids and times alone keep
+it below 200."""
 
 BOMB_ROWS: Final = 10_000_000
 BOMB_ROWS_A_BYTE: Final = 8
@@ -107,5 +109,5 @@ class ParquetFile:
 
     def _damaged(self) -> ExportError:
         return ExportError(
-            f"{self.name}: is no whole Parquet file; it is damaged or was cut short, write it again"
+            f"{self.name}: is not a whole Parquet file but damaged or cut short; write it again"
         )

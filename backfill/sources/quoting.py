@@ -2,7 +2,7 @@
 
 pyarrow silently reads ``"x"y`` as ``xy``, and it silently reads the rest of a file into a last cell
 whose quote is never closed. A quote inside a cell that does not begin with one, as in ``5" vinyl``,
-is no fault: there it is a character like any other.
+is not a fault: there it is a character like any other.
 """
 
 from collections.abc import Iterator

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 BATCH_BYTES: Final = 8_000_000
-"""Text in one batch. A batch this large makes its fixed cost small, and memory holds ten of it."""
+"""The bytes of text in one batch. A batch this large makes its fixed cost small, and memory holds
+ten of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """How exports are read. What is None is detected in each file.
+    """How exports are read. An option that is None is detected in each file.
 
     They do not apply to a rejects.csv: its dialect is always detected.
     """
@@ -56,7 +57,7 @@ class Source(Protocol):
 
         Args:
             columns: positions in ``self.columns``.
-            inspected: more of them, after the others. In these, bytes that are no text become
+            inspected: more of them, after the others. In these, bytes that are not text become
                 hexadecimal digits; in the others they are an error.
 
         Raises:

@@ -18,12 +18,13 @@ from backfill.errors import UsageError
 from backfill.sources.spreadsheets import clean_cells
 
 BUCKET_BYTES: Final = 2_500_000
-"""Less than a batch: rows of an order go through more tables than a row that is an order."""
+"""The bytes of one bucket: fewer than a batch's, because rows of an order go through more tables
+than a row that is an order."""
 
 BUCKETS_MAX: Final = 1_024
 
 HELD_BYTES: Final = 16_000_000
-"""Gathered in memory before it is written, so that every bucket gets a piece worth a write."""
+"""The bytes that are gathered in memory before they are written, so that pieces are large."""
 
 _Piece = tuple[int, int, int]
 """Where some rows of a bucket are in the file: offset, length, length when decompressed."""
@@ -62,7 +63,7 @@ def spill(
             can read it, because it holds personal data.
         buckets: the highest number of tables.
         cell: reads a column of a batch; NULL where a cell is empty.
-        held_bytes: gathered in memory before it is written.
+        held_bytes: the bytes that are gathered in memory and then written.
 
     Raises:
         UsageError: the folder cannot be made, or the disk is full.

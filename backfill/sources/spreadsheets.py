@@ -70,11 +70,8 @@ _MONTH: Final = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 DATE_OF_CODE: Final = rf"[0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}}"
 """What is left of the codes ``1-3`` and ``MAR1``: ``1-Mar``."""
 
-DAY_NUMBER: Final = "[34][0-9]{4}([.,][0-9]+)?"
-"""A day as a spreadsheet counts it, from 1982 to 2036."""
-
 NUMBER_DIGITS: Final = 15
-"""Digits of a number that Excel keeps; zeros stand for the others.
+"""Digits of a number that Excel keeps; zeros replace the others.
 
 Source: Microsoft, "Excel specifications and limits": number precision, 15 digits."""
 
@@ -100,8 +97,8 @@ full-width form of them may run as a formula."""
 def escape_formulas(cell: str) -> str:
     """A cell that no spreadsheet runs as a formula: an apostrophe precedes the sign.
 
-    A negative number is no formula and stays as it is. A cell that begins with apostrophes gets one
-    more, so that ``unescape_formulas`` restores every cell.
+    A negative number is not a formula and stays as it is. A cell that begins with apostrophes gets
+    one more, so that ``unescape_formulas`` restores every cell.
     """
     return _RISKY.sub(r"\1'", cell)
 

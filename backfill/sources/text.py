@@ -12,7 +12,7 @@ from backfill.errors import ExportError
 from backfill.sources.source import text_table
 
 SAMPLE_ROWS: Final = 2_000
-"""Read when a source is opened, to estimate how much text a row is."""
+"""The rows that are read when a source is opened, to estimate how much text a row is."""
 
 _ROWS_MAX: Final = 200_000
 _TEXT: Final = pa.string()
@@ -47,7 +47,7 @@ def columns_as_text(
         labels: the columns' names, for messages.
         columns: each of ``count`` rows.
         count: needed because ``columns`` may be empty.
-        strict: in the first so many columns, bytes that are no text are an error; in the others
+        strict: in the first so many columns, bytes that are not text are an error; in the others
             they become hexadecimal digits.
 
     Raises:
@@ -62,7 +62,7 @@ def columns_as_text(
                 why = f"has over 2 GB of text in {count:,} rows, and no export has such cells"
             else:
                 why = (
-                    "holds bytes that are no UTF-8 text; leave it out of the schema, or write it "
+                    "holds bytes that are not UTF-8 text; leave it out of the schema, or write it "
                     "as text"
                 )
             raise ExportError(f'{name}: column "{label}" {why}') from None  # Arrow may quote a cell
@@ -77,7 +77,7 @@ def as_text(column: pa.Array) -> "pa.StringArray":
     JSON.
 
     Raises:
-        pa.ArrowInvalid: bytes that are no UTF-8.
+        pa.ArrowInvalid: bytes that are not UTF-8.
     """
     texts = _text_of(column)
     empty = pc.equal(pc.binary_length(texts), 0)
@@ -85,7 +85,7 @@ def as_text(column: pa.Array) -> "pa.StringArray":
 
 
 def as_text_or_hex(column: pa.Array) -> "pa.StringArray":
-    """As ``as_text``; bytes that are no text become hexadecimal digits."""
+    """As ``as_text``; bytes that are not text become hexadecimal digits."""
     try:
         return as_text(column)
     except pa.ArrowInvalid:
@@ -121,7 +121,7 @@ def _text_of(column: pa.Array) -> "pa.StringArray":
     if types.is_nested(kind):
         return _nested(column)
     texts = column.cast(_TEXT)
-    texts.validate(full=True)  # a Parquet string may hold bytes that are no UTF-8
+    texts.validate(full=True)  # a Parquet string may hold bytes that are not UTF-8
     return texts
 
 
@@ -169,9 +169,7 @@ def _nested(column: pa.Array) -> "pa.StringArray":
         texts = _maps(column)
     elif pa.types.is_struct(kind):
         texts = _structs(column)
-    elif (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    ):
+    elif isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
         texts = _joined(column, _json_members(pc.list_flatten(column)), "[]")
     else:  # unions and list views: rare enough for a slow way
         cells = column.to_pylist()
@@ -222,14 +220,8 @@ def _json_members(column: pa.Array) -> "pa.StringArray":
 def _is_json_string(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _is_json_string(kind.value_type)
-    unquoted = (
-        pa.types.is_integer(kind)
-        or pa.types.is_floating(kind)
-        or pa.types.is_decimal(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_nested(kind)
-    )
-    return not unquoted
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return not (is_number or pa.types.is_boolean(kind) or pa.types.is_nested(kind))
 
 
 def _json_strings(texts: "pa.StringArray") -> "pa.StringArray":

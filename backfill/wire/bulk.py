@@ -1,4 +1,4 @@
-"""Events become requests of Bulk Create Events; what one person did in a row shares an item.
+"""Events as requests of Bulk Create Events; consecutive events of one person share an item.
 
 One DuckDB query makes the texts of events and people, and ``cutting`` counts the bytes of each
 request from them, so that no body is built twice.
@@ -108,7 +108,7 @@ _POINTER: Final = re.compile(
 
 
 def _item(*, backfill: bool) -> tuple[bytes, bytes, bytes]:
-    """The texts before a profile's members, between them and the events, and behind the events."""
+    """The texts before a profile's members, between them and the events, and after the events."""
     opened, closed = PROFILE
     return (
         b'{"type":"event-bulk-create","attributes":{"backfill":%b,"profile":%b'

@@ -21,7 +21,7 @@ def cut(sizes: Sequence[int], *, max_events: int, max_bytes: int) -> Iterator[ra
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One profile and its events, whose rows stand together."""
+    """One profile and its events, whose rows are consecutive."""
 
     rows: range
     attributes: bytes
@@ -40,7 +40,7 @@ class People:
 class RequestLimits:
     """What a request may hold, and how many of its bytes are neither events nor people.
 
-    A comma stands between two items, and between two events of one.
+    A comma separates two items, and two events of one item.
     """
 
     max_events: int

@@ -1,6 +1,6 @@
 """Which events no request of the JSON:API may hold.
 
-Klaviyo's remark that a property of 0, null or "" counts as not set is no limit: such a zero is
+Klaviyo's remark that a property of 0, null or "" counts as not set is not a limit: such a zero is
 sent.
 
 Source: docs/klaviyo.md, "Limits".
@@ -24,7 +24,7 @@ _ESCAPED_BYTES: Final = len("\\u0000")
 
 
 def oversized(events: pa.Table, *, carries: bool, around: int) -> pa.Table:
-    """Give ``OVERSIZED``; ``around`` are the bytes of a request around an event's measured size."""
+    """Give ``OVERSIZED``; a request has ``around`` bytes more than an event's measured size."""
     sizes = pc.add(largest_sizes(events, carries=carries), around)
     found = [
         longer_than(limits.MAX_BODY_BYTES, sizes, events, "too_large"),

@@ -1,4 +1,4 @@
-"""One event becomes one request of Create Event."""
+"""Events as requests of Create Event, one event a request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the rest knows of a wire format: what fits into a request, and how its answer reads."""
+"""The interface of a wire format: what fits into a request, and what an answer means."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Request:
     body: bytes = field(repr=False)
     rows: range
     query: bytes = field(default=b"", repr=False)
-    """What stands behind the ``?``, as it is sent."""
+    """The URL's part after the ``?``, as it is sent."""
     items: tuple[range, ...] = ()
     """Of Bulk Create Events: the rows of each profile with its events, in order."""
 

@@ -1,7 +1,7 @@
 """What Create Event and Bulk Create Events share: headers, answers, JSON of events and profiles.
 
 Source: Klaviyo's OpenAPI file 2026-07-15, ``EventCreateQueryV2`` and ``EventsBulkCreateJob``;
-docs/klaviyo.md, "From Track to JSON:API", for the names that stand for those of the Track API.
+docs/klaviyo.md, "From Track to JSON:API", for the names that replace those of the Track API.
 """
 
 import json
@@ -18,10 +18,10 @@ from backfill.wire import sql
 from backfill.wire.interface import Answer, Reply
 
 PLACEHOLDER_KEY: Final = "PRIVATE_KEY"
-"""Stands for the private key in what is only planned or shown; no body holds a key."""
+"""Replaces the private key where requests are only planned or shown; no body holds a key."""
 
 _NAMES: Final = {"email": "email", "phone_number": "phone_number", "id": "external_id"}
-"""A profile's ``id`` is an id that Klaviyo gave, and none of ours."""
+"""A profile's own ``id`` is Klaviyo's; the id of an export is its ``external_id``."""
 
 _LOCATION: Final = ("address1", "address2", "city", "region", "country", "zip", "timezone")
 
@@ -31,7 +31,7 @@ _ELSEWHERE: Final = (*_LOCATION, "consent")
 
 @dataclass(frozen=True, slots=True)
 class JsonApiWire:
-    """What both wire formats have in common; ``backfill`` says that an event starts no flow."""
+    """What both wire formats have in common; ``backfill`` means that an event starts no flow."""
 
     key: str = field(default=PLACEHOLDER_KEY, repr=False)
     backfill: bool = field(default=True, kw_only=True)
@@ -42,7 +42,7 @@ class JsonApiWire:
         return headers(self.key)
 
     def read(self, reply: Reply) -> Answer:
-        """202 says that the whole request was understood and taken; it has no body."""
+        """Read a 202: Klaviyo took the whole request. It has no body."""
         return "delivered" if reply.status == _ACCEPTED else "unreadable"
 
 
@@ -95,7 +95,7 @@ def event(columns: Collection[str], *, backfill: bool, profile: str = "''") -> s
 
 
 PROFILE: Final = ('{"data":{"type":"profile","attributes":{', "}}}")
-"""The text before and behind a profile's members."""
+"""The text before and after a profile's members."""
 
 
 def identifier(columns: Collection[str]) -> str:

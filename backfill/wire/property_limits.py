@@ -63,7 +63,7 @@ def fault_of(text: str, rules: Rules) -> Fault | None:
     try:
         members = json.loads(text, parse_int=_integer)
     except RecursionError:
-        return _too_deep("a member")
+        return "too_deep", "a member"
     if len(members) > rules.max_members:
         return "too_many_properties", f"{len(members):,} properties"
     found = (
@@ -82,7 +82,7 @@ def _within(value: object, level: int, member: str) -> Iterator[Fault]:
         case int() if not limits.MIN_INTEGER <= value <= limits.MAX_INTEGER:
             yield "number_too_large", member
         case dict() | list() if level > limits.MAX_LEVELS:
-            yield _too_deep(member)
+            yield "too_deep", member
         case dict():
             for name in value:
                 yield from _text(name, member)
@@ -104,10 +104,6 @@ def _text(text: str, member: str) -> Iterator[Fault]:
         yield "string_too_long", f"{member}: {size:,} bytes"
 
 
-def _too_deep(member: str) -> Fault:
-    return "too_deep", member
-
-
 def _integer(digits: str) -> int:
     """Python parses no integer of 5,000 digits; one of 21 is too large already."""
     return int(digits) if len(digits) <= _READ_DIGITS else limits.MAX_INTEGER + 1
@@ -122,7 +118,7 @@ _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'{}[]"\\'))
 def _is_clear(text: bytes, rules: Rules) -> bool:
     """Decide, at 1 ns a byte, whether nothing but a number can break a limit here.
 
-    False means that nobody knows yet. A string without brackets, quotes and backslashes leaves
+    False means that only parsing can tell. A string without brackets, quotes and backslashes leaves
     two quotes.
     """
     if len(text) > limits.MAX_STRING_BYTES or text.count(b",") >= limits.MAX_ELEMENTS:

@@ -19,7 +19,7 @@ def select(
     """Compute ``columns`` for each event.
 
     Args:
-        columns: SQL expressions over the columns of ``events``, as they stand behind SELECT.
+        columns: SQL expressions over the columns of ``events``, as they are written after SELECT.
         events: rows of ``event.EVENTS``.
         parameters: texts that ``columns`` name like columns.
     """

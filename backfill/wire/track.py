@@ -1,4 +1,4 @@
-"""One event becomes one request of the Track API: a POST with a form for a body, or a GET.
+"""Events as requests of the Track API, one event a request: a POST with a form, or a GET.
 
 One DuckDB query encodes many events. DuckDB's ``url_encode`` costs 1.1 µs a KB of JSON, the
 standard library's ``quote`` 30 µs. It writes a space as ``%20`` and every byte but letters, digits
@@ -22,7 +22,7 @@ from backfill.wire import apis, sql
 from backfill.wire.interface import Answer, Reply, Request
 from backfill.wire.oversized import first_of_each, largest_sizes, longer_than, where
 
-PLACEHOLDER_TOKEN: Final = "PUBKEY"  # noqa: S105 - stands where a key of six characters will stand
+PLACEHOLDER_TOKEN: Final = "PUBKEY"  # noqa: S105 - as long as a key
 """What previews show for the key, and what sizes are counted with."""
 
 _OK: Final = 200
@@ -36,7 +36,7 @@ class _Answers:
     api: ClassVar[apis.Api] = apis.TRACK
 
     def read(self, reply: Reply) -> Answer:
-        """Read Klaviyo's ``1`` or ``0``. Neither says anything of the key, which nobody checks.
+        """Read Klaviyo's ``1`` or ``0``. Neither depends on the key, which nobody checks.
 
         Source: docs/klaviyo.md, "Track API: answers".
         """
@@ -60,7 +60,7 @@ class Track(_Answers):
     )
 
     def measure(self, events: pa.Table) -> pa.Table:
-        # Attributes add the same number of bytes wherever they stand, so the rest is encoded once.
+        # Attributes add the same number of bytes at every place, so the rest is encoded once.
         return sql.select(
             f"strlen({_form(_payload('false'))})::INTEGER AS size,"
             f" strlen(url_encode({_ATTRIBUTES}))::INTEGER AS attributes_size",
@@ -83,7 +83,7 @@ class Track(_Answers):
 
 @dataclass(frozen=True, slots=True)
 class TrackGet(_Answers):
-    """The Track API by GET; ``url`` is all that stands before the ``?``.
+    """The Track API by GET; ``url`` is the part before the ``?``.
 
     A URL with its data holds keys and people: it is shown nowhere.
     """
@@ -92,7 +92,7 @@ class TrackGet(_Answers):
     token: str = field(default=PLACEHOLDER_TOKEN, repr=False)
     max_bytes: int = limits.TRACK_GET_MAX_URL_BYTES
     method: ClassVar[str] = "GET"
-    # A cache on the way must not answer in Klaviyo's place.
+    # A cache between must not answer instead of Klaviyo.
     headers: ClassVar[Mapping[str, str]] = MappingProxyType(
         {"cache-control": "no-cache", "accept": "text/html"}
     )
@@ -180,6 +180,6 @@ def _form(payload: str) -> str:
 
 
 def _base64(payload: str) -> str:
-    # A / may stand unescaped in a query (RFC 3986, 3.4), and yarl, by which aiohttp sends, does not
+    # A / may be unescaped in a query (RFC 3986, 3.4), and yarl, by which aiohttp sends, does not
     # escape it: so these are the bytes that are sent.
     return f"('data=' || replace(url_encode(to_base64(encode({payload}))), '%2F', '/'))"

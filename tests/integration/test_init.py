@@ -125,7 +125,7 @@ def test_a_schema_is_not_written_over(tool):
     [
         (
             ["--timezone", "Europe/Berln"],
-            'is no time zone of the IANA list; did you mean "Europe/Berlin"',
+            'is not a time zone of the IANA list; did you mean "Europe/Berlin"',
         ),
         (["-o", "no/such/folder.yaml"], "cannot be written: No such file or directory"),
     ],

@@ -218,10 +218,10 @@ FOLLOWS = "text follows directly on a closing quote"
     [
         pytest.param(b"", "orders.csv: is empty (0 bytes)", id="an empty file"),
         pytest.param(b"\xef\xbb\xbf", "orders.csv: has no header", id="a mark and nothing else"),
-        pytest.param(b"\n\na,b\n1,2\n", "orders.csv:1: is no header", id="blank lines first"),
-        pytest.param(b" , ,\t\n1,2,3\n", "orders.csv:1: is no header", id="a header of blanks"),
-        pytest.param(b",,\n1,2,3\n", "orders.csv:1: is no header", id="a header of commas"),
-        pytest.param(b"sep=;\r\na;b\r\n", "orders.csv:1: is no header", id="Excel's hint"),
+        pytest.param(b"\n\na,b\n1,2\n", "orders.csv:1: is not a header", id="blank lines first"),
+        pytest.param(b" , ,\t\n1,2,3\n", "orders.csv:1: is not a header", id="a header of blanks"),
+        pytest.param(b",,\n1,2,3\n", "orders.csv:1: is not a header", id="a header of commas"),
+        pytest.param(b"sep=;\r\na;b\r\n", "orders.csv:1: is not a header", id="Excel's hint"),
         pytest.param(b'a,b\n1,"2\n3,4\n', f"orders.csv:2: {UNCLOSED}", id="an open quote"),
         pytest.param(b'a,"b\n1,2\n', f"orders.csv:1: {UNCLOSED}", id="an open quote in the header"),
         pytest.param(b'a,b\n1,2\n3,"', f"orders.csv:3: {UNCLOSED}", id="an open quote at the end"),
@@ -236,12 +236,12 @@ FOLLOWS = "text follows directly on a closing quote"
             "a,b\n1,2\n".encode("utf-16-le"), "encoding: utf-16-le", id="UTF-16 without its mark"
         ),
         pytest.param(
-            BOM16_LE + "a,b\n1,2\n".encode("utf-16-le")[:-1], "no utf-16-le", id="half a letter"
+            BOM16_LE + "a,b\n1,2\n".encode("utf-16-le")[:-1], "not utf-16-le", id="half a letter"
         ),
-        pytest.param(b"a,b\n1,\x81\n", "orders.csv:2: bytes that are no cp1252", id="0x81"),
+        pytest.param(b"a,b\n1,\x81\n", "orders.csv:2: bytes that are not cp1252", id="0x81"),
         pytest.param(
             "a,b\n1,é\n2,日\n".encode() + b"3,\xe9\n",
-            "orders.csv:4: bytes that are no UTF-8",
+            "orders.csv:4: bytes that are not UTF-8",
             id="one bad byte in UTF-8",
         ),
         pytest.param(b"a,b\n1," + b"x" * (MB + 100_000), "orders.csv:2: a cell over", id="1.1 MB"),

@@ -7,11 +7,11 @@ import pytest
 
 from backfill.draft.recognise import EXAMPLES, PLAIN
 from backfill.schema.load import load_schema
-from backfill.schema.shipped import names
+from backfill.schema.shipped import paths
 from tests.drafts import csv_file, drafted, person, schema_of
 from tests.platforms import SAMPLES, Platform
 
-PLATFORMS = [name for name in names() if name not in EXAMPLES]
+PLATFORMS = [name for name in paths() if name not in EXAMPLES]
 
 
 def name_of(draft):
@@ -57,7 +57,7 @@ def test_the_head_names_the_columns_that_are_not_used():
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_two_examples_are_no_platforms(name):
     assert name not in PLATFORMS
-    assert name in names()
+    assert name in paths()
 
 
 def test_plain_tables_do_not_win_where_they_leave_most_columns_out(tmp_path):

@@ -1,14 +1,15 @@
 """What the project relies on in DuckDB without a promise of DuckDB's, a test for each reliance."""
 
+import resource
 import subprocess
 import sys
-import tomllib
 
 import duckdb
 import pyarrow as pa
 import pytest
 
 from backfill.engine import duck
+from backfill.engine.memory import MEMORY
 from backfill.errors import ExportError, UsageError
 from backfill.schema import expression
 
@@ -66,7 +67,18 @@ def test_a_tree_is_written_as_the_sql_that_it_was():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1, 2", "1; select 2", "A from x", "A as b", "A limit 1", "A order by A", "*, A"]
+    "text",
+    [
+        "",
+        "1, 2",
+        "1; select 2",
+        "A from x",
+        "A as b",
+        "A limit 1",
+        "A order by A",
+        "A having A > 1",
+        "*, A",
+    ],
 )
 def test_what_is_no_expression_is_told(text):
     with pytest.raises(duck.ParseError):
@@ -141,14 +153,15 @@ def test_the_error_of_a_stream_is_raised_as_it_is():
 
 
 def test_functions_that_this_duckdb_adds_or_drops_are_printed(capsys):
-    """A decision for ``functions.toml``, no fault: a name that is not listed is refused."""
-    allowed, refused, prefixes = expression._functions()
+    """A decision for ``expression.toml``, no fault: a name that is not listed is refused."""
+    allowed, refused = expression.ALLOWED, expression.REFUSED
+    prefixes = tuple(expression.REFUSED_PREFIXES)
     found = duckdb.sql(
         "select distinct function_name from duckdb_functions() "
         "where function_type in ('scalar', 'macro')"
     ).fetchall()
     known = {name.lower() for (name,) in found}
-    new = sorted(n for n in known - allowed - set(refused) if not n.startswith(tuple(prefixes)))
+    new = sorted(n for n in known - allowed - set(refused) if not n.startswith(prefixes))
     parsed_otherwise = {"coalesce", "ifnull", "json_execute_serialized_sql"}
     gone = sorted((allowed | set(refused)) - known - parsed_otherwise)
     with capsys.disabled():
@@ -160,8 +173,19 @@ def test_functions_that_this_duckdb_adds_or_drops_are_printed(capsys):
 
 
 def test_no_function_is_both_allowed_and_refused():
-    lists = tomllib.loads(expression._FUNCTIONS.read_text(encoding="utf-8"))
+    lists = expression._LISTS
     names = [
         name for kind in ("allowed", "refused") for group in lists[kind].values() for name in group
     ]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what counts")
+def test_the_first_limit_of_memory_holds_until_its_last_user_leaves():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with MEMORY.limited(1_000_000_000):
+        limit = resource.getrlimit(resource.RLIMIT_DATA)
+        with MEMORY.limited(2_000_000_000):
+            assert resource.getrlimit(resource.RLIMIT_DATA) == limit != before
+        assert resource.getrlimit(resource.RLIMIT_DATA) == limit
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before

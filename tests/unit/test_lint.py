@@ -60,6 +60,12 @@ def found(cells, of=role(), orders=0):  # noqa: B008
             id="a spreadsheet's errors, and no order's number",
         ),
         pytest.param(
+            ["#WERT!", "#NV", "#¡VALOR!", "x"] * 2,
+            role(),
+            [("spreadsheet_error", 6)],
+            id="errors of German and Spanish spreadsheets",
+        ),
+        pytest.param(
             ["1-Mar", "31-Dec", "Mar-01", "Marie", "1-Mai", "1-Mar-2020", "x"] * 2,
             role(),
             [("spreadsheet_date", 6)],

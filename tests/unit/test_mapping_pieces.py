@@ -318,7 +318,7 @@ WRONG = [
                  id="lines"),
     pytest.param({"X": {"each": "n <n>"}}, {}, {}, 'no numbered column "n <n>"', id="number"),
     pytest.param({"X": {"each": "a[].b"}}, {}, {"order": None}, "need source.order", id="no order"),
-    pytest.param({"X": {"each": "a[].b"}}, {}, {"across_files": "merge"}, "say first or last",
+    pytest.param({"X": {"each": "a[].b"}}, {}, {"across_files": "merge"}, "write first or last",
                  id="merge"),
     pytest.param({"X": {"each": {"A": "a[].b", "B": "n<n>"}}}, {}, {}, "makes others",
                  id="two ways"),

@@ -1,4 +1,4 @@
-"""What only Klaviyo's API of today says of a schema."""
+"""The problems of a schema that only the JSON:API has."""
 
 import pyarrow as pa
 import pytest

@@ -4,6 +4,8 @@ import pytest
 
 from backfill.errors import SchemaError, UsageError
 from backfill.schema.load import load_schema
+from backfill.schema.model import Leaf
+from backfill.schema.uses import leaf_type
 
 GOOD = """\
 name: shop
@@ -145,7 +147,7 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             edited("$email: Email", "Tier: Email"),
-            "5: nothing says who the person is: map $email, $phone_number or $id",
+            "5: no identifier of the person is mapped: map $email, $phone_number or $id",
             id="no identifier",
         ),
         pytest.param(
@@ -190,7 +192,7 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             edited("order: Number", "order: Number\n  timezone: Amerika/Los_Angeles"),
-            '4: "Amerika/Los_Angeles" is no time zone of the IANA list; '
+            '4: "Amerika/Los_Angeles" is not a time zone of the IANA list; '
             'did you mean "America/Los_Angeles"?',
             id="a time zone",
         ),
@@ -236,6 +238,14 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(leaf("'{}'"), '12: "{}" names no column', id="braces around nothing"),
         pytest.param(leaf("{column: A, map: {}}"), "12: map is empty", id="an empty map"),
+        pytest.param(
+            GOOD + "      $value: {each: Item}\n", "12: $value is one value", id="a list as a value"
+        ),
+        pytest.param(
+            edited('$event_id: "{Number}"', "$event_id: {object: {a: Number}}"),
+            "11: $event_id is one text",
+            id="an object as an id",
+        ),
         pytest.param(
             leaf("{column: A, else: b}"),
             '12: "else" has a meaning beside "map" only',
@@ -361,6 +371,23 @@ def test_yaml_that_means_the_same_is_read(text):
     assert load_schema(text).schema.events[0].event == "Placed Order"
 
 
+@pytest.mark.parametrize(
+    ("field", "kind"),
+    [
+        ("$email", "email"),
+        ("$phone_number", "phone"),
+        ("$consent", "list"),
+        ("$value", "money"),
+        ("time", "time"),
+        ("currency", "currency"),
+        ("$event_id", "text"),
+        (None, "text"),
+    ],
+)
+def test_a_field_decides_how_a_column_without_a_type_is_read(field, kind):
+    assert leaf_type(load_schema(GOOD).schema, Leaf(column="X"), field).kind == kind
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"none\.yaml cannot be read: No such file"):
         load_schema(tmp_path / "none.yaml")
@@ -368,7 +395,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 def test_a_file_in_another_encoding_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: Köln\n".encode("latin-1"))
-    with pytest.raises(UsageError, match=r"latin.yaml cannot be read: line 1 is no UTF-8 text"):
+    with pytest.raises(UsageError, match=r"latin.yaml cannot be read: line 1 is not UTF-8 text"):
         load_schema(tmp_path / "latin.yaml")
 
 

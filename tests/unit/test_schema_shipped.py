@@ -8,17 +8,17 @@ import pytest
 from backfill.errors import UsageError
 from backfill.report.schemas import shipped_lines, shipped_text
 from backfill.schema.load import load_schema
-from backfill.schema.shipped import folder_of, names, nearest, path_of
+from backfill.schema.shipped import folder_of, nearest, paths
 from tests.conftest import ROOT
 
 OWN = "name: mine\ncustomer_properties: {$id: who}\nevents: [{event: Placed Order, time: at}]\n"
 
 
 def test_the_names_are_those_of_the_files():
-    assert names() == tuple(sorted(path.stem for path in (ROOT / "schemas").glob("*.yaml")))
-    assert "online_retail" in names()
-    assert path_of("online_retail") == ROOT / "schemas" / "online_retail.yaml"
-    assert path_of("online_retail.yaml") is None
+    assert list(paths()) == sorted(path.stem for path in (ROOT / "schemas").glob("*.yaml"))
+    assert "online_retail" in paths()
+    assert paths()["online_retail"] == ROOT / "schemas" / "online_retail.yaml"
+    assert "online_retail.yaml" not in paths()
 
 
 def test_a_wheel_holds_them_where_they_are_looked_for():
@@ -59,7 +59,7 @@ def test_a_file_of_the_same_name_goes_first_and_a_folder_does_not(tmp_path, monk
             "did you mean online_retail?",
             id="a path that is not there",
         ),
-        pytest.param("zz9", "; backfill schemas lists those that come along", id="nothing near"),
+        pytest.param("zz9", "; backfill schemas lists those of the package", id="nothing near"),
     ],
 )
 def test_a_wrong_name_is_told_with_the_nearest(wrong, said):
@@ -68,13 +68,13 @@ def test_a_wrong_name_is_told_with_the_nearest(wrong, said):
 
 
 def test_a_platforms_name_alone_finds_its_schemas():
-    for name in names():
+    for name in paths():
         assert name in nearest(name)
 
 
 def test_the_list_has_each_name_with_what_it_is_for_within_the_terminal():
     lines = list(shipped_lines(60))
-    assert [line for line in lines if not line.startswith(" ")] == list(names())
+    assert [line for line in lines if not line.startswith(" ")] == list(paths())
     assert max(map(len, lines)) <= 60
     at = lines.index("online_retail")
     assert lines[at + 1].startswith("    UCI Online Retail, a gift shop")

@@ -87,7 +87,7 @@ def test_another_zone_changes_a_copy_and_the_rule_of_ids_sees_it():
 
 def test_a_wrong_zone_is_told_with_the_nearest():
     with pytest.raises(
-        UsageError, match=r'^--timezone "Europe/Berln" is no time zone of the IANA list; did you'
+        UsageError, match=r'^--timezone "Europe/Berln" is not a time zone of the IANA list; did you'
     ):
         in_zone(loaded(), "Europe/Berln")
 

@@ -173,7 +173,7 @@ def test_skipped_lines_count_as_rows(tmp_path):
             "\na,b\n", ReadOptions(), r"orders\.csv:1: .*skip_lines: 1}", id="a blank header"
         ),
         pytest.param(
-            "sep=;\r\na;b\n", ReadOptions(), r"is no header.*skip_lines: 1}", id="Excel's hint"
+            "sep=;\r\na;b\n", ReadOptions(), r"is not a header.*skip_lines: 1}", id="Excel's hint"
         ),
         pytest.param(
             "a\n", ReadOptions(skip_lines=3), r"no header.*skip_lines: 3}`", id="all is skipped"
@@ -218,6 +218,9 @@ def test_rejects_beside_their_export_are_read_each_in_its_dialect(tmp_path):
         [first, again], ReadOptions(delimiter=";", encoding="cp1252", skip_lines=1)
     )
     assert export.columns == ("Total", "Ort", *REJECT_COLUMNS)
+    assert [note.partition(": ")[2] for note in export.notes if "has no column" in note] == [
+        'has no column "Ort", which another file has'
+    ]
     assert [row[2] for row in rows_of(export)] == [
         ["1", "Köln", None, None, None, None],
         ["2", None, "x", "y", "z", "3"],

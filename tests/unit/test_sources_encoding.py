@@ -51,18 +51,22 @@ def test_text_comes_out(content, given, text, encoding, chunk_bytes):
         pytest.param(
             "é\r\nb\r\n".encode() + b"\xe9\n",
             None,
-            r"orders\.csv:3: bytes that are no UTF-8.*`source: {encoding: cp1252}`",
+            r"orders\.csv:3: bytes that are not UTF-8.*`source: {encoding: cp1252}`",
             id="UTF-8 first, other bytes later",
         ),
-        pytest.param(b"a\n\xe9\n", "utf-8", r":2: bytes that are no UTF-8", id="given UTF-8"),
+        pytest.param(b"a\n\xe9\n", "utf-8", r":2: bytes that are not UTF-8", id="given UTF-8"),
         pytest.param(b"a\n\xc3", "utf-8", r":2: the file ends within a character", id="cut short"),
-        pytest.param(b"\xe9\n\x81\n", "cp1252", r":2: bytes that are no cp1252", id="undefined"),
+        pytest.param(b"\xe9\n\x81\n", "cp1252", r":2: bytes that are not cp1252", id="undefined"),
         pytest.param(
-            b"a\rb\r\xe9\x81", None, r":3: bytes that are no cp1252", id="found, undefined"
+            b"a\rb\r\xe9\x81", None, r":3: bytes that are not cp1252", id="found, undefined"
         ),
-        pytest.param(b"\xff\xfea\0\n\0b", None, r":2: bytes that are no utf-16-le", id="odd bytes"),
-        pytest.param(b"\xff\xfea\0\n\0\x00\xd8b\0", None, r":2: bytes that are no", id="surrogate"),
-        pytest.param(b"a\n\nb\0c\nd", None, r":3: a NUL byte: this is no text", id="NUL"),
+        pytest.param(
+            b"\xff\xfea\0\n\0b", None, r":2: bytes that are not utf-16-le", id="odd bytes"
+        ),
+        pytest.param(
+            b"\xff\xfea\0\n\0\x00\xd8b\0", None, r":2: bytes that are not", id="surrogate"
+        ),
+        pytest.param(b"a\n\nb\0c\nd", None, r":3: a NUL byte: this is not text", id="NUL"),
         pytest.param("ab\n".encode("utf-16-be"), None, r"encoding: utf-16-le", id="no mark"),
         pytest.param(b"a", "klingon", r'encoding "klingon" is not known', id="no such encoding"),
         pytest.param(b"a", "base64", r'encoding "base64" is not known', id="no text encoding"),

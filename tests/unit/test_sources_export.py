@@ -57,6 +57,16 @@ def test_the_second_read_aligns_cells_to_the_union(tmp_path):
     assert list(export.rows({0: []})) == []
 
 
+def test_what_one_file_lacks_and_which_columns_are_times_is_known_by_place(tmp_path):
+    (tmp_path / "1.csv").write_text("at,id,name\n1,2,3\n")
+    pq.write_table(
+        pa.table({"id": [3], "at": pa.array([0], pa.timestamp("s"))}), tmp_path / "2.parquet"
+    )
+    export = open_export([tmp_path / "1.csv", tmp_path / "2.parquet"])
+    assert export.lacking == {2: (str(tmp_path / "2.parquet"),)}
+    assert export.temporal == {0}
+
+
 def test_columns_of_one_name_are_matched_by_their_order(tmp_path):
     (tmp_path / "1.csv").write_text("city,city\n1,2\n")
     (tmp_path / "2.csv").write_text("city\n3\n")
@@ -177,7 +187,7 @@ def test_a_name_that_is_no_utf8_is_shown_as_text(tmp_path):
         pytest.param(["{}"], r": is a folder; name its files, for example .*\*\.csv", id="folder"),
         pytest.param(["{}/a.csv", "{}/*.csv"], "a.csv: is named twice", id="twice"),
         pytest.param(["{}/a.csv/b.csv"], r"b.csv: cannot be read \(Not a dir", id="within a file"),
-        pytest.param(["{}/pipe"], "pipe: is no regular file", id="a pipe"),
+        pytest.param(["{}/pipe"], "pipe: is not a regular file", id="a pipe"),
     ],
 )
 def test_what_names_no_file_is_refused(tmp_path, exports, message):

@@ -244,7 +244,7 @@ def test_bytes_that_are_no_text_are_refused_where_the_column_is_used(tmp_path, k
     table = pa.table({"a": ["x"], "raw": pa.array([b"\xff"])})
     export = open_export(frames(kind, table, tmp_path))
     assert [batch["c0"].to_pylist() for batch in export.batches([0])] == [["x"]]
-    with pytest.raises(ExportError, match='column "raw" holds bytes that are no UTF-8'):
+    with pytest.raises(ExportError, match='column "raw" holds bytes that are not UTF-8'):
         list(export.batches([1]))
 
 
@@ -252,7 +252,7 @@ def test_text_in_parquet_that_is_no_utf8_is_refused(tmp_path):
     broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
     pq.write_table(pa.table({"a": broken}), tmp_path / "x.parquet")
     export = open_export([tmp_path / "x.parquet"])
-    with pytest.raises(ExportError, match='column "a" holds bytes that are no UTF-8'):
+    with pytest.raises(ExportError, match='column "a" holds bytes that are not UTF-8'):
         list(export.batches([0]))
 
 
@@ -291,7 +291,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path, damage):
     path = tmp_path / "x.parquet"
     pq.write_table(TABLE, path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ExportError, match=r"x\.parquet: is no whole Parquet file"):
+    with pytest.raises(ExportError, match=r"x\.parquet: is not a whole Parquet file"):
         list(open_export([path]).batches(range(6)))
 
 
@@ -307,11 +307,11 @@ def test_a_page_that_does_not_match_its_checksum_is_refused(tmp_path):
         write_page_checksum=True,
     )
     path.write_bytes(path.read_bytes().replace(b"marker", b"market"))
-    with pytest.raises(ExportError, match=r"x\.parquet: is no whole Parquet file"):
+    with pytest.raises(ExportError, match=r"x\.parquet: is not a whole Parquet file"):
         list(open_export([path]).batches([0]))
 
 
 def test_a_file_named_parquet_must_be_one(tmp_path):
     (tmp_path / "x.parquet").write_text("a,b\n1,2\n")
-    with pytest.raises(ExportError, match=r"x\.parquet: is no Parquet file"):
+    with pytest.raises(ExportError, match=r"x\.parquet: is not a Parquet file"):
         open_export([tmp_path / "x.parquet"])
