@@ -224,8 +224,7 @@ class Ledger:
         (checksum, *blobs), *_ = self._connection.execute(
             "SELECT checksum, keys, contents, carriers FROM batches WHERE id = ?", (row,)
         )
-        if checksum != _checksum(self._target, *blobs):
-            raise sqlite3.DatabaseError("a batch does not match its checksum")
+        _check_row(checksum, self._target, *blobs)
         keys, contents, carriers = (
             [blob[at : at + width] for at in range(0, len(blob), width)]
             for blob, width in zip(blobs, (KEY_BYTES, CONTENT_BYTES, CARRIER.size), strict=True)
@@ -256,22 +255,16 @@ class Ledger:
         Args:
             run_id: the run that delivered them; None is every run.
         """
-        for keys, contents, _ in self._blobs(run_id):
-            yield pa.record_batch(
-                [_fixed(keys, KEY_BYTES), _fixed(contents, CONTENT_BYTES)], schema=DELIVERED
-            )
+        for batch in self._batches(run_id):
+            columns = [_fixed(batch.keys, KEY_BYTES), _fixed(batch.contents, CONTENT_BYTES)]
+            yield pa.record_batch(columns, schema=DELIVERED)
 
     def carried(self) -> Iterator[pa.RecordBatch]:
         """Give every event that carried profile attributes to this target, as ``CARRIED``."""
-        for _, _, carriers in self._blobs():
-            columns = list(zip(*CARRIER.iter_unpack(carriers), strict=True)) or [(), (), ()]
-            yield pa.record_batch(
-                [
-                    pa.array(column, named.type)
-                    for column, named in zip(columns, CARRIED, strict=True)
-                ],
-                schema=CARRIED,
-            )
+        for batch in self._batches():
+            carriers = CARRIER.iter_unpack(batch.carriers)
+            columns = list(zip(*carriers, strict=True)) or [(), (), ()]
+            yield pa.record_batch(columns, schema=CARRIED)
 
     def newest(self) -> int | None:
         """When events were last delivered to this target, in Unix seconds; None is never."""
@@ -326,31 +319,25 @@ class Ledger:
         with translated(self._path, to_write=False):
             return [row[0] for row in self._connection.execute(query, (self._target, *more))]
 
-    def _blobs(self, run_id: str | None = None) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Check each row; give keys, contents, carriers of some ten thousand events at a time."""
-        held: list[tuple[bytes, bytes, bytes]] = []
+    def _batches(self, run_id: str | None = None) -> Iterator[DeliveredBatch]:
+        """Check each row; give this target's, joined to some ten thousand events at a time."""
+        held: list[DeliveredBatch] = []
         events = 0
         with translated(self._path, to_write=False):
             # Other targets' rows are checked too: a row of ours may have a damaged target.
-            for target, run, checksum, *blobs in self._connection.execute(
+            for target, run, checksum, keys, contents, carriers in self._connection.execute(
                 "SELECT target, run, checksum, keys, contents, carriers FROM batches ORDER BY id"
             ):
-                if checksum != _checksum(target, *blobs):
-                    raise sqlite3.DatabaseError("a batch does not match its checksum")
+                _check_row(checksum, target, keys, contents, carriers)
                 if target != self._target or run_id not in (None, run):
                     continue
-                held.append((blobs[0], blobs[1], blobs[2]))
-                events += len(blobs[0]) // KEY_BYTES
+                held.append(DeliveredBatch(keys, contents, carriers, frozenset()))
+                events += len(held[-1])
                 if events >= _EVENTS_A_READ:
-                    yield _joined(held)
+                    yield DeliveredBatch.joined(held)
                     held, events = [], 0
             if held:
-                yield _joined(held)
-
-
-def _joined(held: list[tuple[bytes, bytes, bytes]]) -> tuple[bytes, bytes, bytes]:
-    keys, contents, carriers = (b"".join(blobs) for blobs in zip(*held, strict=True))
-    return keys, contents, carriers
+                yield DeliveredBatch.joined(held)
 
 
 def _fixed(blob: bytes, width: int) -> pa.Array:
@@ -362,3 +349,8 @@ def _checksum(*blobs: bytes) -> bytes:
     for blob in blobs:
         digest.update(blob)
     return digest.digest()
+
+
+def _check_row(checksum: bytes, *blobs: bytes) -> None:
+    if checksum != _checksum(*blobs):
+        raise sqlite3.DatabaseError("a batch does not match its checksum")
