@@ -139,7 +139,7 @@ def split_refused(job: Job, refused: Refused, fallback: Endpoint) -> Split:
         RefusedBatch(
             rows=batch.rows,
             rows_at=lambda pointer: wire.rows_at(pointer, batch.request),
-            goes_without_phone=lambda row: _goes_without_phone(batch.chunk.events, row),
+            goes_without_phone=lambda row: _goes_without_phone(batch.events, row),
             has_fallback=job.endpoint is not fallback,
             after_repeat=job.after_repeat,
         ),
@@ -148,7 +148,7 @@ def split_refused(job: Job, refused: Refused, fallback: Endpoint) -> Split:
 
 async def jobs_of(found: Split, job: Job, fallback: Endpoint, encoder: Encoder) -> list[Job]:
     """Encode what is to be sent in the place of a refused job."""
-    events, own = job.batch.chunk.events, job.endpoint
+    events, own = job.batch.events, job.endpoint
     jobs: list[Job] = []
     if found.fallback:
         rows = events.take(pa.array(found.fallback))

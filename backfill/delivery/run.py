@@ -270,8 +270,8 @@ class _Run:
     def _record_refusal(self, batch: Batch, row: int, status: int, code: str, detail: str) -> None:
         self.on_refusal(
             Refusal(
-                key=batch.chunk.keys[row].hex(),
-                metric=batch.chunk.metrics[row],
+                key=batch.events["key"][row].as_py().hex(),
+                metric=batch.events["metric"][row].as_py(),
                 status=status,
                 code=code,
                 detail=detail,
