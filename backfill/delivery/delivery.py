@@ -30,9 +30,12 @@ class DeliveryOptions:
 DEFAULT_OPTIONS: Final = DeliveryOptions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delivery:
-    """What a run has done, so far or in the end. Events, but where a name says otherwise."""
+    """What a run has done, so far or in the end. It counts events unless a name says otherwise.
+
+    The run counts in one of its own, and gives copies away.
+    """
 
     delivered: int = 0
     refused: int = 0

@@ -146,7 +146,7 @@ def read_runs(path: Path) -> list[Run]:
 
 
 class Ledger:
-    """Make one with ``Ledger.open``; a context manager. Calls may come from any one thread."""
+    """Make one with ``Ledger.open``; a context manager. Any thread may call it, one at a time."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, target: Target) -> None:
         self._path = path
