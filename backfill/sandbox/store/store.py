@@ -209,11 +209,5 @@ def _key(event: Event, now_s: float) -> str:
 
 def _content_hash(event: Event) -> bytes:
     """A hash of all that a request says of the event; the same whatever the order of the keys."""
-    person = event.person
-    content = (
-        event.time_s,
-        (person.email, person.phone_number, person.external_id),
-        event.properties,
-        event.attributes,
-    )
+    content = (event.time_s, event.person, event.properties, event.attributes)
     return hashlib.blake2b(_sorted_text(content).encode(), digest_size=16).digest()
