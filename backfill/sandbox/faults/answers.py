@@ -19,8 +19,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 def throttled(error: ErrorResponse, wait_s: int) -> web.Response:
     unit = "second" if wait_s == 1 else "seconds"
-    detail = f"Request was throttled. Expected available in {wait_s} {unit}."
-    return error(429, detail, wait_s)
+    return error(429, f"Request was throttled. Expected available in {wait_s} {unit}.", wait_s)
 
 
 def before_handling(

@@ -128,20 +128,18 @@ def parse_body(body: bytes) -> dict[str, object]:
     try:
         return strict_json.parse(body.decode())
     except UnicodeDecodeError as error:
-        detail = f"Byte {error.start} is not UTF-8."
-        problem = Problem(reason="encoding", detail=detail, pointer="/data")
+        problem = Problem("encoding", f"Byte {error.start} is not UTF-8.", pointer="/data")
     except RefusedError as error:
-        detail = f"JSON parse error: {error}."
-        problem = Problem(reason=error.reason, detail=detail, pointer="/data")
+        problem = Problem(error.reason, f"JSON parse error: {error}.", pointer="/data")
     raise ProblemsError(problem)
 
 
 def _check_host(request: web.Request) -> None:
     if not is_addressed_to_this_machine(request):
         detail = f"The sandbox answers requests to {LOCAL_HOSTS[0]} only."
-        raise ProblemsError(Problem(reason="host", detail=detail, status=403))
+        raise ProblemsError(Problem("host", detail, status=403))
 
 
 def _too_large() -> ProblemsError:
     detail = f"The payload must not exceed {limits.MAX_BODY_BYTES // 1_000_000} MB."
-    return ProblemsError(Problem(reason="too_large", detail=detail, status=413))
+    return ProblemsError(Problem("too_large", detail, status=413))

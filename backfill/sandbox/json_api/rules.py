@@ -37,8 +37,7 @@ def check_values(
 ) -> None:
     """What stands in an object or an array, by key or index."""
     if level > limits.MAX_LEVELS:
-        detail = f"Nesting must not exceed {limits.MAX_LEVELS} levels."
-        problems.add("limit", detail, place)
+        problems.add("limit", f"Nesting must not exceed {limits.MAX_LEVELS} levels.", place)
         return
     for key, value in values:
         if isinstance(value, str):
@@ -54,8 +53,7 @@ def check_values(
 
 def _check_array(array: list[object], place: Place, problems: Problems, level: int) -> None:
     if len(array) > limits.MAX_ELEMENTS:
-        detail = f"An array must not exceed {limits.MAX_ELEMENTS} elements."
-        problems.add("limit", detail, place)
+        problems.add("limit", f"An array must not exceed {limits.MAX_ELEMENTS} elements.", place)
     else:
         check_values(enumerate(array), place, problems, level)
 

@@ -107,7 +107,7 @@ def parse_bulk(body: bytes, context: RequestContext) -> ParsedEvents:
     if len(events) > limits.BULK_MAX_EVENTS:
         detail = f"The request must not exceed {limits.BULK_MAX_EVENTS} events."
         at = pointer(_BULK_ITEMS)
-        problems.insert(0, Problem(reason="too_many", detail=detail, pointer=at))
+        problems.insert(0, Problem("too_many", detail, pointer=at))
     problems.raise_any()
     return ParsedEvents(events, places)
 
