@@ -90,26 +90,21 @@ def account_to_verify(url: str, keys: Keys, api: Api) -> Account:
 
 
 def _by_private_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
-    account = Account(url, keys.private.strip(), api)
-    if not account.key and account.is_local:
-        account = Account(url, LOCAL_KEY, api)
-    key = account.key
-    if not key and not needed:
-        return account
-    if not key:
+    key = _given_or_local(keys.private, LOCAL_KEY, url)
+    if not key and needed:
         raise UsageError(
             "KLAVIYO_PRIVATE_KEY is not set (private_key= in Python): a private key of the "
             "account, pk_…, with the scope events:write"
         )
+    if not key:
+        return Account(url, key, api)
     if not key.startswith(_PRIVATE) or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("KLAVIYO_PRIVATE_KEY is not a private key, which begins with pk_")
     return Account(url, key, api, _account_id(url, key, keys.account))
 
 
 def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
-    key = keys.public.strip()
-    if not key and Account(url, key, api).is_local:
-        key = LOCAL_ID
+    key = _given_or_local(keys.public, LOCAL_ID, url)
     if not key and needed:
         raise UsageError(
             "KLAVIYO_PUBLIC_KEY is not set (key= in Python): the account's public key, six "
@@ -121,6 +116,11 @@ def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
             "(a private key pk_… belongs in KLAVIYO_PRIVATE_KEY)"
         )
     return Account(url, key, api, key)
+
+
+def _given_or_local(given: str, local: str, url: str) -> str:
+    """The key that a person gave; else the local one, if the URL is on this machine."""
+    return given.strip() or (local if Account(url, "").is_local else "")
 
 
 def _account_id(url: str, key: str, name: str | None) -> str:
