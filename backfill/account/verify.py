@@ -203,7 +203,7 @@ class _Comparison:
                 self.on_events(len(page))
 
 
-def read_spans(days: Iterable[date], there: Mapping[date, Tally]) -> Iterator[Span]:
+def read_spans(days: Iterable[date], there: Mapping[date, Tally]) -> list[Span]:
     """Put days together into as few spans as hold them all and no event of another day."""
 
     def joins(span: Span, day: date) -> bool:
