@@ -142,12 +142,11 @@ def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
 
 def open_choices(schema: Schema) -> tuple[str, ...]:
     """The options that a run of this schema needs."""
-    zone = (
-        ["--timezone (times carry no offset)"]
-        if column_without_timezone(schema) is not None
-        else []
-    )
-    return (*zone, *(["--profiles"] if _profiles_are_open(schema) else []))
+    choices = {
+        "--timezone (times carry no offset)": column_without_timezone(schema) is not None,
+        "--profiles": _profiles_are_open(schema),
+    }
+    return tuple(option for option, is_open in choices.items() if is_open)
 
 
 def choose(
