@@ -1,4 +1,4 @@
-"""Which account a run is for: its URL, the API by which it is spoken to, and the key."""
+"""The account of a run: its URL, its key, and the API that takes the events."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,16 +64,17 @@ def api_of(keys: Keys, asked: ApiName | None) -> Api:
 
 
 def account_of(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
-    """The account to send to. Asks Klaviyo whose a private key is.
+    """The account to send to. Asks Klaviyo for the account of a private key.
 
     Args:
         url: where Klaviyo is; a sandbox on this machine needs no key.
         keys: what a person gave.
-        api: by which events go.
-        needed: whether a key is. Without one, nobody knows what was delivered before.
+        api: takes the events.
+        needed: whether to require a key. Without one, nobody knows what was delivered before.
 
     Raises:
-        UsageError: no key, no such key, or a key that may not read its account and no name.
+        UsageError: there is no key, it is malformed, or it may not read its account and no name
+            is given.
         DeniedError: Klaviyo rejects the key.
         StoppedError: Klaviyo does not answer.
     """
@@ -124,7 +125,7 @@ def _given_or_local(given: str, local: str, url: str) -> str:
 
 
 def _account_id(url: str, key: str, name: str | None) -> str:
-    """The account's id as Klaviyo tells it; else the name that a person gave."""
+    """The account's id from Klaviyo; else the name that a person gave."""
     found = None
     with Reader(url, key) as reader, suppress(ScopeError):
         found = account_id(reader)
@@ -149,7 +150,7 @@ def wire_of(account: Account, method: Method = "post", *, backfill: bool = True)
     Args:
         account: one without a key gets placeholders, for what is only planned or shown.
         method: of Track alone.
-        backfill: whether events say that they start no flow; Track cannot say it.
+        backfill: whether to mark events so that they start no flow; Track has no such mark.
 
     Raises:
         UsageError: the URL may not be posted to.

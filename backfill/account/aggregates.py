@@ -10,7 +10,7 @@ from backfill.account.metrics import expected_shape
 from backfill.account.reader import Reader
 
 MAX_DAYS: Final = 365
-"""In one query of sums; a third party's limit, the smaller reading.
+"""The most days in one query of sums: a third party's limit, the smaller of two readings.
 
 Source: docs/klaviyo.md, "Metrics and aggregates"."""
 
@@ -49,7 +49,7 @@ def spans(days: Iterable[date], joins: Callable[[Span, date], bool]) -> list[Spa
 
     Args:
         days: in any order.
-        joins: whether a later day may be put into a span.
+        joins: whether a span may be extended to a later day.
     """
     found: list[Span] = []
     for day in sorted(days):
@@ -84,7 +84,7 @@ def events_of(reader: Reader, metric: str, metric_id: str, span: Span) -> Iterat
 
     Args:
         reader: asks the account.
-        metric: its name in the schema, of which an event's key is made.
+        metric: its name in the schema, from which an event's key is made.
         metric_id: its id in the account.
         span: of days in UTC.
     """

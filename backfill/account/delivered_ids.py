@@ -88,7 +88,7 @@ class Ids:
         self._connection.execute("insert into found select day, key from page")
 
     def match(self, metric: str, days: Iterable[date]) -> None:
-        """Put delivered beside found; what was delivered on ``days`` should have been found."""
+        """Match delivered ids with found ones. Those of ``days`` should all be found."""
         read = pa.table({"day": pa.array(list(days), pa.date32())})
         self._connection.register("days_read", read)
         statement = (

@@ -16,7 +16,7 @@ from backfill.wire.interface import Request, Wire
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How much is encoded in one go, and so is in memory: a body may be megabytes."""
+    """How much is encoded at once and so is in memory: one body may be megabytes."""
 
     max_events: int
     max_bytes: int

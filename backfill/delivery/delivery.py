@@ -19,9 +19,9 @@ class DeliveryOptions:
     concurrency: int = 16
     """Requests in flight at most."""
     windows: tuple[Window, ...] = windows_of(apis.TRACK.rates)
-    """Of the endpoint; empty for no limit."""
+    """The rate limits of the endpoint; empty for no limit."""
     fallback_windows: tuple[Window, ...] = windows_of(apis.EVENTS.rates)
-    """Of the fallback endpoint."""
+    """The rate limits of the fallback endpoint."""
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     clocks: Clocks = REAL_CLOCKS

@@ -37,7 +37,7 @@ class Job:
     batch: Batch
     endpoint: Endpoint
     after_repeat: bool = False
-    """As of ``RefusedBatch``."""
+    """As in ``RefusedBatch``."""
 
 
 class Encoder:
@@ -63,11 +63,11 @@ class Encoder:
         if self._next_chunk is not None:
             await asyncio.wait([self._next_chunk])
             if not self._next_chunk.cancelled():
-                self._next_chunk.exception()  # raised where somebody asked for the batch, if ever
+                self._next_chunk.exception()  # ``next`` raises it, if it is called again
         self._thread.shutdown()
 
     async def next(self) -> Batch | None:
-        """Give the next batch, None after the last one. What fails in ``pending`` fails here."""
+        """Give the next batch, None after the last one. Raises what ``pending`` raises."""
         async with self._turn:
             while not self._ready and self._next_chunk is not None:
                 batches = await self._next_chunk

@@ -13,7 +13,7 @@ in flight       Posted, and no answer yet: ``concurrency`` requests at most. An 
 acknowledged    The answer says that Klaviyo took it. It waits for the ledger, with 20,000 others at
                 most, as a rule for less than 0.2 s (``recorder``).
 recorded        On the disk in the ledger. No later run sends it.
-again           Of a refused request, and not what was wrong with it: encoded once more, with fewer
+again           Its request was refused for another reason: it is encoded once more, with fewer
                 others, without its phone number, or for the fallback (``partial_failure``).
 refused         It has a line in refusals.jsonl, written before the event is counted. It is not in
                 the ledger, so the next run tries it again.
@@ -30,10 +30,10 @@ being recorded   the event     all of its group, or none   as one of the rows be
 recorded         the event     the event                   leaves it out
 ===============  ============  ==========================  =======================================
 
-So no event is lost at any point, because it is recorded after its acknowledgement and never before;
-and those that may be sent twice are bounded. Klaviyo drops a repeat by the event's id; where it
-refuses a request for a repeat instead, ``partial_failure`` finds out by the fallback that the event
-is there (docs/klaviyo.md, "Repeats").
+So no event is lost at any point, because it is recorded after its acknowledgement and never before.
+Only a bounded number of events may be sent twice. Klaviyo drops a repeat by the event's id. Where
+it refuses a request for a repeat instead, ``partial_failure`` finds out by the fallback that it has
+the event (docs/klaviyo.md, "Repeats").
 
 A run ends when nothing is left, or before that: somebody asks for it, Klaviyo rejects the key or
 stays silent, the ledger or refusals.jsonl cannot be written, a thousand events are refused before
@@ -106,15 +106,15 @@ def deliver(
             with its person's attributes.
         wire: how events are encoded, and to which API they go.
         url: the base, such as ``https://a.klaviyo.com``.
-        ledger: of the account that ``wire`` has the key of.
-        run_id: under which the ledger records the events.
+        ledger: of the account whose key ``wire`` has.
+        run_id: the run that the ledger notes with the events.
         on_refusal: is called for each refused event, and may raise a ``BackfillError`` to end the
             run in order.
         on_progress: is called five times a second from a thread of the run.
         stop: when it is set, the run ends in order. An interrupt (Ctrl-C where nobody handles it,
             a notebook's stop) sets it.
         options: how to post.
-        fallback: how one event goes by itself, where ``wire`` takes many and does not take it
+        fallback: encodes one event by itself, where ``wire`` takes many and does not take it
             together with others.
 
     Raises:
@@ -152,7 +152,7 @@ def deliver(
 @dataclass(slots=True, kw_only=True)
 class _Run:
     endpoints: list[Endpoint]
-    """The first one gets the batches, the last one what goes by itself; they may be one."""
+    """The first one takes batches, the last one takes single events; they may be the same."""
     recorder: Recorder
     on_refusal: Callable[[Refusal], None]
     on_progress: Callable[[Delivery], None]
@@ -225,7 +225,7 @@ class _Run:
         return exchange.outcome
 
     async def _record_outcome(self, job: Job, outcome: Outcome, encoder: Encoder) -> list[Job]:
-        """Write down what became of a batch; give the jobs that take its place."""
+        """Record the outcome of a batch; give the jobs that take its place."""
         batch, api = job.batch, job.endpoint.wire.api
         match outcome:
             case Delivered():

@@ -42,7 +42,7 @@ def create(path: Path) -> None:
 
 
 def _beside(path: Path) -> tuple[Path, ...]:
-    """What SQLite keeps next to a file. Left by a file that is gone, it would spoil the new one."""
+    """The files that SQLite keeps beside a database. Those of a deleted one spoil a new one."""
     return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
 
 
@@ -94,7 +94,7 @@ _SURROUNDINGS: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""SQLite's primary codes for trouble around the file; all others are damage of the file itself."""
+"""SQLite's primary codes for problems around the file; all others mean that it is damaged."""
 
 
 @contextmanager
@@ -118,10 +118,10 @@ def translated(path: Path, *, to_write: bool) -> Iterator[None]:
         if to_write:
             raise StoppedError(
                 f"{path}: the ledger cannot be written ({err}), so nothing more is sent; make "
-                "room or mend the folder, then run the same command to go on"
+                "room or fix the folder, then run the same command to go on"
             ) from err
         raise UsageError(
-            f"{path}: the ledger cannot be opened ({err}); make room, mend the folder or end what "
+            f"{path}: the ledger cannot be opened ({err}); make room, fix the folder or end what "
             "else holds the file, then run the same command"
         ) from err
 

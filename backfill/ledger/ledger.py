@@ -7,17 +7,17 @@ and a second run by mistake are one thing.
 
 **A set, not an offset.** Requests run beside each other, so what is delivered is no beginning of
 the plan. The ledger keeps, for each event, a key of 16 bytes and a hash of the content of 8 (so
-that a run tells of an order that changed since), and for each person whose profile attributes the
+that a run reports an order that changed since), and for each person whose profile attributes the
 event carried, 40 bytes with its time (so that no later run writes older attributes).
 
-**A row for many events.** A row an event costs 22 ms a batch at a million keys; a row for all
-events that were acknowledged together, with one blob of keys, costs 1 to 2. A row has a checksum
-over its blobs: SQLite does not notice a changed byte inside a blob, and an event whose key it hid
-would be sent again.
+**A row for many events.** One row for each event costs 22 ms a batch at a million keys; one row for
+all events that were acknowledged together, with one blob of keys, costs 1 to 2 ms. A row has a
+checksum over its blobs: SQLite does not notice a changed byte inside a blob, and an event whose key
+it hid would be sent again.
 
-**Targets.** A row belongs to a hash of URL and account. What was sent to a sandbox is not taken for
-sent to the live account, and a rotated key posts nothing twice. No key of an account, no address
-and no name is in the file.
+**Targets.** A row belongs to a hash of URL and account. Events that were sent to a sandbox do not
+count as sent to the live account, and a rotated key posts nothing twice. The file contains no key
+of an account, no address and no name.
 
 **What a kill or a power cut leaves.** Each change is one transaction, in SQLite's write-ahead log,
 synced at its commit:
@@ -25,11 +25,11 @@ synced at its commit:
 ==========================  ========================================================================
 killed while                the file has
 ==========================  ========================================================================
-a ledger is made            no ledger, or a whole one: it is made beside its name and then renamed
+a ledger is created         no ledger, or a whole one: it gets its name when it is complete
 a group is recorded         all of the group, or nothing of it; then it is sent again
 events are struck           all of them still, or none
-a run is under way          the run as ``running``; who begins the next one holds the state folder's
-                            lock, so no other process is at work, and calls it ``killed``
+a run is under way          the run as ``running``; the next run holds the state folder's lock, so
+                            no other process works there, and marks it ``killed``
 ==========================  ========================================================================
 
 **Damage.** The file is checked when it is opened, and each row when it is read. A damaged ledger is
@@ -80,7 +80,7 @@ RunState: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where events go: what was sent to one target is not taken for sent to another."""
+    """Where events go. An event that was sent to one target does not count as sent to another."""
 
     url: str
     account: str = field(repr=False)
@@ -134,7 +134,7 @@ class Run:
 
 
 def read_runs(path: Path) -> list[Run]:
-    """Give every run of every target, the newest last, whatever the clock said of it.
+    """Give every run of every target in the order in which they began, whatever the clock said.
 
     Raises:
         UsageError: there is no ledger, or it is damaged, of a newer version, or cannot be opened.
@@ -267,7 +267,7 @@ class Ledger:
             yield pa.record_batch(columns, schema=CARRIED)
 
     def newest(self) -> int | None:
-        """When events were last delivered to this target, in Unix seconds; None is never."""
+        """The Unix time of the last delivery to this target; None if there was none."""
         with translated(self._path, to_write=False):
             query = "SELECT max(time) FROM batches WHERE target = ?"
             [newest] = self._connection.execute(query, (self._target,)).fetchone()

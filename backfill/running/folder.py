@@ -66,7 +66,7 @@ class RunFolder:
         return handle is None
 
     def drop_abandoned_plan(self) -> None:
-        """Remove the plan, unless --keep-plan was said or a process holds it."""
+        """Remove the plan, unless --keep-plan was passed or a process holds it."""
         if not (self.plan / "keep").exists() and not self._plan_is_held():
             self.drop_plan()
 
@@ -89,7 +89,7 @@ class StateFolder:
             self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.mkdir(mode=0o700)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be made ({error.strerror})") from error
+            raise UsageError(f"{path}: cannot be created ({error.strerror})") from error
         return RunFolder(path)
 
     def run(self, run_id: str) -> RunFolder:

@@ -162,12 +162,12 @@ def choose(
     if (name := column_without_timezone(schema)) is not None:
         missing.append(
             f'the times of "{name}" carry no offset, and the schema {schema.name} names no zone: '
-            "say --timezone ZONE, that of the shop's clock, such as Europe/Berlin"
+            "pass --timezone ZONE, that of the shop's clock, such as Europe/Berlin"
         )
     if profiles is None and _profiles_are_open(schema):
         missing.append(
             f"the schema {schema.name} maps more of a person than one identifier, and Klaviyo lets "
-            "old orders overwrite what it knows: say --profiles newest (a new account), none (an "
+            "old orders overwrite what it knows: pass --profiles newest (a new account), none (an "
             "account in use) or every"
         )
     if missing:

@@ -207,7 +207,7 @@ class Backfill:
             raise GateError("not confirmed; nothing was sent")
 
     def _remarks(self, planned: Summary) -> tuple[str, ...]:
-        """What the account says of the plan's metrics: twins, and flows that hang on them."""
+        """What the account says of the plan's metrics: twins, and the flows that they start."""
         if self.account.api.has_public_key:
             return ()
         with self._reader() as reader:

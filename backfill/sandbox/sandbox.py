@@ -120,7 +120,7 @@ class Sandbox:
         return self._rows(views.refusals, Filter(token))
 
     def lose(self, event_ids: Iterable[str]) -> int:
-        """Forget events, as Klaviyo would that took and lost them; how many there were."""
+        """Delete events, as if Klaviyo had lost them; return how many there were."""
         ids = list(event_ids)
         return self._read(lambda store: store.lose(ids))
 

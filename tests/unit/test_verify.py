@@ -605,7 +605,7 @@ def test_before_a_live_run_flows_and_metrics_of_the_same_name_are_told():
     ("denied", "line"),
     [
         ("/api/metrics", "not looked at: the account's metrics and flows: .*scope metrics:read"),
-        ("flow-triggers", "not looked at: the flows that hang on metrics: .*scope flows:read"),
+        ("flow-triggers", "not looked at: the flows that metrics start: .*scope flows:read"),
     ],
 )
 def test_what_the_key_may_not_read_is_told(denied, line):

@@ -11,8 +11,8 @@ Rates = Sequence[tuple[int, float]]
 class FixedWindows:
     """One client's windows at one endpoint; each of them must have room for a request.
 
-    Windows begin at multiples of their length on ``clock``, so a client may have two windows'
-    worth of requests taken around a border, as with Klaviyo's.
+    Windows begin at multiples of their length on ``clock``, so a client may send two windows'
+    worth of requests around a border, as with Klaviyo's.
 
     Args:
         rates: the limits; without any, there is always room.

@@ -30,7 +30,7 @@ class JsonApi:
     clock: Callable[[], float]
 
     def endpoint(self, route: "Route") -> Handler:
-        """The route's handler behind all checks; refusals of events are written down."""
+        """The route's handler behind all checks; refusals of events are recorded."""
 
         async def checked(request: web.Request) -> web.Response:
             now_s, account = self.clock(), None
@@ -69,7 +69,7 @@ ApiHandler = Callable[[ApiRequest], Awaitable[web.Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where an endpoint stands, and what it asks of a request.
+    """The path of an endpoint, and what it requires of a request.
 
     Attributes:
         name: what the sandbox counts requests by.
@@ -103,7 +103,7 @@ class Routes(list[Route]):
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Read at most one body's worth: a longer one is refused by its length, or where it ends.
+    """Read a body. One that is too long is refused by its header, or once too much has come.
 
     Raises:
         ProblemsError: with status 415 or 413.

@@ -1,4 +1,4 @@
-"""What Klaviyo's OpenAPI file says of a request's body, as a check that names every problem."""
+"""Checks a request's body by Klaviyo's OpenAPI file, and names every problem."""
 
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -34,7 +34,7 @@ def metric_id(number: int) -> str:
 
 
 def event(row: EventRow, base: str) -> Resource:
-    """``$event_id`` stands among the properties always: it defaults to the time."""
+    """The properties always contain ``$event_id``, which defaults to the time."""
     properties = json.loads(row.properties)
     properties["$event_id"] = str(row.time_s) if row.event_id is None else row.event_id
     attributes = {

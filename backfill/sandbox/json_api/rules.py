@@ -25,7 +25,7 @@ _CURRENCIES: Final = frozenset(currency.code for currency in iso4217.Currency)
 
 
 def check_properties(properties: dict[str, object], place: Place, problems: Problems) -> None:
-    """An event's. Source: docs/klaviyo.md, "Limits"."""
+    """Check an event's properties. Source: docs/klaviyo.md, "Limits"."""
     if len(properties) > limits.MAX_PROPERTIES:
         detail = f"An event must not exceed {limits.MAX_PROPERTIES} properties."
         problems.add("limit", detail, place)
@@ -35,7 +35,7 @@ def check_properties(properties: dict[str, object], place: Place, problems: Prob
 def check_values(
     values: Iterable[tuple[str | int, object]], place: Place, problems: Problems, level: int = 1
 ) -> None:
-    """What stands in an object or an array, by key or index."""
+    """Check the values of an object or an array, by key or index."""
     if level > limits.MAX_LEVELS:
         problems.add("limit", f"Nesting must not exceed {limits.MAX_LEVELS} levels.", place)
         return

@@ -81,7 +81,7 @@ def parse_event(body: bytes, context: RequestContext) -> ParsedEvents:
 def parse_bulk(body: bytes, context: RequestContext) -> ParsedEvents:
     """The events that a body of Bulk Create Events asks for.
 
-    A member that the schema finds nothing wrong with is checked further, whatever the others are.
+    A member that passes the schema is checked further, even if others do not pass.
 
     Raises:
         ProblemsError: with all that is wrong with all members.
