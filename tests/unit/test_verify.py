@@ -325,7 +325,7 @@ def test_an_event_under_another_day_is_found_and_told(tmp_path, at):
     found = verified(tmp_path, [order(1), order(2)], account)
     assert (found.missing, found.unexpected) == (0, 0)
     moved = not at.startswith("2020-01-01")
-    assert [day.elsewhere for day in found.days] == [int(moved)]
+    assert [(day.elsewhere, day.places) for day in found.days] == [(int(moved), ())]
     told = any("1 found under another day" in line for line in words.lines(found))
     assert told == moved
 
@@ -358,6 +358,14 @@ events:
         found = verify.verify(plan, Account(), ledger, files=("a",), now_s=NOW_S)
     assert [(day.missing, day.places) for day in found.days] == [(36, ((0, 1), (0, 13), (0, 25)))]
     assert next(iter(words.as_dict(found)["days"]))["rows"][2] == {"file": "a", "row": 25}
+
+
+def test_only_the_first_missing_orders_are_named(tmp_path):
+    orders = [order(n) for n in range(12)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={str(n) for n in range(12)})
+    (day,) = verified(tmp_path, orders, account).days
+    assert (day.missing, day.places) == (12, tuple((0, row) for row in range(1, 11)))
 
 
 def test_what_is_in_the_ledger_twice_is_one_event(tmp_path):
