@@ -152,8 +152,7 @@ class Ledger:
         self._path = path
         self._connection = connection
         self._target = target.digest
-        with translated(path, to_write=False):
-            self._metrics = self.metrics()
+        self._metrics = self.metrics()
 
     @classmethod
     def open(cls, path: Path, target: Target) -> Self:
