@@ -26,7 +26,7 @@ def create(path: Path) -> None:
     unfinished = path.with_name(f"{path.name}.new")
     for stale in (unfinished, *_beside(unfinished), *_beside(path)):
         stale.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    unfinished.touch(mode=0o600, exist_ok=False)
     with closing(sqlite3.connect(unfinished)) as connection:
         connection.executescript(
             f"BEGIN; {tables} PRAGMA application_id = {_MARK}; PRAGMA user_version = {_VERSION};"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -16,7 +16,7 @@ from backfill.sandbox.faults.script import NO_FAULTS, Faults
 from backfill.sandbox.json_api.behaviour import DEFAULT, Behaviour
 from backfill.sandbox.store import views
 from backfill.sandbox.store.store import Store
-from backfill.sandbox.store.views import Filter
+from backfill.sandbox.store.views import Filter, Row
 
 _T = TypeVar("_T")
 
@@ -99,23 +99,19 @@ class Sandbox:
         """Such as ``http://127.0.0.1:8765``."""
         return self._running().url
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self) -> Row:
         """The counts that ``GET /_sandbox/stats`` answers."""
         return self._read(views.stats)
 
-    def events(
-        self, *, token: str | None = None, metric: str | None = None
-    ) -> list[dict[str, Any]]:
+    def events(self, *, token: str | None = None, metric: str | None = None) -> list[Row]:
         """Events in the order in which they were recorded; None for any account, any metric."""
         return self._rows(views.events, Filter(token, metric))
 
-    def profiles(
-        self, *, token: str | None = None, metric: str | None = None
-    ) -> list[dict[str, Any]]:
+    def profiles(self, *, token: str | None = None, metric: str | None = None) -> list[Row]:
         """Profiles; those of a metric are those with an event of it."""
         return self._rows(views.profiles, Filter(token, metric))
 
-    def refusals(self, *, token: str | None = None) -> list[dict[str, Any]]:
+    def refusals(self, *, token: str | None = None) -> list[Row]:
         """Why each request was refused, in order."""
         return self._rows(views.refusals, Filter(token))
 
@@ -124,7 +120,7 @@ class Sandbox:
         ids = list(event_ids)
         return self._read(lambda store: store.lose(ids))
 
-    def _rows(self, pages: views.Pages, wanted: Filter) -> list[dict[str, Any]]:
+    def _rows(self, pages: views.Pages, wanted: Filter) -> list[Row]:
         return self._read(lambda store: list(chain.from_iterable(pages(store, wanted))))
 
     def _read(self, question: Callable[[Store], _T]) -> _T:
