@@ -239,6 +239,21 @@ def test_a_refusal_that_cannot_be_written_stops_the_run(path):
     assert delivery.delivered == 7
 
 
+def test_of_two_reasons_to_stop_the_first_one_is_given(path):
+    reasons = []
+
+    def refuse(_):
+        reasons.append(StoppedError(f"reason {len(reasons)}"))
+        raise reasons[-1]
+
+    options = DeliveryOptions(concurrency=2, windows=(), clocks=FakeClock().clocks())
+    with serving(lambda *_: web.Response(text="0")) as server:
+        delivery = run(path, server, orders(0, 2), on_refusal=refuse, options=options)
+
+    assert len(reasons) == 2
+    assert delivery.ended is reasons[0]
+
+
 @pytest.mark.parametrize(
     ("status", "text"),
     [
