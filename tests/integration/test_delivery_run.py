@@ -36,10 +36,12 @@ class Server:
     def __init__(self, answer):
         self.answer = answer
         self.seen = Counter()
+        self.body_bytes = 0
         self.url = ""
 
     async def handle(self, request):
         body = await request.read()
+        self.body_bytes += len(body)
         sent = json.loads(parse_qs(body.decode())["data"][0])
         event_id = sent["properties"]["$event_id"]
         self.seen[event_id] += 1
@@ -171,6 +173,7 @@ def test_every_event_is_delivered_once_and_recorded(path):
     assert carried == keys(999)
     assert set(server.seen.values()) == {1}
     assert (delivery.delivered, delivery.requests, delivery.refused) == (1_000, 1_000, 0)
+    assert delivery.body_bytes == server.body_bytes
     assert (delivery.unrecorded, delivery.ended) == (0, None)
     assert reports[-1] == delivery
 
