@@ -13,7 +13,7 @@ in flight       Posted, and no answer yet: ``concurrency`` requests at most. An 
 acknowledged    The answer says that Klaviyo took it. It waits for the ledger, with 20,000 others at
                 most, as a rule for less than 0.2 s (``recorder``).
 recorded        On the disk in the ledger. No later run sends it.
-again           Its request was refused for another reason: it is encoded once more, with fewer
+again           Its request was refused, but the event may pass: it is encoded once more, with fewer
                 others, without its phone number, or for the fallback (``partial_failure``).
 refused         It has a line in refusals.jsonl, written before the event is counted. It is not in
                 the ledger, so the next run tries it again.
