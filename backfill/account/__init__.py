@@ -1,1 +1,1 @@
-"""The Klaviyo account that a run is for: which one it is, and what it says it holds."""
+"""The Klaviyo account of a run: which one it is, and what it has."""

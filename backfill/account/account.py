@@ -1,4 +1,4 @@
-"""Which account a run is for: its URL, the API by which it is spoken to, and the key."""
+"""The account of a run: its URL, its key, and the API that takes the events."""
 
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -64,16 +64,17 @@ def api_of(keys: Keys, asked: ApiName | None) -> Api:
 
 
 def account_of(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
-    """The account to send to. Asks Klaviyo whose a private key is.
+    """The account to send to. Asks Klaviyo for the account of a private key.
 
     Args:
         url: where Klaviyo is; a sandbox on this machine needs no key.
         keys: what a person gave.
-        api: by which events go.
-        needed: whether a key is. Without one, nobody knows what was delivered before.
+        api: takes the events.
+        needed: whether to require a key. Without one, nobody knows what was delivered before.
 
     Raises:
-        UsageError: no key, no such key, or a key that may not read its account and no name.
+        UsageError: there is no key, it is malformed, or it may not read its account and no name
+            is given.
         DeniedError: Klaviyo rejects the key.
         StoppedError: Klaviyo does not answer.
     """
@@ -90,26 +91,21 @@ def account_to_verify(url: str, keys: Keys, api: Api) -> Account:
 
 
 def _by_private_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
-    account = Account(url, keys.private.strip(), api)
-    if not account.key and account.is_local:
-        account = Account(url, LOCAL_KEY, api)
-    key = account.key
-    if not key and not needed:
-        return account
-    if not key:
+    key = _given_or_local(keys.private, LOCAL_KEY, url)
+    if not key and needed:
         raise UsageError(
             "KLAVIYO_PRIVATE_KEY is not set (private_key= in Python): a private key of the "
             "account, pk_…, with the scope events:write"
         )
+    if not key:
+        return Account(url, key, api)
     if not key.startswith(_PRIVATE) or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError("KLAVIYO_PRIVATE_KEY is not a private key, which begins with pk_")
     return Account(url, key, api, _account_id(url, key, keys.account))
 
 
 def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
-    key = keys.public.strip()
-    if not key and Account(url, key, api).is_local:
-        key = LOCAL_ID
+    key = _given_or_local(keys.public, LOCAL_ID, url)
     if not key and needed:
         raise UsageError(
             "KLAVIYO_PUBLIC_KEY is not set (key= in Python): the account's public key, six "
@@ -123,8 +119,13 @@ def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
     return Account(url, key, api, key)
 
 
+def _given_or_local(given: str, local: str, url: str) -> str:
+    """The key that a person gave; else the local one, if the URL is on this machine."""
+    return given.strip() or (local if Account(url, "").is_local else "")
+
+
 def _account_id(url: str, key: str, name: str | None) -> str:
-    """The account's id as Klaviyo tells it; else the name that a person gave."""
+    """The account's id from Klaviyo; else the name that a person gave."""
     found = None
     with Reader(url, key) as reader, suppress(ScopeError):
         found = account_id(reader)
@@ -149,7 +150,7 @@ def wire_of(account: Account, method: Method = "post", *, backfill: bool = True)
     Args:
         account: one without a key gets placeholders, for what is only planned or shown.
         method: of Track alone.
-        backfill: whether events say that they start no flow; Track cannot say it.
+        backfill: whether to mark events so that they start no flow; Track has no such mark.
 
     Raises:
         UsageError: the URL may not be posted to.

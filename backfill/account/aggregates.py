@@ -10,7 +10,7 @@ from backfill.account.metrics import expected_shape
 from backfill.account.reader import Reader
 
 MAX_DAYS: Final = 365
-"""In one query of sums; a third party's limit, the smaller reading.
+"""The most days in one query of sums: a third party's limit, the smaller of two readings.
 
 Source: docs/klaviyo.md, "Metrics and aggregates"."""
 
@@ -44,26 +44,23 @@ class Span:
     end: date
 
 
-def spans(days: Iterable[date], joins: Callable[[Span, date], bool]) -> Iterator[Span]:
+def spans(days: Iterable[date], joins: Callable[[Span, date], bool]) -> list[Span]:
     """Put days together into spans, each of which begins and ends with one of them.
 
     Args:
         days: in any order.
-        joins: whether a later day may be put into a span.
+        joins: whether a span may be extended to a later day.
     """
-    span: Span | None = None
+    found: list[Span] = []
     for day in sorted(days):
-        if span is not None and joins(span, day):
-            span = Span(span.first, day + DAY)
-            continue
-        if span is not None:
-            yield span
-        span = Span(day, day + DAY)
-    if span is not None:
-        yield span
+        if found and joins(found[-1], day):
+            found[-1] = Span(found[-1].first, day + DAY)
+        else:
+            found.append(Span(day, day + DAY))
+    return found
 
 
-def query_spans(days: Iterable[date]) -> Iterator[Span]:
+def query_spans(days: Iterable[date]) -> list[Span]:
     """Put days together into as few spans of ``MAX_DAYS`` as hold them all."""
     return spans(days, lambda span, day: (day - span.first).days < MAX_DAYS)
 
@@ -87,7 +84,7 @@ def events_of(reader: Reader, metric: str, metric_id: str, span: Span) -> Iterat
 
     Args:
         reader: asks the account.
-        metric: its name in the schema, of which an event's key is made.
+        metric: its name in the schema, from which an event's key is made.
         metric_id: its id in the account.
         span: of days in UTC.
     """

@@ -88,7 +88,7 @@ class Ids:
         self._connection.execute("insert into found select day, key from page")
 
     def match(self, metric: str, days: Iterable[date]) -> None:
-        """Put delivered beside found; what was delivered on ``days`` should have been found."""
+        """Match delivered ids with found ones. Those of ``days`` should all be found."""
         read = pa.table({"day": pa.array(list(days), pa.date32())})
         self._connection.register("days_read", read)
         statement = (
@@ -104,20 +104,14 @@ class Ids:
 
     def fates(self) -> dict[date, Fate]:
         """Give the fate of each day on which an event is missing or under another day."""
-        places: dict[date, tuple[tuple[int, int], ...]] = {}
-        for day, files, rows in self._rows(
-            "select day, list(file order by file, row), list(row order by file, row) from "
-            "(select distinct day, file, row from matched where there is null "
-            f"qualify dense_rank() over (partition by day order by file, row) <= {PLACES}) "
-            "group by day"
-        ):
-            places[day] = tuple(zip(files, rows, strict=True))
-        counts = self._rows(
-            "select day, count(*) filter (there is null), count(*) filter (there <> day) "
+        rows = self._rows(
+            "select day, count(*) filter (there is null), count(*) filter (there <> day), "
+            f"min(distinct (file, row), {PLACES}) filter (there is null) "
             "from matched where there is null or there <> day group by day"
         )
         return {
-            day: Fate(missing, elsewhere, places.get(day, ())) for day, missing, elsewhere in counts
+            day: Fate(missing, elsewhere, tuple(places or ()))
+            for day, missing, elsewhere, places in rows
         }
 
     def unexpected(self) -> dict[date, int]:

@@ -1,4 +1,4 @@
-"""The account's metrics: which one takes what we send, and the live flows that hang on it."""
+"""The account's metrics: which one takes what we send, and the live flows that it starts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -115,9 +115,9 @@ def metric_statuses(names: Sequence[str], reader: Reader) -> MetricStatuses:
         for metric in known[:MAX_METRICS_WITH_FLOWS]:
             flows[metric.name] = _live_flows(reader, str(metric.id))
     except ScopeError:
-        not_looked_at = "the flows that hang on metrics: the key lacks the scope flows:read"
+        not_looked_at = "the flows that metrics start: the key lacks the scope flows:read"
     except DeniedError as error:
-        not_looked_at = f"the flows that hang on metrics: {error}"
+        not_looked_at = f"the flows that metrics start: {error}"
     return MetricStatuses(
         tuple(replace(metric, flows=flows.get(metric.name)) for metric in found), not_looked_at
     )

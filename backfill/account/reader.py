@@ -1,6 +1,6 @@
-"""Reads the JSON:API: one document at a time, paced, tried again, page by page.
+"""Reads the JSON:API page by page; it paces its requests and retries them.
 
-A call blocks until the answer is there. No error holds anything of an answer, or the key.
+A call blocks until the answer comes. No error contains the key or a part of an answer.
 """
 
 import json
@@ -71,7 +71,7 @@ class Reader:
         clocks: Clocks = REAL_CLOCKS,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        """Connect to nothing yet.
+        """Open no connection yet.
 
         Args:
             url: the base, such as ``https://a.klaviyo.com``.
@@ -80,8 +80,8 @@ class Reader:
             stop: when it is set, no further request starts.
             policy: how often and how long each request is tried.
             timeouts: of one attempt.
-            clocks: what tells the time.
-            sleep: waits so many seconds; None waits until ``stop`` is set, so long at most.
+            clocks: give the time.
+            sleep: waits so many seconds; None ends the wait early if ``stop`` is set.
 
         Raises:
             UsageError: the URL may not be asked.
@@ -226,7 +226,7 @@ def account_id(reader: Reader) -> str:
     Source: docs/klaviyo.md, "Accounts".
 
     Raises:
-        ScopeError: the key may not read accounts; a person can say ``--account NAME``.
+        ScopeError: the key may not read accounts; a person can pass ``--account NAME``.
         DeniedError: Klaviyo does not know the key, or the answer names no account.
         StoppedError: no answer.
     """
@@ -235,6 +235,6 @@ def account_id(reader: Reader) -> str:
     found = first.get("id") if isinstance(first, dict) else None
     if not isinstance(found, str) or not _ACCOUNT_ID.fullmatch(found):
         raise DeniedError(
-            f"GET {limits.ACCOUNTS_PATH} names no account; say which one it is with --account NAME"
+            f"GET {limits.ACCOUNTS_PATH} names no account; name it with --account NAME"
         )
     return found

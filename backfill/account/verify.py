@@ -1,7 +1,7 @@
-"""What the ledger says was delivered, held against what Klaviyo says that it has.
+"""Compares the events that the ledger has as delivered with those that Klaviyo has.
 
 Sums come first: a query for each metric and year gives count and value of every day. Only where a
-day's sums differ are its ids read, event by event, and held against those of the ledger
+day's sums differ are its ids read, event by event, and compared with those of the ledger
 (``delivered_ids``). So a whole account costs a few requests, and a missing event is named.
 """
 
@@ -39,7 +39,7 @@ class Day:
     elsewhere: int
     """Of ``found``: those that Klaviyo has under another day."""
     unexpected: int
-    """What Klaviyo has on this day and the ledger does not know: the shop's own, as a rule."""
+    """What Klaviyo has on this day and the ledger does not know: usually the shop's own."""
     value: str
     """The exact sum of what was delivered."""
     value_there: str
@@ -60,7 +60,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """The answer: every day on which something delivered happened, and what Klaviyo has of it."""
+    """Every day that delivered events have, and what Klaviyo has of it."""
 
     days: tuple[Day, ...]
     """By metric and day."""
@@ -103,7 +103,7 @@ def verify(
     resend: bool = False,
     on_events: Callable[[int], None] = lambda _: None,
 ) -> Verified:
-    """Hold what plan and ledger have in common against the account; nothing is sent.
+    """Compare the delivered events of a plan with the account; nothing is sent.
 
     Args:
         plan: made with what ``ledger`` knows.
@@ -113,7 +113,7 @@ def verify(
         now_s: Unix seconds.
         resend: whether to strike what is missing from the ledger.
         on_events: is called with the number of events that were read, and with 0 before a request;
-            who wants to stop raises there.
+            it may raise to stop.
 
     Raises:
         ScopeError: the key may not read metrics or events.
@@ -203,7 +203,7 @@ class _Comparison:
                 self.on_events(len(page))
 
 
-def read_spans(days: Iterable[date], there: Mapping[date, Tally]) -> Iterator[Span]:
+def read_spans(days: Iterable[date], there: Mapping[date, Tally]) -> list[Span]:
     """Put days together into as few spans as hold them all and no event of another day."""
 
     def joins(span: Span, day: date) -> bool:

@@ -39,8 +39,7 @@ def sandbox(
     ] = 0.0,
 ) -> None:
     """Run a local Klaviyo to send to; the first line of stdout is JSON with its url."""
-    from backfill.sandbox import FaultsError, StoreError, serve
-    from backfill.sandbox.json_api.behaviour import Behaviour
+    from backfill.sandbox import Behaviour, FaultsError, Sandbox, StoreError
 
     def ready(url: str) -> None:
         typer.echo(json.dumps({"url": url}))
@@ -49,7 +48,8 @@ def sandbox(
 
     try:
         behaviour = Behaviour(repeats=repeats, visible_after_s=visible_after)
-        serve(port, store, faults, rate_limits=rate_limits, behaviour=behaviour, ready=ready)
+        local = Sandbox(port, store, faults, rate_limits=rate_limits, behaviour=behaviour)
+        local.serve(ready)
     except (FaultsError, StoreError) as error:
         raise UsageError(str(error)) from error
     except OSError as error:

@@ -1,8 +1,8 @@
 """Pending events become batches: the requests to post, and what the ledger keeps of each."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +16,7 @@ from backfill.wire.interface import Request, Wire
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How much is encoded in one go, and so is in memory: a body may be megabytes."""
+    """How much is encoded at once and so is in memory: one body may be megabytes."""
 
     max_events: int
     max_bytes: int
@@ -31,67 +31,40 @@ def chunk_limits(api: Api) -> ChunkLimits:
     return _MANY_A_REQUEST if api.max_events > 1 else _ONE_A_REQUEST
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """Events that are encoded in one go, and what the ledger keeps of each."""
-
-    events: pa.RecordBatch = field(repr=False)
-    keys: list[bytes]
-    contents: list[bytes]
-    carriers: list[bytes]
-    """``CARRIER``, one for each identifier of the event's person; b"" where none is noted."""
-    metrics: list[str]
-
-    @classmethod
-    def of(cls, events: pa.RecordBatch) -> Self:
-        """Take what the ledger keeps from rows of ``event.EVENTS`` with a column ``carries``.
-
-        The ledger notes the people of the events that carry attributes; where there is a column
-        ``noted``, the people of the events for which that is true. A plan that writes nobody's
-        attributes notes all, so that no later run takes an older event for a person's newest.
-        """
-        noted = events["noted" if "noted" in events.schema.names else "carries"].to_pylist()
-        people = _people(events) if any(noted) else None
-        return cls(
-            events=events,
-            keys=events["key"].to_pylist(),
-            contents=events["content"].to_pylist(),
-            carriers=[people(row) if people and note else b"" for row, note in enumerate(noted)],
-            metrics=events["metric"].to_pylist(),
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The events of one request; their chunk is kept, to encode some of them again."""
+    """The events of one request, and all events of its chunk, to encode some of them again."""
 
     request: Request
-    chunk: Chunk
+    events: pa.RecordBatch = field(repr=False)
+    """Every event that was encoded together with this batch."""
+    carriers: list[bytes] = field(repr=False)
+    """For each of ``events``, what ``_carriers`` gives."""
 
     @property
     def rows(self) -> range:
-        """Their places in ``chunk``."""
+        """The rows of ``events`` that are in the request."""
         return self.request.rows
 
     def __len__(self) -> int:
-        return len(self.request.rows)
+        return len(self.rows)
 
     def delivered(self) -> DeliveredBatch:
         """What the ledger keeps, without the events themselves."""
-        rows = slice(self.rows.start, self.rows.stop)
+        own = self.events.slice(self.rows.start, len(self))
         return DeliveredBatch(
-            b"".join(self.chunk.keys[rows]),
-            b"".join(self.chunk.contents[rows]),
-            b"".join(self.chunk.carriers[rows]),
-            frozenset(self.chunk.metrics[rows]),
+            b"".join(own["key"].to_pylist()),
+            b"".join(own["content"].to_pylist()),
+            b"".join(self.carriers[self.rows.start : self.rows.stop]),
+            frozenset(own["metric"].to_pylist()),
         )
 
 
 def cut_chunks(pending: Iterable[pa.RecordBatch], limits: ChunkLimits) -> Iterator[pa.RecordBatch]:
-    """Cut and join record batches of any length into such that are encoded in one go.
+    """Cut and join record batches of any length into chunks, each of which is encoded in one go.
 
-    Joined, because one encoding costs 8 ms before its first event, and a plan of which most is
-    delivered gives batches of a few events.
+    They are joined because an encoding costs 8 ms before its first event, and a plan whose events
+    are mostly delivered gives record batches of a few events.
     """
     held: list[pa.RecordBatch] = []
     for events in pending:
@@ -122,12 +95,20 @@ def _body_bytes(events: pa.RecordBatch) -> int:
 
 def encode(events: pa.RecordBatch, wire: Wire) -> list[Batch]:
     """Encode rows of ``event.EVENTS`` with ``carries`` into batches, every event in one."""
-    chunk = Chunk.of(events)
-    return [Batch(request, chunk) for request in wire.requests(events)]
+    carriers = _carriers(events)
+    return [Batch(request, events, carriers) for request in wire.requests(events)]
 
 
-def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
-    """Make a function that gives a row's person as the ledger keeps it, under each identifier."""
+def _carriers(events: pa.RecordBatch) -> list[bytes]:
+    """For each event: a ``CARRIER`` for each identifier of its person, or b"" to note nobody.
+
+    The ledger notes the people of the events that carry attributes; where there is a column
+    ``noted``, the people of the events for which that is true. A plan that writes nobody's
+    attributes notes all, so that no later run takes an older event for a person's newest.
+    """
+    noted = events["noted" if "noted" in events.schema.names else "carries"].to_pylist()
+    if not any(noted):
+        return [b""] * len(events)
     people, times, keys = (events[name].to_pylist() for name in ("person", "time", "key"))
     # Most columns of identifiers are empty, and a column costs 0.3 µs an event to read.
     identifiers = [
@@ -136,12 +117,10 @@ def _people(events: pa.RecordBatch) -> Callable[[int], bytes]:
         if events[name].null_count < len(events)
     ]
 
-    def carriers_of(row: int) -> bytes:
-        first = CARRIER.pack(people[row], times[row], keys[row])
-        if len(identifiers) < 2:  # noqa: PLR2004 - a person with one identifier is noted once
-            return first
+    def of_row(row: int) -> bytes:
         found = [(name, values[row]) for name, values in identifiers if values[row] is not None]
-        others = (person(name, value) for name, value in found[1:])
-        return first + b"".join(CARRIER.pack(who, times[row], keys[row]) for who in others)
+        # The person of the event is a hash of the first identifier.
+        everybody = [people[row], *(person(name, value) for name, value in found[1:])]
+        return b"".join(CARRIER.pack(who, times[row], keys[row]) for who in everybody)
 
-    return carriers_of
+    return [of_row(row) if is_noted else b"" for row, is_noted in enumerate(noted)]

@@ -19,9 +19,9 @@ class DeliveryOptions:
     concurrency: int = 16
     """Requests in flight at most."""
     windows: tuple[Window, ...] = windows_of(apis.TRACK.rates)
-    """Of the endpoint; empty for no limit."""
+    """The rate limits of the endpoint; empty for no limit."""
     fallback_windows: tuple[Window, ...] = windows_of(apis.EVENTS.rates)
-    """Of the fallback endpoint."""
+    """The rate limits of the fallback endpoint."""
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     clocks: Clocks = REAL_CLOCKS
@@ -30,9 +30,12 @@ class DeliveryOptions:
 DEFAULT_OPTIONS: Final = DeliveryOptions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Delivery:
-    """What a run has done, so far or in the end. Events, but where a name says otherwise."""
+    """What a run has done, so far or in the end. It counts events unless a name says otherwise.
+
+    The run counts in one of its own, and gives copies away.
+    """
 
     delivered: int = 0
     refused: int = 0

@@ -33,12 +33,13 @@ class Split:
 
 
 MAX_FALLBACK_EVENTS: Final = 64
-"""So few go to the fallback where no error names an event. That takes 1.1 s (3,500 a minute); to
-halve them further takes 0.8 s a step (150 a minute), and finds one bad event in six."""
+"""If no error names an event, at most this many go to the fallback. That takes 1.1 s (3,500
+requests a minute). Halving takes 0.8 s a step (150 requests a minute), and finds one bad event in
+six steps."""
 
 
 class _Kind(IntEnum):
-    """What an error says of an event. Of several about one event, the first in this list holds."""
+    """What an error says of an event. If several errors name it, the first kind here holds."""
 
     BAD = 0
     AMBIGUOUS = 1
@@ -58,7 +59,7 @@ class RefusedBatch:
     """Whether a row has a phone number, and another identifier."""
     has_fallback: bool
     after_repeat: bool = False
-    """It is part of a larger request, of which Klaviyo called an event a repeat."""
+    """It was part of a larger request, in which Klaviyo called an event a repeat."""
 
 
 def split(refused: Refused, batch: RefusedBatch) -> Split:
@@ -72,8 +73,8 @@ def split(refused: Refused, batch: RefusedBatch) -> Split:
     }
     rest = [row for row in batch.rows if row not in kinds]
     repeats = of_kind[_Kind.REPEAT]
-    # A repeat seldom comes alone: after a lost answer or a kill all of a batch are repeats. To take
-    # them out one by one would cost a request each of the slowest endpoint.
+    # A repeat seldom comes alone: after a lost answer or a kill all of a batch are repeats. Each
+    # that is taken out by itself would cost a request to the slowest endpoint.
     if unnamed_repeats or (repeats and batch.after_repeat):
         repeats, rest = [*repeats, *rest], []
     together = tuple(sorted([*rest, *of_kind[_Kind.PHONE]]))

@@ -37,7 +37,7 @@ class Job:
     batch: Batch
     endpoint: Endpoint
     after_repeat: bool = False
-    """As of ``RefusedBatch``."""
+    """As in ``RefusedBatch``."""
 
 
 class Encoder:
@@ -63,11 +63,11 @@ class Encoder:
         if self._next_chunk is not None:
             await asyncio.wait([self._next_chunk])
             if not self._next_chunk.cancelled():
-                self._next_chunk.exception()  # raised where somebody asked for the batch, if ever
+                self._next_chunk.exception()  # ``next`` raises it, if it is called again
         self._thread.shutdown()
 
     async def next(self) -> Batch | None:
-        """Give the next batch, None after the last one. What fails in ``pending`` fails here."""
+        """Give the next batch, None after the last one. Raises what ``pending`` raises."""
         async with self._turn:
             while not self._ready and self._next_chunk is not None:
                 batches = await self._next_chunk
@@ -139,7 +139,7 @@ def split_refused(job: Job, refused: Refused, fallback: Endpoint) -> Split:
         RefusedBatch(
             rows=batch.rows,
             rows_at=lambda pointer: wire.rows_at(pointer, batch.request),
-            goes_without_phone=lambda row: _goes_without_phone(batch.chunk.events, row),
+            goes_without_phone=lambda row: _goes_without_phone(batch.events, row),
             has_fallback=job.endpoint is not fallback,
             after_repeat=job.after_repeat,
         ),
@@ -148,7 +148,7 @@ def split_refused(job: Job, refused: Refused, fallback: Endpoint) -> Split:
 
 async def jobs_of(found: Split, job: Job, fallback: Endpoint, encoder: Encoder) -> list[Job]:
     """Encode what is to be sent in the place of a refused job."""
-    events, own = job.batch.chunk.events, job.endpoint
+    events, own = job.batch.events, job.endpoint
     jobs: list[Job] = []
     if found.fallback:
         rows = events.take(pa.array(found.fallback))

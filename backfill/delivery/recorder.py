@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, Self
 
@@ -33,7 +32,6 @@ class Recorder:
         self._closing = False
         self._due = asyncio.Event()
         self._written = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="backfill-ledger")
         self.unrecorded = 0
         """Events that are acknowledged and not in the ledger yet."""
         self.failure: Exception | None = None
@@ -46,11 +44,10 @@ class Recorder:
         self._closing = True
         self._due.set()
         await self._writing
-        self._thread.shutdown()
 
     async def add(self, batch: Batch) -> None:
         """Take an acknowledged batch; wait while too many are unrecorded."""
-        self._waiting.append(batch.delivered())  # which holds on to none of its events
+        self._waiting.append(batch.delivered())  # without its events, to free their memory
         self.unrecorded += len(batch)
         if self.unrecorded >= RECORD_EVENTS:
             self._due.set()
@@ -67,20 +64,16 @@ class Recorder:
                 await self._write()
 
     async def _write(self) -> None:
-        batches, self._waiting = self._waiting, []
-        loop = asyncio.get_running_loop()
+        batch, self._waiting = DeliveredBatch.joined(self._waiting), []
+        time_s = int(self._wall())
         try:
-            await loop.run_in_executor(self._thread, self._record, batches)
+            await asyncio.to_thread(self._ledger.record, batch, run_id=self._run_id, time_s=time_s)
         except Exception as err:  # noqa: BLE001 - the run looks at it and stops
             self.failure = err
         else:
-            self.unrecorded -= sum(map(len, batches))
+            self.unrecorded -= len(batch)
         finally:
             self._written.set()
-
-    def _record(self, batches: list[DeliveredBatch]) -> None:
-        joined = DeliveredBatch.joined(batches)
-        self._ledger.record(joined, run_id=self._run_id, time_s=int(self._wall()))
 
 
 async def wait_for(event: asyncio.Event, longest_s: float) -> None:

@@ -13,7 +13,7 @@ in flight       Posted, and no answer yet: ``concurrency`` requests at most. An 
 acknowledged    The answer says that Klaviyo took it. It waits for the ledger, with 20,000 others at
                 most, as a rule for less than 0.2 s (``recorder``).
 recorded        On the disk in the ledger. No later run sends it.
-again           Of a refused request, and not what was wrong with it: encoded once more, with fewer
+again           Its request was refused, but the event may pass: it is encoded once more, with fewer
                 others, without its phone number, or for the fallback (``partial_failure``).
 refused         It has a line in refusals.jsonl, written before the event is counted. It is not in
                 the ledger, so the next run tries it again.
@@ -30,15 +30,15 @@ being recorded   the event     all of its group, or none   as one of the rows be
 recorded         the event     the event                   leaves it out
 ===============  ============  ==========================  =======================================
 
-So no event is lost at any point, because it is recorded after its acknowledgement and never before;
-and those that may be sent twice are bounded. Klaviyo drops a repeat by the event's id; where it
-refuses a request for a repeat instead, ``partial_failure`` finds out by the fallback that the event
-is there (docs/klaviyo.md, "Repeats").
+So no event is lost at any point, because it is recorded after its acknowledgement and never before.
+Only a bounded number of events may be sent twice. Klaviyo drops a repeat by the event's id. Where
+it refuses a request for a repeat instead, ``partial_failure`` finds out by the fallback that it has
+the event (docs/klaviyo.md, "Repeats").
 
 A run ends when nothing is left, or before that: somebody asks for it, Klaviyo rejects the key or
 stays silent, the ledger or refusals.jsonl cannot be written, a thousand events are refused before
 one is delivered, or ``pending`` fails. Then nothing new starts, what is in flight finishes, and
-what is acknowledged is recorded. The first reason is told; a ledger that failed goes before all
+what is acknowledged is recorded. ``ended`` is the first reason; a failed ledger goes before all
 others.
 """
 
@@ -47,7 +47,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pyarrow as pa
@@ -106,15 +106,15 @@ def deliver(
             with its person's attributes.
         wire: how events are encoded, and to which API they go.
         url: the base, such as ``https://a.klaviyo.com``.
-        ledger: of the account that ``wire`` has the key of.
-        run_id: under which the ledger records the events.
+        ledger: of the account whose key ``wire`` has.
+        run_id: the run that the ledger notes with the events.
         on_refusal: is called for each refused event, and may raise a ``BackfillError`` to end the
             run in order.
         on_progress: is called five times a second from a thread of the run.
         stop: when it is set, the run ends in order. An interrupt (Ctrl-C where nobody handles it,
             a notebook's stop) sets it.
         options: how to post.
-        fallback: how one event goes by itself, where ``wire`` takes many and does not take it
+        fallback: encodes one event by itself, where ``wire`` takes many and does not take it
             together with others.
 
     Raises:
@@ -132,18 +132,16 @@ def deliver(
     if fallback is not None:
         endpoints.append(endpoint(fallback, options.fallback_windows))
 
-    async def run() -> Delivery:
-        return await _Run(
-            endpoints=endpoints,
-            recorder=Recorder(ledger, run_id, options.clocks.wall),
-            on_refusal=on_refusal,
-            on_progress=on_progress,
-            stop_asked=stopping,
-            options=options,
-        ).run(pending)
-
+    run = _Run(
+        endpoints=endpoints,
+        recorder=Recorder(ledger, run_id, options.clocks.wall),
+        on_refusal=on_refusal,
+        on_progress=on_progress,
+        stop_asked=stopping,
+        options=options,
+    )
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-deliver") as thread:
-        ending = thread.submit(asyncio.run, run())
+        ending = thread.submit(asyncio.run, run.deliver(pending))
         try:
             return ending.result()
         except KeyboardInterrupt:
@@ -154,22 +152,16 @@ def deliver(
 @dataclass(slots=True, kw_only=True)
 class _Run:
     endpoints: list[Endpoint]
-    """The first one gets the batches, the last one what goes by itself; they may be one."""
+    """The first one takes batches, the last one takes single events; they may be the same."""
     recorder: Recorder
     on_refusal: Callable[[Refusal], None]
     on_progress: Callable[[Delivery], None]
     stop_asked: threading.Event
     options: DeliveryOptions
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: BackfillError | None = None
-    delivered: int = 0
-    refused: int = 0
-    requests: int = 0
-    body_bytes: int = 0
-    phones_dropped: int = 0
-    by_fallback: int = 0
+    done: Delivery = field(default_factory=Delivery)
 
-    async def run(self, pending: Iterable[pa.RecordBatch]) -> Delivery:
+    async def deliver(self, pending: Iterable[pa.RecordBatch]) -> Delivery:
         finished = asyncio.Event()
         first = self.endpoints[0]
         async with AsyncExitStack() as stack:
@@ -224,8 +216,8 @@ class _Run:
                 case Wait(wait_s):
                     await self._sleep(wait_s)
                 case Post():
-                    self.requests += 1
-                    self.body_bytes += request.size
+                    self.done.requests += 1
+                    self.done.body_bytes += request.size
                     answer = await endpoint.client.post(request.body, request.query)
                     if isinstance(answer, Reply) and answer.rate_limit is not None:
                         endpoint.rate_limit = answer.rate_limit
@@ -233,11 +225,11 @@ class _Run:
         return exchange.outcome
 
     async def _record_outcome(self, job: Job, outcome: Outcome, encoder: Encoder) -> list[Job]:
-        """Write down what became of a batch; give the jobs that take its place."""
+        """Record the outcome of a batch; give the jobs that take its place."""
         batch, api = job.batch, job.endpoint.wire.api
         match outcome:
             case Delivered():
-                self.delivered += len(batch)
+                self.done.delivered += len(batch)
                 await self.recorder.add(batch)
             case Refused() if api.is_json_api:
                 return await self._split(job, outcome, encoder)
@@ -263,27 +255,27 @@ class _Run:
         for row, error in found.refused:
             detail = plain(error.detail) or refused.detail
             self._record_refusal(job.batch, row, refused.status, error.code, detail)
-        self.phones_dropped += len(found.without_phone)
-        self.by_fallback += len(found.fallback)
+        self.done.phones_dropped += len(found.without_phone)
+        self.done.by_fallback += len(found.fallback)
         return await jobs_of(found, job, fallback, encoder)
 
     def _record_refusal(self, batch: Batch, row: int, status: int, code: str, detail: str) -> None:
         self.on_refusal(
             Refusal(
-                key=batch.chunk.keys[row].hex(),
-                metric=batch.chunk.metrics[row],
+                key=batch.events["key"][row].as_py().hex(),
+                metric=batch.events["metric"][row].as_py(),
                 status=status,
                 code=code,
                 detail=detail,
             )
         )
-        self.refused += 1
-        if not self.delivered and self.refused > MAX_REFUSED_AT_FIRST:
+        self.done.refused += 1
+        if not self.done.delivered and self.done.refused > MAX_REFUSED_AT_FIRST:
             self._stop(
                 DeniedError(
-                    f"Klaviyo refused the first {self.refused:,} events and took none; its reasons "
-                    "are in refusals.jsonl; the events are not in the ledger, so fix what the "
-                    "reasons name and run again"
+                    f"Klaviyo refused the first {self.done.refused:,} events and took none; its "
+                    "reasons are in refusals.jsonl; the events are not in the ledger, so fix what "
+                    "the reasons name and run again"
                 )
             )
 
@@ -326,30 +318,24 @@ class _Run:
         return self.stopping.is_set()
 
     def _stop(self, why: BackfillError) -> None:
-        """Let nothing new start. The first reason is the one that is told."""
-        self.ended = self.ended or why
+        """Let nothing new start. Of several reasons, the first one stays."""
+        self.done.ended = self.done.ended or why
         self.stopping.set()
 
     def _raise_ledger_failure(self) -> None:
-        """Tell of a ledger that failed before any other reason: what it lacks is sent again."""
+        """A failed ledger goes before any other reason, because what it lacks is sent again."""
         failure = self.recorder.failure
         if isinstance(failure, BackfillError):
-            self.ended = failure
+            self.done.ended = failure
         elif failure is not None:
             raise failure
 
     def _so_far(self) -> Delivery:
-        return Delivery(
-            delivered=self.delivered,
-            refused=self.refused,
-            requests=self.requests,
-            body_bytes=self.body_bytes,
+        return replace(
+            self.done,
             paused_s=sum(endpoint.pace.paused_s for endpoint in self.endpoints),
-            phones_dropped=self.phones_dropped,
-            by_fallback=self.by_fallback,
             rate_limit=self.endpoints[0].rate_limit,
             unrecorded=self.recorder.unrecorded,
-            ended=self.ended,
         )
 
 

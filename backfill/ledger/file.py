@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Final
 
@@ -13,27 +14,6 @@ _VERSION: Final = 1
 _MARK: Final = 0x4B4C4246  # "KLBF", by which `file` and later versions know the file
 _WAIT_FOR_READERS_S: Final = 10.0
 
-_TABLES: Final = f"""
-    CREATE TABLE batches (
-        id INTEGER PRIMARY KEY, target BLOB NOT NULL, run TEXT NOT NULL, time INTEGER NOT NULL,
-        checksum BLOB NOT NULL, keys BLOB NOT NULL, contents BLOB NOT NULL, carriers BLOB NOT NULL
-    ) STRICT;
-    CREATE TABLE metrics (
-        target BLOB NOT NULL, metric TEXT NOT NULL, PRIMARY KEY (target, metric)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE rules (
-        target BLOB NOT NULL, metric TEXT NOT NULL, rule TEXT NOT NULL,
-        PRIMARY KEY (target, metric, rule)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY, target BLOB NOT NULL, command TEXT NOT NULL,
-        schema_name TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER,
-        state TEXT NOT NULL, summary TEXT NOT NULL
-    ) STRICT;
-    PRAGMA application_id = {_MARK};
-    PRAGMA user_version = {_VERSION};
-"""
-
 
 def create(path: Path) -> None:
     """Create a whole ledger under another name, and rename it.
@@ -42,12 +22,16 @@ def create(path: Path) -> None:
     everything would be sent again.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tables = resources.files(__package__).joinpath("tables.sql").read_text(encoding="utf-8")
     unfinished = path.with_name(f"{path.name}.new")
     for stale in (unfinished, *_beside(unfinished), *_beside(path)):
         stale.unlink(missing_ok=True)
-    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    unfinished.touch(mode=0o600, exist_ok=False)
     with closing(sqlite3.connect(unfinished)) as connection:
-        connection.executescript(f"BEGIN; {_TABLES} COMMIT;")
+        connection.executescript(
+            f"BEGIN; {tables} PRAGMA application_id = {_MARK}; PRAGMA user_version = {_VERSION};"
+            "COMMIT;"
+        )
         connection.execute("PRAGMA journal_mode = WAL")
     unfinished.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -58,7 +42,7 @@ def create(path: Path) -> None:
 
 
 def _beside(path: Path) -> tuple[Path, ...]:
-    """What SQLite keeps next to a file. Left by a file that is gone, it would spoil the new one."""
+    """The files that SQLite keeps beside a database. Those of a deleted one spoil a new one."""
     return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
 
 
@@ -110,7 +94,7 @@ _SURROUNDINGS: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""SQLite's primary codes for trouble around the file; all others are damage of the file itself."""
+"""SQLite's primary codes for problems around the file; all others mean that it is damaged."""
 
 
 @contextmanager
@@ -134,10 +118,10 @@ def translated(path: Path, *, to_write: bool) -> Iterator[None]:
         if to_write:
             raise StoppedError(
                 f"{path}: the ledger cannot be written ({err}), so nothing more is sent; make "
-                "room or mend the folder, then run the same command to go on"
+                "room or fix the folder, then run the same command to go on"
             ) from err
         raise UsageError(
-            f"{path}: the ledger cannot be opened ({err}); make room, mend the folder or end what "
+            f"{path}: the ledger cannot be opened ({err}); make room, fix the folder or end what "
             "else holds the file, then run the same command"
         ) from err
 

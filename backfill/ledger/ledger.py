@@ -7,17 +7,17 @@ and a second run by mistake are one thing.
 
 **A set, not an offset.** Requests run beside each other, so what is delivered is no beginning of
 the plan. The ledger keeps, for each event, a key of 16 bytes and a hash of the content of 8 (so
-that a run tells of an order that changed since), and for each person whose profile attributes the
+that a run reports an order that changed since), and for each person whose profile attributes the
 event carried, 40 bytes with its time (so that no later run writes older attributes).
 
-**A row for many events.** A row an event costs 22 ms a batch at a million keys; a row for all
-events that were acknowledged together, with one blob of keys, costs 1 to 2. A row has a checksum
-over its blobs: SQLite does not notice a changed byte inside a blob, and an event whose key it hid
-would be sent again.
+**A row for many events.** One row for each event costs 22 ms a batch at a million keys; one row for
+all events that were acknowledged together, with one blob of keys, costs 1 to 2 ms. A row has a
+checksum over its blobs: SQLite does not notice a changed byte inside a blob, and an event whose key
+it hid would be sent again.
 
-**Targets.** A row belongs to a hash of URL and account. What was sent to a sandbox is not taken for
-sent to the live account, and a rotated key posts nothing twice. No key of an account, no address
-and no name is in the file.
+**Targets.** A row belongs to a hash of URL and account. Events that were sent to a sandbox do not
+count as sent to the live account, and a rotated key posts nothing twice. The file contains no key
+of an account, no address and no name.
 
 **What a kill or a power cut leaves.** Each change is one transaction, in SQLite's write-ahead log,
 synced at its commit:
@@ -25,11 +25,11 @@ synced at its commit:
 ==========================  ========================================================================
 killed while                the file has
 ==========================  ========================================================================
-a ledger is made            no ledger, or a whole one: it is made beside its name and then renamed
+a ledger is created         no ledger, or a whole one: it gets its name when it is complete
 a group is recorded         all of the group, or nothing of it; then it is sent again
 events are struck           all of them still, or none
-a run is under way          the run as ``running``; who begins the next one holds the state folder's
-                            lock, so no other process is at work, and calls it ``killed``
+a run is under way          the run as ``running``; the next run holds the state folder's lock, so
+                            no other process works there, and marks it ``killed``
 ==========================  ========================================================================
 
 **Damage.** The file is checked when it is opened, and each row when it is read. A damaged ledger is
@@ -80,7 +80,7 @@ RunState: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where events go: what was sent to one target is not taken for sent to another."""
+    """Where events go. An event that was sent to one target does not count as sent to another."""
 
     url: str
     account: str = field(repr=False)
@@ -134,7 +134,7 @@ class Run:
 
 
 def read_runs(path: Path) -> list[Run]:
-    """Give every run of every target, the newest last, whatever the clock said of it.
+    """Give every run of every target in the order in which they began, whatever the clock said.
 
     Raises:
         UsageError: there is no ledger, or it is damaged, of a newer version, or cannot be opened.
@@ -146,14 +146,13 @@ def read_runs(path: Path) -> list[Run]:
 
 
 class Ledger:
-    """Make one with ``Ledger.open``; a context manager. Calls may come from any one thread."""
+    """Make one with ``Ledger.open``; a context manager. Any thread may call it, one at a time."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, target: Target) -> None:
         self._path = path
         self._connection = connection
         self._target = target.digest
-        with translated(path, to_write=False):
-            self._metrics = self.metrics()
+        self._metrics = self.metrics()
 
     @classmethod
     def open(cls, path: Path, target: Target) -> Self:
@@ -224,8 +223,7 @@ class Ledger:
         (checksum, *blobs), *_ = self._connection.execute(
             "SELECT checksum, keys, contents, carriers FROM batches WHERE id = ?", (row,)
         )
-        if checksum != _checksum(self._target, *blobs):
-            raise sqlite3.DatabaseError("a batch does not match its checksum")
+        _check_row(checksum, self._target, *blobs)
         keys, contents, carriers = (
             [blob[at : at + width] for at in range(0, len(blob), width)]
             for blob, width in zip(blobs, (KEY_BYTES, CONTENT_BYTES, CARRIER.size), strict=True)
@@ -256,25 +254,19 @@ class Ledger:
         Args:
             run_id: the run that delivered them; None is every run.
         """
-        for keys, contents, _ in self._blobs(run_id):
-            yield pa.record_batch(
-                [_fixed(keys, KEY_BYTES), _fixed(contents, CONTENT_BYTES)], schema=DELIVERED
-            )
+        for batch in self._batches(run_id):
+            columns = [_fixed(batch.keys, KEY_BYTES), _fixed(batch.contents, CONTENT_BYTES)]
+            yield pa.record_batch(columns, schema=DELIVERED)
 
     def carried(self) -> Iterator[pa.RecordBatch]:
         """Give every event that carried profile attributes to this target, as ``CARRIED``."""
-        for _, _, carriers in self._blobs():
-            columns = list(zip(*CARRIER.iter_unpack(carriers), strict=True)) or [(), (), ()]
-            yield pa.record_batch(
-                [
-                    pa.array(column, named.type)
-                    for column, named in zip(columns, CARRIED, strict=True)
-                ],
-                schema=CARRIED,
-            )
+        for batch in self._batches():
+            carriers = CARRIER.iter_unpack(batch.carriers)
+            columns = list(zip(*carriers, strict=True)) or [(), (), ()]
+            yield pa.record_batch(columns, schema=CARRIED)
 
     def newest(self) -> int | None:
-        """When events were last delivered to this target, in Unix seconds; None is never."""
+        """The Unix time of the last delivery to this target; None if there was none."""
         with translated(self._path, to_write=False):
             query = "SELECT max(time) FROM batches WHERE target = ?"
             [newest] = self._connection.execute(query, (self._target,)).fetchone()
@@ -326,31 +318,25 @@ class Ledger:
         with translated(self._path, to_write=False):
             return [row[0] for row in self._connection.execute(query, (self._target, *more))]
 
-    def _blobs(self, run_id: str | None = None) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Check each row; give keys, contents, carriers of some ten thousand events at a time."""
-        held: list[tuple[bytes, bytes, bytes]] = []
+    def _batches(self, run_id: str | None = None) -> Iterator[DeliveredBatch]:
+        """Check each row; give this target's, joined to some ten thousand events at a time."""
+        held: list[DeliveredBatch] = []
         events = 0
         with translated(self._path, to_write=False):
             # Other targets' rows are checked too: a row of ours may have a damaged target.
-            for target, run, checksum, *blobs in self._connection.execute(
+            for target, run, checksum, keys, contents, carriers in self._connection.execute(
                 "SELECT target, run, checksum, keys, contents, carriers FROM batches ORDER BY id"
             ):
-                if checksum != _checksum(target, *blobs):
-                    raise sqlite3.DatabaseError("a batch does not match its checksum")
+                _check_row(checksum, target, keys, contents, carriers)
                 if target != self._target or run_id not in (None, run):
                     continue
-                held.append((blobs[0], blobs[1], blobs[2]))
-                events += len(blobs[0]) // KEY_BYTES
+                held.append(DeliveredBatch(keys, contents, carriers, frozenset()))
+                events += len(held[-1])
                 if events >= _EVENTS_A_READ:
-                    yield _joined(held)
+                    yield DeliveredBatch.joined(held)
                     held, events = [], 0
             if held:
-                yield _joined(held)
-
-
-def _joined(held: list[tuple[bytes, bytes, bytes]]) -> tuple[bytes, bytes, bytes]:
-    keys, contents, carriers = (b"".join(blobs) for blobs in zip(*held, strict=True))
-    return keys, contents, carriers
+                yield DeliveredBatch.joined(held)
 
 
 def _fixed(blob: bytes, width: int) -> pa.Array:
@@ -362,3 +348,8 @@ def _checksum(*blobs: bytes) -> bytes:
     for blob in blobs:
         digest.update(blob)
     return digest.digest()
+
+
+def _check_row(checksum: bytes, *blobs: bytes) -> None:
+    if checksum != _checksum(*blobs):
+        raise sqlite3.DatabaseError("a batch does not match its checksum")

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from backfill.errors import StoppedError, UsageError
 from backfill.running.lock import try_lock
@@ -27,7 +28,7 @@ class RunFolder:
     def log(self, what: str, **facts: object) -> None:
         """Append a line to log.jsonl; facts name rows, columns and counts, never a person."""
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "what": what, **facts}
-        with private_file(self.path / "log.jsonl", append=True) as log:
+        with private_file(self.path / "log.jsonl", "a") as log:
             log.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
@@ -66,7 +67,7 @@ class RunFolder:
         return handle is None
 
     def drop_abandoned_plan(self) -> None:
-        """Remove the plan, unless --keep-plan was said or a process holds it."""
+        """Remove the plan, unless --keep-plan was passed or a process holds it."""
         if not (self.plan / "keep").exists() and not self._plan_is_held():
             self.drop_plan()
 
@@ -89,7 +90,7 @@ class StateFolder:
             self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.mkdir(mode=0o700)
         except OSError as error:
-            raise UsageError(f"{path}: cannot be made ({error.strerror})") from error
+            raise UsageError(f"{path}: cannot be created ({error.strerror})") from error
         return RunFolder(path)
 
     def run(self, run_id: str) -> RunFolder:
@@ -115,10 +116,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def private_file(path: Path, *, append: bool = False) -> Iterator[TextIO]:
-    """A text file that only its owner can read, from its first byte on."""
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
-    handle = os.open(path, flags, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        yield file
+def private_file(path: Path, mode: Literal["w", "a"] = "w") -> TextIO:
+    """Open a text file that only its owner can read, from its first byte on."""
+    only_owner = partial(os.open, mode=0o600)
+    return open(path, mode, encoding="utf-8", newline="", opener=only_owner)

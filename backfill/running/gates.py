@@ -59,7 +59,7 @@ def _check_days_and_months(plan: Plan) -> None:
         raise GateError(
             f"{swapped:,} orders have a time that fits only with day and month the other way "
             "round, so others may be read wrong in silence; correct the format in the schema, "
-            "or say --max-rejects N if just these cells are wrong; nothing was sent"
+            "or pass --max-rejects N if just these cells are wrong; nothing was sent"
         )
 
 
@@ -70,6 +70,6 @@ def _check_id_rules(rules: Mapping[str, str], ledger: Ledger) -> None:
             raise GateError(
                 f'the schema makes other ids for "{metric}" than those already delivered, so '
                 "delivered orders would be sent a second time; undo the edit of $event_id (or of "
-                "what it is made of), or say --new-ids if the edit is meant, for example because "
+                "what it is made of), or pass --new-ids if the edit is meant, for example because "
                 "another schema brings other orders; nothing was sent"
             )

@@ -10,7 +10,7 @@ from backfill.errors import BusyError, UsageError
 
 
 def try_lock(path: Path) -> int | None:
-    """Lock a file, which is made if it does not exist.
+    """Lock a file, which is created if it does not exist.
 
     Returns the handle to close when the lock is not needed any more; None if the file is locked.
     """
@@ -25,7 +25,7 @@ def try_lock(path: Path) -> int | None:
 
 @contextmanager
 def hold(state: Path) -> Iterator[None]:
-    """Hold a state folder, which is made if it does not exist, until the block ends.
+    """Hold a state folder, which is created if it does not exist, until the block ends.
 
     Raises:
         BusyError: another process holds it.

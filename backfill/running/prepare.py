@@ -141,12 +141,11 @@ def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
 
 def open_choices(schema: Schema) -> tuple[str, ...]:
     """The options that a run of this schema needs."""
-    zone = (
-        ["--timezone (times carry no offset)"]
-        if column_without_timezone(schema) is not None
-        else []
-    )
-    return (*zone, *(["--profiles"] if _profiles_are_open(schema) else []))
+    choices = {
+        "--timezone (times carry no offset)": column_without_timezone(schema) is not None,
+        "--profiles": _profiles_are_open(schema),
+    }
+    return tuple(option for option, is_open in choices.items() if is_open)
 
 
 def choose(
@@ -162,12 +161,12 @@ def choose(
     if (name := column_without_timezone(schema)) is not None:
         missing.append(
             f'the times of "{name}" carry no offset, and the schema {schema.name} names no zone: '
-            "say --timezone ZONE, that of the shop's clock, such as Europe/Berlin"
+            "pass --timezone ZONE, that of the shop's clock, such as Europe/Berlin"
         )
     if profiles is None and _profiles_are_open(schema):
         missing.append(
             f"the schema {schema.name} maps more of a person than one identifier, and Klaviyo lets "
-            "old orders overwrite what it knows: say --profiles newest (a new account), none (an "
+            "old orders overwrite what it knows: pass --profiles newest (a new account), none (an "
             "account in use) or every"
         )
     if missing:

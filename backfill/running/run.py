@@ -135,14 +135,8 @@ class Backfill:
         self.state.drop_abandoned_plans()
         ledger = stack.enter_context(Ledger.open(self.state.ledger, self.account.target))
         folder = self.state.begin(datetime.now(UTC))
-        ledger.begin_run(
-            Run(
-                id=folder.id,
-                command=self.command,
-                schema_name=self.schema.name,
-                started=_now(),
-            )
-        )
+        run = Run(id=folder.id, command=self.command, schema_name=self.schema.name, started=_now())
+        ledger.begin_run(run)
         stack.callback(self._clean_up, folder)
         folder.log("begun", schema=self.schema.name, files=len(self.export.files))
         return folder, ledger
@@ -213,7 +207,7 @@ class Backfill:
             raise GateError("not confirmed; nothing was sent")
 
     def _remarks(self, planned: Summary) -> tuple[str, ...]:
-        """What the account says of the plan's metrics: twins, and flows that hang on them."""
+        """What the account says of the plan's metrics: twins, and the flows that they start."""
         if self.account.api.has_public_key:
             return ()
         with self._reader() as reader:

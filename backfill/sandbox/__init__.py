@@ -6,7 +6,7 @@ the numbers in ``limits``: otherwise both could be wrong in the same way.
 
 from backfill.sandbox.faults.script import Faults, FaultsError
 from backfill.sandbox.json_api.behaviour import Behaviour
-from backfill.sandbox.sandbox import Sandbox, serve
+from backfill.sandbox.sandbox import Sandbox
 from backfill.sandbox.store.store import StoreError
 
-__all__ = ["Behaviour", "Faults", "FaultsError", "Sandbox", "StoreError", "serve"]
+__all__ = ["Behaviour", "Faults", "FaultsError", "Sandbox", "StoreError"]

@@ -26,6 +26,9 @@ _HOST: Final = "127.0.0.1"
 _COMMIT_EVERY_S: Final = 0.25
 _SHUTDOWN_TIMEOUT_S: Final = 0.5
 _LOOP_TURNS_TO_ACCEPT: Final = 5
+_SLASH: Final = "{slash:/?}"
+"""Track's SDKs and revisions before 2024-10-15 end a path with a slash."""
+
 _TRACK_RATES: Final = ((limits.TRACK_RATE_PER_S, 1.0),)
 
 
@@ -97,9 +100,8 @@ def _app(store: Store, settings: Settings) -> web.Application:
         track_api.error_response,
         rate_headers=False,
     )
-    for path in _with_slash(limits.TRACK_PATH):
-        app.router.add_get(path, track, allow_head=False)
-        app.router.add_post(path, track)
+    app.router.add_get(limits.TRACK_PATH + _SLASH, track, allow_head=False)
+    app.router.add_post(limits.TRACK_PATH + _SLASH, track)
     api = JsonApi(store, settings.behaviour, settings.clock)
     for route in (*write.ROUTES, *read.ROUTES):
         handler = gate.guard(
@@ -109,15 +111,9 @@ def _app(store: Store, settings: Settings) -> web.Application:
             responses.error_response,
             rate_headers=True,
         )
-        for path in _with_slash(route.path):
-            app.router.add_route(route.method, path, handler)
+        app.router.add_route(route.method, route.path + _SLASH, handler)
     add_pages(app, store)
     return app
-
-
-def _with_slash(path: str) -> tuple[str, str]:
-    """Track's SDKs and revisions before 2024-10-15 end a path with a slash."""
-    return path, f"{path}/"
 
 
 async def _commit_regularly(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""JSON, without what most parsers take though it is not JSON."""
+"""Parses JSON strictly: most parsers take texts that are not JSON."""
 
 import json
 import math

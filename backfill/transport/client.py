@@ -25,7 +25,7 @@ read."""
 class Timeouts:
     connect_s: float = 10.0
     read_s: float = 30.0
-    """Without a byte of the answer."""
+    """The longest wait for the next byte of the answer."""
     whole_s: float = 60.0
     """From the first byte sent to the last one read, so that no answer drips for ever."""
 
@@ -116,13 +116,13 @@ def tls_of(scheme: str) -> ssl.SSLContext:
     """Check certificates as httpx does; ``SSL_CERT_FILE`` holds."""
     if scheme == "https":
         return httpx.create_ssl_context()
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; to load authorities is 60 ms
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; loading authorities costs 60 ms
 
 
 def reply_of(response: httpx.Response, body: bytes) -> Reply | NoAnswer:
     """Read the head of an answer whose body is read already."""
     if response.status_code == HTTPStatus.OK and body:
-        return Reply(status=HTTPStatus.OK, body=body)  # nearly all; to search headers costs 12 µs
+        return Reply(status=HTTPStatus.OK, body=body)  # nearly all; searching headers costs 12 µs
     headers = response.headers
     if not body and "content-length" not in headers and "transfer-encoding" not in headers:
         # Its end is marked by nothing: an answer that broke off looks the same. An empty one
@@ -149,10 +149,10 @@ def _rate_limit(headers: httpx.Headers) -> RateLimitStatus | None:
 async def _once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET again where the connection broke.
+    """Keep aiohttp from repeating a GET after the connection broke.
 
-    It does so at once and silently, after exactly two kinds of exception, so neither leaves here.
-    When to send again, and how often, is the retry policy's decision.
+    aiohttp repeats it at once and silently, after exactly two kinds of exception; this raises
+    another instead. Only the retry policy decides when to send again, and how often.
     """
     try:
         return await handler(request)

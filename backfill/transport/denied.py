@@ -16,7 +16,7 @@ def denied_error(status: int, request: str, *, scope: str, if_gone: str) -> Deni
         status: the answer's, of a ``Fatal`` outcome.
         request: method and path.
         scope: which the private key needs for it; empty where the key is a public one.
-        if_gone: what to tell where the endpoint is not there.
+        if_gone: what to do if the endpoint does not exist.
     """
     answer = f"the answer is {status} for {request}"
     if status // 100 == _REDIRECT:

@@ -30,8 +30,7 @@ REAL_CLOCKS: Final = Clocks()
 class Exchange:
     """Gives the steps of one request; whoever drives it takes each, and sets ``answer``.
 
-    It does the waiting for nobody and posts nothing, so that an event loop and a thread that
-    blocks drive it alike::
+    It neither waits nor posts, so that an event loop and a blocking thread drive it alike::
 
         for step in exchange:
             match step:
@@ -41,7 +40,7 @@ class Exchange:
                     exchange.answer = client.post(request)
         exchange.outcome
 
-    A driver may break off at any step; the request's slot of the pace is then free again.
+    A driver may stop at any step; that frees the request's slot of the pace.
     """
 
     def __init__(self, steps: Steps, pace: Pace) -> None:
@@ -53,7 +52,7 @@ class Exchange:
     @property
     def outcome(self) -> Outcome:
         if self._outcome is None:
-            raise RuntimeError("the exchange has not come to its end")
+            raise RuntimeError("the exchange has not ended")
         return self._outcome
 
     def __iter__(self) -> Iterator[Wait | Post]:

@@ -40,7 +40,7 @@ def parse_rate(text: str) -> tuple[Window, ...]:
 
 
 def windows_of(rates: Iterable[tuple[int, float]]) -> tuple[Window, ...]:
-    """Make windows of pairs of requests and seconds, as in ``limits``."""
+    """Make windows from pairs of requests and seconds, as in ``limits``."""
     return tuple(Window(requests, length_s) for requests, length_s in rates)
 
 
@@ -73,7 +73,7 @@ class Pace:
     """Gives a slot to each request, and frees it one window after the *answer* came.
 
     The server counts a request somewhere between its start and its answer, in windows whose
-    begin we do not know. If a slot were free again a window after the start, one window of the
+    start we do not know. If a slot were free again a window after the start, one window of the
     server could hold the late requests of a slow second and the quick ones of the next.
     """
 

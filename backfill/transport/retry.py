@@ -126,11 +126,11 @@ def attempts(
     policy: RetryPolicy = DEFAULT_RETRY_POLICY,
     is_json_api: bool = False,
 ) -> Steps:
-    """Bring one request to its outcome.
+    """Yield the steps of one request; return its outcome.
 
     Args:
         read: reads a 2xx answer, as ``Wire.read``.
-        jitter: gives a share from 0 to 1, of the longest wait there may be.
+        jitter: gives the share, from 0 to 1, of the longest wait.
         now: gives Unix seconds, for a Retry-After that is a date from a server without a clock.
         policy: how often and how long to try.
         is_json_api: whether a refusal lists its errors. It is then Klaviyo's last word, and one

@@ -1,4 +1,4 @@
-"""One request that blocks until its answer is there, for reading; ``client`` sends the events."""
+"""Sends one request and blocks until the answer comes. ``client`` sends the events."""
 
 import time
 from collections.abc import Callable, Mapping

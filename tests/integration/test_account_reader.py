@@ -11,7 +11,7 @@ import pytest
 from backfill import limits
 from backfill.account.reader import Reader, account_id
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError, UsageError
-from backfill.sandbox import Sandbox
+from backfill.sandbox import Behaviour, Sandbox
 from backfill.transport.exchange import Clocks
 from backfill.transport.pace import Quota
 
@@ -90,7 +90,7 @@ def test_the_account_of_a_key_is_the_sandboxes():
 
 def test_a_key_that_may_not_read_accounts_is_a_case_of_its_own():
     with (
-        Sandbox(scopes=["events:write"]) as sandbox,
+        Sandbox(behaviour=Behaviour(scopes=["events:write"])) as sandbox,
         reader(sandbox.url) as asking,
         pytest.raises(ScopeError, match=r"403 for GET /api/accounts: .* scope accounts:read"),
     ):

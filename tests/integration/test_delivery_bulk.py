@@ -16,7 +16,7 @@ from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
 from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError
 from backfill.ledger.ledger import Ledger, Target
-from backfill.sandbox import Faults, Sandbox
+from backfill.sandbox import Behaviour, Faults, Sandbox
 from backfill.transport.exchange import Clocks
 from backfill.transport.pace import windows_of
 from backfill.wire.bulk import Bulk
@@ -140,7 +140,7 @@ SCATTERED = {1: {613}, 37: set(range(5, 1_000, 27)), 1_000: set(range(1_000))}
 def test_exactly_the_bad_members_of_a_thousand_are_refused(send, bad, pointers, most):
     wrong = SCATTERED[bad]
     assert len(wrong) == bad
-    with Sandbox(pointers=pointers) as sandbox:
+    with Sandbox(behaviour=Behaviour(pointers=pointers)) as sandbox:
         delivery = send(sandbox, orders(1_000, wrong))
 
         good = set(range(1_000)) - wrong
@@ -193,7 +193,7 @@ def test_a_phone_number_that_is_not_taken_is_left_out_where_an_email_stands(send
 @pytest.mark.parametrize("answer", ["drop", "half"])
 def test_a_batch_whose_answer_never_came_is_delivered_in_the_end(send, repeats, pointers, answer):
     faults = Faults.of({"faults": [{"at": [1, 3], "answer": answer}]})
-    with Sandbox(repeats=repeats, pointers=pointers, faults=faults) as sandbox:
+    with Sandbox(behaviour=Behaviour(repeats=repeats, pointers=pointers), faults=faults) as sandbox:
         delivery = send(sandbox, orders(3_000))
 
         assert landed(sandbox) == Counter(range(3_000))
@@ -209,7 +209,7 @@ def test_a_batch_whose_answer_never_came_is_delivered_in_the_end(send, repeats, 
 @pytest.mark.parametrize("repeats", ["discard", "refuse"])
 @pytest.mark.parametrize("pointers", ["all", "first", "none"])
 def test_what_a_killed_run_had_sent_is_no_refusal(send, repeats, pointers):
-    with Sandbox(repeats=repeats, pointers=pointers) as sandbox:
+    with Sandbox(behaviour=Behaviour(repeats=repeats, pointers=pointers)) as sandbox:
         send(sandbox, orders(1_500)[:2], ledger="lost")
         delivery = send(sandbox, orders(2_500, {2_100}))
 
@@ -242,7 +242,7 @@ def test_a_request_that_is_too_large_goes_in_halves(send):
             id="a key that nobody knows",
         ),
         pytest.param(
-            lambda: Sandbox(scopes=["events:read"]),
+            lambda: Sandbox(behaviour=Behaviour(scopes=["events:read"])),
             KEY,
             ScopeError,
             r"the answer is 403 .* KLAVIYO_PRIVATE_KEY lacks the scope events:write; make one",
@@ -307,7 +307,7 @@ def test_a_stop_while_events_are_sought_loses_none(send):
             stop.set()
             yield from super().requests(events)
 
-    with Sandbox(pointers="none") as sandbox:
+    with Sandbox(behaviour=Behaviour(pointers="none")) as sandbox:
         delivery = send(sandbox, pending, fallback=Halting(KEY), stop=stop)
 
         so_far = send.recorded(sandbox)

@@ -36,10 +36,12 @@ class Server:
     def __init__(self, answer):
         self.answer = answer
         self.seen = Counter()
+        self.body_bytes = 0
         self.url = ""
 
     async def handle(self, request):
         body = await request.read()
+        self.body_bytes += len(body)
         sent = json.loads(parse_qs(body.decode())["data"][0])
         event_id = sent["properties"]["$event_id"]
         self.seen[event_id] += 1
@@ -171,6 +173,7 @@ def test_every_event_is_delivered_once_and_recorded(path):
     assert carried == keys(999)
     assert set(server.seen.values()) == {1}
     assert (delivery.delivered, delivery.requests, delivery.refused) == (1_000, 1_000, 0)
+    assert delivery.body_bytes == server.body_bytes
     assert (delivery.unrecorded, delivery.ended) == (0, None)
     assert reports[-1] == delivery
 
@@ -237,6 +240,21 @@ def test_a_refusal_that_cannot_be_written_stops_the_run(path):
         assert recorded(path, server) == keys(*range(7))
     assert str(delivery.ended) == "refusals cannot be written"
     assert delivery.delivered == 7
+
+
+def test_of_two_reasons_to_stop_the_first_one_is_given(path):
+    reasons = []
+
+    def refuse(_):
+        reasons.append(StoppedError(f"reason {len(reasons)}"))
+        raise reasons[-1]
+
+    options = DeliveryOptions(concurrency=2, windows=(), clocks=FakeClock().clocks())
+    with serving(lambda *_: web.Response(text="0")) as server:
+        delivery = run(path, server, orders(0, 2), on_refusal=refuse, options=options)
+
+    assert len(reasons) == 2
+    assert delivery.ended is reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def test_one_at_a_time_works_in_a_state_folder(between, tmp_path):
 
 def test_what_is_open_must_be_chosen(between):
     open_ = edited(("profiles: newest\n", ""))
-    with pytest.raises(UsageError, match="say --profiles newest"):
+    with pytest.raises(UsageError, match="pass --profiles newest"):
         between(open_)
     assert between(open_, profiles="none").difference.changed == 0
 

@@ -14,7 +14,7 @@ from backfill.account.account import Keys, account_of
 from backfill.report.summary import Summary
 from backfill.running.run import Backfill
 from backfill.running.settings import Hooks, Options
-from backfill.sandbox import Sandbox
+from backfill.sandbox import Behaviour, Sandbox
 from backfill.schema.load import load_schema
 from backfill.wire.apis import BULK
 from tests.conftest import ROOT, SALES, SALES_SCHEMA, Said, Tool, environment
@@ -91,7 +91,7 @@ def test_another_key_and_another_api_of_one_account_post_nothing_twice(tool: Too
 
 
 def test_a_key_that_may_not_read_its_account_needs_a_name(tool: Tool):
-    with Sandbox(scopes=("events:write",)) as sandbox:
+    with Sandbox(behaviour=Behaviour(scopes=("events:write",))) as sandbox:
         without = sent(tool, "bulk", sandbox)
         named = sent(tool, "bulk", sandbox, "--account", "LOCAL1")
         track = sent(tool, "track", sandbox)
@@ -260,7 +260,7 @@ def test_before_a_live_run_twins_and_live_flows_are_named(tmp_path: Path):
 
     flows = {"Placed Order": [("Thank you", "live"), ("Old one", "draft")]}
     schema = load_schema(DEMO / "orders.yaml")
-    with Sandbox(flows=flows) as sandbox:
+    with Sandbox(behaviour=Behaviour(flows=flows)) as sandbox:
         account = account_of(sandbox.url, Keys(private=KEY), BULK, needed=True)
         first = Options(limit=500)
         Backfill(schema, [DEMO / "orders.csv"], tmp_path / "a", account, first, Hooks()).run()

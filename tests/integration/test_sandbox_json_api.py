@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from backfill import limits
-from backfill.sandbox import Faults, Sandbox
+from backfill.sandbox import Behaviour, Faults, Sandbox
 
 KEY = "pk_ABC123_0123456789"
 HEADERS = {
@@ -160,7 +160,7 @@ def test_the_older_content_type_is_taken(open_sandbox):
     ],
 )
 def test_a_key_needs_the_scope(open_sandbox, method, path, scope):
-    _, http = open_sandbox(scopes=[])
+    _, http = open_sandbox(behaviour=Behaviour(scopes=[]))
 
     answer = http.request(method, path, json={} if method == "POST" else None)
 
@@ -213,7 +213,7 @@ def test_one_bad_member_refuses_all(open_sandbox):
     ],
 )
 def test_pointers_says_how_much_a_refusal_names(open_sandbox, said, named):
-    _, http = open_sandbox(pointers=said)
+    _, http = open_sandbox(behaviour=Behaviour(pointers=said))
 
     answer = create_bulk(http, item(*[event("") for _ in range(25)]))
 
@@ -243,7 +243,7 @@ TWICE = f"{AT}/1/attributes/events/data/0/attributes/unique_id"
     ],
 )
 def test_a_repeat_within_a_request(open_sandbox, repeats, first, again, recorded):
-    sandbox, http = open_sandbox(repeats=repeats)
+    sandbox, http = open_sandbox(behaviour=Behaviour(repeats=repeats))
     items = [item(event("o1")), item(event("o1"))]
 
     answers = [create_bulk(http, *items) for _ in range(2)]
@@ -255,7 +255,7 @@ def test_a_repeat_within_a_request(open_sandbox, repeats, first, again, recorded
 
 
 def test_a_repeat_of_what_is_stored(open_sandbox):
-    sandbox, http = open_sandbox(repeats="refuse")
+    sandbox, http = open_sandbox(behaviour=Behaviour(repeats="refuse"))
     create_bulk(http, item(event("o1")))
 
     answer = create_bulk(http, item(event("o2")), item(event("o1")))
@@ -268,7 +268,7 @@ def test_a_repeat_of_what_is_stored(open_sandbox):
 
 def test_a_query_sees_events_after_visible_after_s(open_sandbox):
     clock = Clock(1_795_000_000.0)
-    sandbox, http = open_sandbox(visible_after_s=30, clock=clock)
+    sandbox, http = open_sandbox(behaviour=Behaviour(visible_after_s=30), clock=clock)
     create(http)
 
     def seen():
@@ -285,7 +285,7 @@ def test_a_query_sees_events_after_visible_after_s(open_sandbox):
 
 
 def test_accounts_see_their_own(open_sandbox):
-    sandbox, http = open_sandbox(account="SHOP01")
+    sandbox, http = open_sandbox(behaviour=Behaviour(account="SHOP01"))
     other = {"Authorization": "Klaviyo-API-Key pk_0123456789abcdef"}
     create(http)
 
@@ -482,7 +482,9 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def test_flows_are_listed_under_their_metric(open_sandbox):
-    sandbox, http = open_sandbox(flows={"Placed Order": [("Thank you", "live")]})
+    sandbox, http = open_sandbox(
+        behaviour=Behaviour(flows={"Placed Order": [("Thank you", "live")]})
+    )
     create(http)
     create(http, single("o2", backfill=False))
 
@@ -504,7 +506,7 @@ def test_lost_events_are_not_found(open_sandbox):
 
 
 def test_a_platforms_metric_of_the_same_name_is_another_metric(open_sandbox):
-    _, http = open_sandbox(platforms={"Placed Order": "Shopify"})
+    _, http = open_sandbox(behaviour=Behaviour(platforms={"Placed Order": "Shopify"}))
     create(http)
 
     def named(**query):

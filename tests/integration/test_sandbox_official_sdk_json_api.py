@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from backfill.sandbox import Faults, Sandbox
+from backfill.sandbox import Behaviour, Faults, Sandbox
 
 KEY = "pk_ABC123_0123456789abcdef"
 TIME = dt.datetime(2022, 11, 8, 10, 30, tzinfo=dt.UTC)
@@ -27,7 +27,9 @@ def client(sdk):  # noqa: ARG001 - imported first, where its warnings are not er
 
 @pytest.fixture
 def sandbox():
-    with Sandbox(flows={"Placed Order": [("Thank you", "live"), ("Win back", "draft")]}) as made:
+    with Sandbox(
+        behaviour=Behaviour(flows={"Placed Order": [("Thank you", "live"), ("Win back", "draft")]})
+    ) as made:
         yield made
 
 

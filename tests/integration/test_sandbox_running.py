@@ -19,8 +19,8 @@ from backfill.sandbox import Faults, FaultsError, Sandbox, StoreError
 SERVE = """
 import sys
 from pathlib import Path
-from backfill.sandbox import serve
-serve(store=Path(sys.argv[1]), ready=lambda url: print(url, flush=True))
+from backfill.sandbox import Sandbox
+Sandbox(store=Path(sys.argv[1])).serve(lambda url: print(url, flush=True))
 print("ended", flush=True)
 """
 

@@ -44,7 +44,7 @@ def test_without_a_zone_nothing_begins(shop: Tool, command: str):
         assert sandbox.stats()["recorded"] == 0
     assert said.code == 2
     assert said.err.endswith(
-        "say --timezone ZONE, that of the shop's clock, such as Europe/Berlin\n"
+        "pass --timezone ZONE, that of the shop's clock, such as Europe/Berlin\n"
     )
     assert not (shop.folder / ".backfill" / "runs").exists()
 
@@ -93,7 +93,7 @@ def test_another_zone_is_another_id_rule_where_ids_are_made_of_times(shop: Tool)
 def test_a_notebook_takes_it_too(shop: Tool):
     schema = bf.load_schema(shop.folder / "shop.yaml")
     export, state = shop.folder / "orders.csv", shop.folder / "state"
-    with pytest.raises(bf.UsageError, match="say --timezone ZONE"):
+    with pytest.raises(bf.UsageError, match="pass --timezone ZONE"):
         bf.preview(schema, export)
     shown = bf.preview(schema, export, timezone="Europe/Berlin")
     assert str(shown.events["time"][0]) == "2023-07-01 10:00:00+00:00"

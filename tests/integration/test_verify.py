@@ -22,7 +22,7 @@ from backfill.planning.judgement import Known
 from backfill.planning.make import make_plan
 from backfill.report import verify as words
 from backfill.report.account import metric_lines
-from backfill.sandbox import Sandbox
+from backfill.sandbox import Behaviour, Sandbox
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
@@ -166,7 +166,7 @@ def test_one_id_lost_in_two_metrics_is_missing_in_both(tmp_path, sandbox):
 
 def test_what_klaviyo_does_not_show_yet_is_missing_and_said_to_be_young(tmp_path):
     now = [time.time()]
-    with Sandbox(visible_after_s=120, clock=lambda: now[0]) as sandbox:
+    with Sandbox(behaviour=Behaviour(visible_after_s=120), clock=lambda: now[0]) as sandbox:
         shop = Shop(tmp_path, sandbox, orders_of(20, days=5))
         shop.run()
         young = shop.verify()
@@ -219,7 +219,7 @@ def test_ids_that_klaviyo_shows_are_those_of_the_plan(tmp_path, sandbox):
 
 
 def test_a_key_that_may_not_read_is_told_which_scope_it_lacks(tmp_path):
-    with Sandbox(scopes=["events:write"]) as sandbox:
+    with Sandbox(behaviour=Behaviour(scopes=["events:write"])) as sandbox:
         shop = Shop(tmp_path, sandbox, orders_of(5, days=2))
         shop.run()
         with pytest.raises(ScopeError, match="lacks the scope metrics:read"):
@@ -228,7 +228,7 @@ def test_a_key_that_may_not_read_is_told_which_scope_it_lacks(tmp_path):
 
 def test_the_flows_that_hang_on_a_metric_are_told_before_a_live_run(tmp_path):
     flows = {"Placed Order": [("Thank you", "live"), ("Later", "draft")]}
-    with Sandbox(flows=flows) as sandbox, Reader(sandbox.url, KEY) as reader:
+    with Sandbox(behaviour=Behaviour(flows=flows)) as sandbox, Reader(sandbox.url, KEY) as reader:
         Shop(tmp_path, sandbox, orders_of(12, days=2)).run()
         told = list(metric_lines(metric_statuses(["Placed Order", "Refunded Order"], reader)))
     assert told == [
@@ -245,7 +245,7 @@ def test_the_flows_that_hang_on_a_metric_are_told_before_a_live_run(tmp_path):
     ],
 )
 def test_without_the_scope_the_run_is_told_what_was_not_looked_at(tmp_path, scopes, line):
-    with Sandbox(scopes=scopes) as sandbox, Reader(sandbox.url, KEY) as reader:
+    with Sandbox(behaviour=Behaviour(scopes=scopes)) as sandbox, Reader(sandbox.url, KEY) as reader:
         Shop(tmp_path, sandbox, orders_of(12, days=2)).run()
         told = list(metric_lines(metric_statuses(["Placed Order"], reader)))
     assert re.fullmatch(line, told[-1])

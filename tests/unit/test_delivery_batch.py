@@ -47,9 +47,9 @@ def test_a_batch_keeps_what_the_ledger_needs_of_its_events():
     keys, people = EVENTS["key"].to_pylist(), EVENTS["person"].to_pylist()
 
     assert (first.request.body, len(first), len(second)) == (b"first", 2, 1)
-    assert [first.chunk.keys[row] for row in first.rows] == keys[:2]
-    assert second.delivered().keys == second.chunk.keys[2] == keys[2]
-    assert second.chunk.metrics[2] == "Ordered Product"
+    assert first.delivered().keys == b"".join(keys[:2])
+    assert second.delivered().keys == keys[2]
+    assert second.delivered().metrics == {"Ordered Product"}
     assert first.delivered().contents == b"".join(EVENTS["content"].to_pylist()[:2])
     assert first.delivered().carriers == CARRIER.pack(people[0], 1_500_000_000, keys[0])
     assert second.delivered().carriers == CARRIER.pack(people[2], 1_500_000_002, keys[2])

@@ -61,6 +61,21 @@ def test_what_was_recorded_is_there_after_opening_again(path):
         assert delivered(ledger)[1]["content"] == (2).to_bytes(8, "little")
 
 
+def test_nobody_carried_attributes(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger.record(some(1), run_id="r", time_s=7)
+
+        assert pa.Table.from_batches(ledger.carried(), CARRIED).num_rows == 0
+
+
+def test_a_value_of_the_wrong_type_is_not_stored(path):
+    with (
+        Ledger.open(path, HERE) as ledger,
+        pytest.raises(StoppedError, match="cannot store TEXT value in INTEGER column"),
+    ):
+        ledger.record(some(1), run_id="r", time_s="never")
+
+
 def test_who_carried_attributes_and_when(path):
     with Ledger.open(path, HERE) as ledger:
         ledger.record(some(1, 2, 3, carriers=[(1, -5), (3, 1_500_000_000)]), run_id="r", time_s=7)

@@ -45,6 +45,12 @@ def test_events_are_shown_by_month_and_metric():
     assert cells(html) == ["Month", "A", "B", "2017-07", "1,500", "", "2017-08", "", "2"]
 
 
+def test_a_metric_has_one_column_for_all_months_and_case_counts():
+    html = page(STATS, [("a", "2017-07", 1), ("A", "2017-08", 2), ("a", "2017-08", 3)], [])
+
+    assert cells(html) == ["Month", "A", "a", "2017-07", "", "1", "2017-08", "2", "3"]
+
+
 def test_the_last_events_are_shown():
     shown = ["2017-07-14 02:40:00", "Placed Order", "o1", "anna@shop.test", "9.5", "AbC123"]
 

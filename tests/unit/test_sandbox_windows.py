@@ -80,3 +80,23 @@ def test_a_throttled_request_uses_up_nothing():
     clock.now = 61.0
 
     assert windows.take() == 0
+
+
+def test_headers_tell_of_the_steady_window():
+    clock = Clock(60.25)
+    windows = FixedWindows([(2, 1), (3, 60)], clock)
+    take(windows, 1)
+
+    assert windows.headers() == {
+        "RateLimit-Limit": "3",
+        "RateLimit-Remaining": "2",
+        "RateLimit-Reset": "60",
+    }
+
+    clock.now = 120.0
+
+    assert windows.headers()["RateLimit-Remaining"] == "3"
+
+
+def test_without_limits_there_are_no_headers():
+    assert FixedWindows([], Clock(60.0)).headers() == {}

@@ -100,11 +100,11 @@ def test_all_that_is_open_is_told_at_once():
         choose(schema, timezone=None, profiles=None)
     zone, profiles = str(raised.value).splitlines()
     assert zone == (
-        'the times of "at" carry no offset, and the schema shop names no zone: say --timezone '
+        'the times of "at" carry no offset, and the schema shop names no zone: pass --timezone '
         "ZONE, that of the shop's clock, such as Europe/Berlin"
     )
     assert "the schema shop maps more of a person than one identifier" in profiles
-    assert "say --profiles newest" in profiles
+    assert "pass --profiles newest" in profiles
 
 
 def test_what_is_chosen_holds():

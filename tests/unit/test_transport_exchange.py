@@ -75,7 +75,7 @@ def test_there_is_no_outcome_before_the_end():
     exchange = exchange_of(Pace((), Clock()))
     next(iter(exchange))
 
-    with pytest.raises(RuntimeError, match="not come to its end"):
+    with pytest.raises(RuntimeError, match="has not ended"):
         _ = exchange.outcome
 
 

@@ -325,7 +325,7 @@ def test_an_event_under_another_day_is_found_and_told(tmp_path, at):
     found = verified(tmp_path, [order(1), order(2)], account)
     assert (found.missing, found.unexpected) == (0, 0)
     moved = not at.startswith("2020-01-01")
-    assert [day.elsewhere for day in found.days] == [int(moved)]
+    assert [(day.elsewhere, day.places) for day in found.days] == [(int(moved), ())]
     told = any("1 found under another day" in line for line in words.lines(found))
     assert told == moved
 
@@ -358,6 +358,14 @@ events:
         found = verify.verify(plan, Account(), ledger, files=("a",), now_s=NOW_S)
     assert [(day.missing, day.places) for day in found.days] == [(36, ((0, 1), (0, 13), (0, 25)))]
     assert next(iter(words.as_dict(found)["days"]))["rows"][2] == {"file": "a", "row": 25}
+
+
+def test_only_the_first_missing_orders_are_named(tmp_path):
+    orders = [order(n) for n in range(12)]
+    account = Account()
+    deliver(tmp_path, orders, account, but={str(n) for n in range(12)})
+    (day,) = verified(tmp_path, orders, account).days
+    assert (day.missing, day.places) == (12, tuple((0, row) for row in range(1, 11)))
 
 
 def test_what_is_in_the_ledger_twice_is_one_event(tmp_path):
@@ -537,14 +545,14 @@ def days(*texts):
 def test_windows_hold_all_days_in_as_few_questions_as_can_be():
     random_ = random.Random(3)
     wanted = {date(2010, 1, 1) + timedelta(random_.randrange(4_000)) for _ in range(300)}
-    found = list(aggregates.query_spans(wanted))
+    found = aggregates.query_spans(wanted)
     held = [day for day in wanted for span in found if span.first <= day < span.end]
     assert sorted(held) == sorted(wanted)
     assert all((span.end - span.first).days <= 365 for span in found)
     assert all(
         (after.first - before.first).days >= 365 for before, after in itertools.pairwise(found)
     )
-    assert list(aggregates.query_spans([])) == []
+    assert aggregates.query_spans([]) == []
 
 
 @pytest.mark.parametrize(
@@ -557,7 +565,7 @@ def test_windows_hold_all_days_in_as_few_questions_as_can_be():
 )
 def test_days_apart_are_read_together_where_nothing_is_between(between, count):
     said = {} if between is None else {date(2020, 1, 2): between}
-    found = list(verify.read_spans(days("2020-01-01", "2020-01-03"), said))
+    found = verify.read_spans(days("2020-01-01", "2020-01-03"), said)
     assert len(found) == count
 
 
@@ -605,7 +613,7 @@ def test_before_a_live_run_flows_and_metrics_of_the_same_name_are_told():
     ("denied", "line"),
     [
         ("/api/metrics", "not looked at: the account's metrics and flows: .*scope metrics:read"),
-        ("flow-triggers", "not looked at: the flows that hang on metrics: .*scope flows:read"),
+        ("flow-triggers", "not looked at: the flows that metrics start: .*scope flows:read"),
     ],
 )
 def test_what_the_key_may_not_read_is_told(denied, line):

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
@@ -19,8 +20,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 def throttled(error: ErrorResponse, wait_s: int) -> web.Response:
     unit = "second" if wait_s == 1 else "seconds"
-    detail = f"Request was throttled. Expected available in {wait_s} {unit}."
-    return error(429, detail, wait_s)
+    return error(429, f"Request was throttled. Expected available in {wait_s} {unit}.", wait_s)
 
 
 def before_handling(
@@ -39,10 +39,8 @@ def before_handling(
             return web.Response(status=500, text="Internal Server Error")
         case "500":
             return error(500, "A server error occurred.", None)
-        case "502":
-            return _gateway_error(502, "Bad Gateway")
-        case "403":
-            return _gateway_error(403, "Forbidden")
+        case "502" | "403":
+            return _gateway_error(HTTPStatus(int(fault.answer)))
         case _:
             return None
 
@@ -60,8 +58,8 @@ async def after_handling(fault: Fault, request: web.Request, response: web.Respo
         request.transport.close()
 
 
-def _gateway_error(status: int, reason: str) -> web.Response:
-    page = html.gateway_error(f"{status} {reason}")
+def _gateway_error(status: HTTPStatus) -> web.Response:
+    page = html.gateway_error(f"{status.value} {status.phrase}")
     return web.Response(status=status, text=page, content_type="text/html")
 
 

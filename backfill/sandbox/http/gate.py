@@ -61,7 +61,7 @@ class Gate:
         """Put ``handler`` behind this gate.
 
         Clients are told apart by the header Authorization: each private key has windows of its
-        own. Track's account stands in the body, which is not read for a 429, so that all of its
+        own. Track names its account in the body, which is not read for a 429, so all of its
         clients share one.
 
         Args:

@@ -38,15 +38,8 @@ def page(
         months: metric, month as ``2026-11``, number of events; in order of months.
         last_events: as ``views.last_events`` gives them.
     """
-    by_month: dict[str, dict[str, int]] = {}
-    for metric, month, count in months:
-        by_month.setdefault(month, {})[metric] = count
-    return _TEMPLATES.get_template("page.html").render(
-        stats=stats,
-        metrics=sorted({metric for metric, _, _ in months}),
-        by_month=by_month,
-        last_events=last_events,
-    )
+    template = _TEMPLATES.get_template("page.html")
+    return template.render(stats=stats, months=months, last_events=last_events)
 
 
 def gateway_error(title: str) -> str:

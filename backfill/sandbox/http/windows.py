@@ -1,6 +1,7 @@
 """Klaviyo's rate limits: so many requests in each window of fixed length."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 Rates = Sequence[tuple[int, float]]
@@ -10,8 +11,8 @@ Rates = Sequence[tuple[int, float]]
 class FixedWindows:
     """One client's windows at one endpoint; each of them must have room for a request.
 
-    Windows begin at multiples of their length on ``clock``, so a client may have two windows'
-    worth of requests taken around a border, as with Klaviyo's.
+    Windows begin at multiples of their length on ``clock``, so a client may send two windows'
+    worth of requests around a border, as with Klaviyo's.
 
     Args:
         rates: the limits; without any, there is always room.
@@ -23,7 +24,8 @@ class FixedWindows:
     def __init__(self, rates: Rates, clock: Callable[[], float]) -> None:
         self._rates = rates
         self._clock = clock
-        self._taken = [(0, 0)] * len(rates)  # (number of the window, requests taken in it)
+        self._taken: Counter[tuple[float, float]] = Counter()
+        """Requests taken in each window: its length, and its number since 1970."""
 
     def take(self) -> int:
         """Take one request: 0, or else the whole seconds until there is room again.
@@ -31,29 +33,26 @@ class FixedWindows:
         A request that is turned away uses up nothing.
         """
         now = self._clock()
-        taken = []
-        wait_s = 0.0
-        for (requests, seconds), (window, used) in zip(self._rates, self._taken, strict=True):
-            current = int(now // seconds)
-            used_now = used if window == current else 0
-            taken.append((current, used_now + 1))
-            if used_now >= requests:
-                wait_s = max(wait_s, (current + 1) * seconds - now)
-        if wait_s:
-            return math.ceil(wait_s)
-        self._taken = taken
+        windows = [(seconds, now // seconds) for _, seconds in self._rates]
+        waits_s = [
+            (number + 1) * seconds - now
+            for (requests, seconds), (_, number) in zip(self._rates, windows, strict=True)
+            if self._taken[seconds, number] >= requests
+        ]
+        if waits_s:
+            return math.ceil(max(waits_s))
+        self._taken = Counter({window: self._taken[window] + 1 for window in windows})
         return 0
 
     def headers(self) -> dict[str, str]:
         """The state of the steady window; Klaviyo sends these with every answer but a 429."""
         if not self._rates:
             return {}
-        (requests, seconds), (window, used) = self._rates[-1], self._taken[-1]
+        requests, seconds = self._rates[-1]
         now = self._clock()
-        current = int(now // seconds)
-        left = requests - (used if window == current else 0)
+        number = now // seconds
         return {
             "RateLimit-Limit": str(requests),
-            "RateLimit-Remaining": str(left),
-            "RateLimit-Reset": str(math.ceil((current + 1) * seconds - now)),
+            "RateLimit-Remaining": str(requests - self._taken[seconds, number]),
+            "RateLimit-Reset": str(math.ceil((number + 1) * seconds - now)),
         }

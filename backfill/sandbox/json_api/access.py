@@ -40,7 +40,7 @@ def authorize(
     revision = _revision(headers.get("revision", ""))
     if scope not in behaviour.scopes:
         detail = f"The API key is missing required scopes: {scope}"
-        raise ProblemsError(Problem(reason="scope", detail=detail, status=403))
+        raise ProblemsError(Problem("scope", detail, status=403))
     return RequestContext(account, revision, now_s)
 
 
@@ -49,20 +49,19 @@ def check_content(headers: Mapping[str, str]) -> None:
     content_type = headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     if content_type not in (limits.JSON_API, "application/json"):
         detail = f"The content type is not {limits.JSON_API}."
-        raise ProblemsError(Problem(reason="content_type", detail=detail, status=415))
+        raise ProblemsError(Problem("content_type", detail, status=415))
     if hdrs.CONTENT_ENCODING in headers:
         detail = "The body must not be compressed."
-        raise ProblemsError(Problem(reason="content_encoding", detail=detail, status=415))
+        raise ProblemsError(Problem("content_encoding", detail, status=415))
 
 
 def _account(authorization: str, behaviour: Behaviour) -> str:
     if not authorization:
         detail, code = "Missing or invalid key.", "not_authenticated"
-        raise ProblemsError(Problem(reason="key", detail=detail, status=401, code=code))
+        raise ProblemsError(Problem("key", detail, status=401, code=code))
     key = _KEY.match(authorization)
     if key is None:
-        detail = "Missing or invalid private key."
-        raise ProblemsError(Problem(reason="key", detail=detail, status=401))
+        raise ProblemsError(Problem("key", "Missing or invalid private key.", status=401))
     named = _ACCOUNT_IN_KEY.match(key[1])
     return named[1] if named and identifiers.is_public_key(named[1]) else behaviour.account
 

@@ -62,34 +62,28 @@ class _Body(_Strict):
     data: _Resource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Query:
     """``start`` and ``end`` are in ``zone``; ``end`` itself is left out."""
 
-    metric_id: str
-    measurements: Sequence[str]
-    interval: Interval
+    asked: _Attributes
     zone: ZoneInfo
     start: datetime
     end: datetime
+
+    @property
+    def interval(self) -> Interval:
+        return self.asked.interval or "day"
 
 
 def parse_query(body: bytes) -> Query:
     """Raises: ProblemsError."""
     try:
-        attributes = _Body.model_validate(parse_body(body)).data.attributes
+        asked = _Body.model_validate(parse_body(body)).data.attributes
     except ValidationError as error:
         raise _problems(error) from None
-    zone = ZoneInfo(attributes.timezone or "UTC")
-    start, end = _time_range(attributes.filter, zone)
-    return Query(
-        metric_id=attributes.metric_id,
-        measurements=attributes.measurements,
-        interval=attributes.interval or "day",
-        zone=zone,
-        start=start,
-        end=end,
-    )
+    zone = ZoneInfo(asked.timezone or "UTC")
+    return Query(asked, zone, *_time_range(asked.filter, zone))
 
 
 def aggregate(query: Query, events: Sequence[tuple[int, int, float]]) -> dict[str, Any]:
@@ -110,7 +104,10 @@ def aggregate(query: Query, events: Sequence[tuple[int, int, float]]) -> dict[st
         profiles[interval].add(profile)
     unique = [float(len(one)) for one in profiles]
     measured = {"count": count, "sum_value": sum_value, "unique": unique}
-    row = {"dimensions": [], "measurements": {name: measured[name] for name in query.measurements}}
+    row = {
+        "dimensions": [],
+        "measurements": {name: measured[name] for name in query.asked.measurements},
+    }
     return {"dates": [start.isoformat() for start in starts], "data": [row]}
 
 
@@ -140,7 +137,7 @@ def _time_range(texts: Sequence[str], zone: ZoneInfo) -> tuple[datetime, datetim
 
 def _invalid_filter(detail: str) -> ProblemsError:
     pointer = "/data/attributes/filter"
-    return ProblemsError(Problem(reason="query", detail=detail, pointer=pointer))
+    return ProblemsError(Problem("query", detail, pointer=pointer))
 
 
 def _interval_starts(query: Query) -> Iterator[datetime]:

@@ -1,6 +1,6 @@
-"""Settings of the JSON:API: where Klaviyo's documents leave something open, or for a test."""
+"""How the JSON:API answers where Klaviyo's documents leave it open, or where a test needs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -31,17 +31,19 @@ class Behaviour:
         visible_after_s: seconds from the answer to an event until a query finds it.
         account: six letters and digits; the account of private keys that name none, as
             ``pk_ABC123_…`` does.
-        scopes: what every private key may do; another endpoint answers 403.
+        scopes: what every private key may do, as ``events:write``; another endpoint answers 403.
         pointers: how much a refusal says: "all" faulty members (20 at most), the "first", or
             "none", only that there is one.
-        flows: by metric, the (name, status) of each flow that it triggers.
-        platforms: by metric, the integration (such as "Shopify") that has one of the same name.
+        flows: by metric, the (name, status) of each flow that it triggers, as
+            ``{"Placed Order": [("Thank you", "live")]}``.
+        platforms: by metric, the integration that has a metric of the same name, as
+            ``{"Placed Order": "Shopify"}``.
     """
 
     repeats: Repeats = "discard"
     visible_after_s: float = 0.0
     account: str = "LOCAL1"
-    scopes: frozenset[str] = SCOPES
+    scopes: Collection[str] = SCOPES
     pointers: Pointers = "all"
     flows: Flows = field(default_factory=dict)
     platforms: Platforms = field(default_factory=dict)

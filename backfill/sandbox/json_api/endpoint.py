@@ -30,7 +30,7 @@ class JsonApi:
     clock: Callable[[], float]
 
     def endpoint(self, route: "Route") -> Handler:
-        """The route's handler behind all checks; refusals of events are written down."""
+        """The route's handler behind all checks; refusals of events are recorded."""
 
         async def checked(request: web.Request) -> web.Response:
             now_s, account = self.clock(), None
@@ -69,7 +69,7 @@ ApiHandler = Callable[[ApiRequest], Awaitable[web.Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where an endpoint stands, and what it asks of a request.
+    """The path of an endpoint, and what it requires of a request.
 
     Attributes:
         name: what the sandbox counts requests by.
@@ -103,7 +103,7 @@ class Routes(list[Route]):
 
 
 async def read_body(request: web.Request) -> bytes:
-    """Read at most one body's worth: a longer one is refused by its length, or where it ends.
+    """Read a body. One that is too long is refused by its header, or once too much has come.
 
     Raises:
         ProblemsError: with status 415 or 413.
@@ -128,20 +128,18 @@ def parse_body(body: bytes) -> dict[str, object]:
     try:
         return strict_json.parse(body.decode())
     except UnicodeDecodeError as error:
-        detail = f"Byte {error.start} is not UTF-8."
-        problem = Problem(reason="encoding", detail=detail, pointer="/data")
+        problem = Problem("encoding", f"Byte {error.start} is not UTF-8.", pointer="/data")
     except RefusedError as error:
-        detail = f"JSON parse error: {error}."
-        problem = Problem(reason=error.reason, detail=detail, pointer="/data")
+        problem = Problem(error.reason, f"JSON parse error: {error}.", pointer="/data")
     raise ProblemsError(problem)
 
 
 def _check_host(request: web.Request) -> None:
     if not is_addressed_to_this_machine(request):
         detail = f"The sandbox answers requests to {LOCAL_HOSTS[0]} only."
-        raise ProblemsError(Problem(reason="host", detail=detail, status=403))
+        raise ProblemsError(Problem("host", detail, status=403))
 
 
 def _too_large() -> ProblemsError:
     detail = f"The payload must not exceed {limits.MAX_BODY_BYTES // 1_000_000} MB."
-    return ProblemsError(Problem(reason="too_large", detail=detail, status=413))
+    return ProblemsError(Problem("too_large", detail, status=413))

@@ -1,6 +1,6 @@
 """Klaviyo's filters: ``equals(metric_id,"M1"),greater-or-equal(datetime,2022-01-01T00:00:00Z)``.
 
-Conditions stand side by side or inside ``and(…)``, and all of them hold.
+Commas or ``and(…)`` join conditions, and all of them must hold.
 Source: developers.klaviyo.com/en/docs/filtering_, read 2026-11-23.
 """
 

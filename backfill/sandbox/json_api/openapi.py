@@ -1,11 +1,10 @@
-"""What Klaviyo's OpenAPI file says of a request's body, as a check that names every problem."""
+"""Checks a request's body by Klaviyo's OpenAPI file, and names every problem."""
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
+from backfill.sandbox.json_api.documents import document
 from backfill.sandbox.json_api.problems import Place, Problems
 
 Check = Callable[[object, Place, Problems], None]
@@ -13,18 +12,12 @@ Check = Callable[[object, Place, Problems], None]
 
 
 @cache
-def document() -> dict[str, Any]:
-    file = resources.files(__package__).joinpath("openapi.json")
-    parsed: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return parsed
-
-
-@cache
 def body_check(path: str, *, without: frozenset[str] = frozenset()) -> Check:
     """The check of a body that is posted to ``path``; ``without`` are fields it does not know."""
-    content = document()["paths"][path]["post"]["requestBody"]["content"]
+    content = document("openapi.json")["paths"][path]["post"]["requestBody"]["content"]
     (media,) = content.values()
-    return _Compiler(document()["components"]["schemas"], without).check(media["schema"], "body")
+    schemas = document("openapi.json")["components"]["schemas"]
+    return _Compiler(schemas, without).check(media["schema"], "body")
 
 
 class _Compiler:

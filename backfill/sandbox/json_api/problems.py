@@ -1,6 +1,6 @@
 """What is wrong with a request to the JSON:API, each problem with its place in the request."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import reduce
 from typing import Final, Literal
 
@@ -18,7 +18,7 @@ A chain of pairs and not a text: it is made for every value of every event, and 
 BODY: Final[Place] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What one error object says.
 
@@ -33,6 +33,7 @@ class Problem:
 
     reason: str
     detail: str
+    _: KW_ONLY
     pointer: str | None = None
     parameter: str | None = None
     status: int = 400
@@ -43,7 +44,7 @@ class Problems(list[Problem]):
     """All problems of one body, in the order in which they were found."""
 
     def add(self, reason: str, detail: str, place: Place, code: str | None = None) -> None:
-        self.append(Problem(reason=reason, detail=detail, pointer=pointer(place), code=code))
+        self.append(Problem(reason, detail, pointer=pointer(place), code=code))
 
     def raise_any(self) -> None:
         """Raises: ProblemsError, if there are problems."""
@@ -63,7 +64,7 @@ class ProblemsError(RefusedError):
 
 def invalid_parameter(name: str, detail: str, status: int = 400) -> ProblemsError:
     """``name`` is that of a query parameter or a header."""
-    return ProblemsError(Problem(reason=name, detail=detail, parameter=name, status=status))
+    return ProblemsError(Problem(name, detail, parameter=name, status=status))
 
 
 def join(place: Place, *keys: str | int) -> Place:

@@ -126,11 +126,11 @@ async def get_flow_triggers(request: ApiRequest) -> web.Response:
 async def query_metric_aggregates(request: ApiRequest) -> web.Response:
     query = aggregates.parse_query(await read_body(request.http))
     view = _view(request)
-    metric = queries.metric(view, query.metric_id)
+    metric = queries.metric(view, query.asked.metric_id)
     if metric is None:
-        detail = f"Metric with ID {query.metric_id[:20]} does not exist."
+        detail = f"Metric with ID {query.asked.metric_id[:20]} does not exist."
         pointer = "/data/attributes/metric_id"
-        raise ProblemsError(Problem(reason="metric", detail=detail, pointer=pointer))
+        raise ProblemsError(Problem("metric", detail, pointer=pointer))
     start_s, end_s = query.start.timestamp(), query.end.timestamp()
     events = queries.values(view, metric.number, start_s, end_s)
     links = {"self": f"{request.base}{limits.AGGREGATES_PATH}"}
@@ -186,5 +186,4 @@ def _links(request: ApiRequest, cursor: str | None = None) -> dict[str, str | No
 
 
 def _not_found(kind: str) -> ProblemsError:
-    detail = f"A {kind} with that id does not exist."
-    return ProblemsError(Problem(reason="not_found", detail=detail, status=404))
+    return ProblemsError(Problem("not_found", f"A {kind} with that id does not exist.", status=404))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from backfill import limits
+from backfill.sandbox.json_api.documents import document
 from backfill.sandbox.json_api.profile import NAMES
 from backfill.sandbox.json_api.queries import EventRow, MetricRow, ProfileRow
 
@@ -33,7 +34,7 @@ def metric_id(number: int) -> str:
 
 
 def event(row: EventRow, base: str) -> Resource:
-    """``$event_id`` stands among the properties always: it defaults to the time."""
+    """The properties always contain ``$event_id``, which defaults to the time."""
     properties = json.loads(row.properties)
     properties["$event_id"] = str(row.time_s) if row.event_id is None else row.event_id
     attributes = {
@@ -106,22 +107,7 @@ def flow(flow_id: str, name: str, status: str, base: str) -> Resource:
 
 
 def account(account_id: str, base: str) -> Resource:
-    address = ("address1", "address2", "city", "region", "country", "zip")
-    attributes = {
-        "test_account": True,
-        "contact_information": {
-            "default_sender_name": "A local Klaviyo",
-            "default_sender_email": "nobody@shop.example",
-            "website_url": None,
-            "organization_name": "A local Klaviyo",
-            "street_address": dict.fromkeys(address),
-        },
-        "industry": None,
-        "timezone": "UTC",
-        "preferred_currency": "USD",
-        "public_api_key": account_id,
-        "locale": "en-US",
-    }
+    attributes = document("account.json") | {"public_api_key": account_id}
     url = f"{base}{limits.ACCOUNTS_PATH}/{account_id}"
     return _resource("account", account_id, attributes, url)
 

@@ -25,7 +25,7 @@ _CURRENCIES: Final = frozenset(currency.code for currency in iso4217.Currency)
 
 
 def check_properties(properties: dict[str, object], place: Place, problems: Problems) -> None:
-    """An event's. Source: docs/klaviyo.md, "Limits"."""
+    """Check an event's properties. Source: docs/klaviyo.md, "Limits"."""
     if len(properties) > limits.MAX_PROPERTIES:
         detail = f"An event must not exceed {limits.MAX_PROPERTIES} properties."
         problems.add("limit", detail, place)
@@ -35,10 +35,9 @@ def check_properties(properties: dict[str, object], place: Place, problems: Prob
 def check_values(
     values: Iterable[tuple[str | int, object]], place: Place, problems: Problems, level: int = 1
 ) -> None:
-    """What stands in an object or an array, by key or index."""
+    """Check the values of an object or an array, by key or index."""
     if level > limits.MAX_LEVELS:
-        detail = f"Nesting must not exceed {limits.MAX_LEVELS} levels."
-        problems.add("limit", detail, place)
+        problems.add("limit", f"Nesting must not exceed {limits.MAX_LEVELS} levels.", place)
         return
     for key, value in values:
         if isinstance(value, str):
@@ -54,8 +53,7 @@ def check_values(
 
 def _check_array(array: list[object], place: Place, problems: Problems, level: int) -> None:
     if len(array) > limits.MAX_ELEMENTS:
-        detail = f"An array must not exceed {limits.MAX_ELEMENTS} elements."
-        problems.add("limit", detail, place)
+        problems.add("limit", f"An array must not exceed {limits.MAX_ELEMENTS} elements.", place)
     else:
         check_values(enumerate(array), place, problems, level)
 

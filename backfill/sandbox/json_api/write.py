@@ -81,7 +81,7 @@ def parse_event(body: bytes, context: RequestContext) -> ParsedEvents:
 def parse_bulk(body: bytes, context: RequestContext) -> ParsedEvents:
     """The events that a body of Bulk Create Events asks for.
 
-    A member that the schema finds nothing wrong with is checked further, whatever the others are.
+    A member that passes the schema is checked further, even if others do not pass.
 
     Raises:
         ProblemsError: with all that is wrong with all members.
@@ -107,7 +107,7 @@ def parse_bulk(body: bytes, context: RequestContext) -> ParsedEvents:
     if len(events) > limits.BULK_MAX_EVENTS:
         detail = f"The request must not exceed {limits.BULK_MAX_EVENTS} events."
         at = pointer(_BULK_ITEMS)
-        problems.insert(0, Problem(reason="too_many", detail=detail, pointer=at))
+        problems.insert(0, Problem("too_many", detail, pointer=at))
     problems.raise_any()
     return ParsedEvents(events, places)
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Api = Literal["track", "events", "bulk"]
 """Which of Klaviyo's APIs an event came through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who an event belongs to: at least one of the three, each written as Klaviyo keeps it."""
+class Person(NamedTuple):
+    """Whose event it is: at least one of the three, each written as Klaviyo keeps it."""
 
     email: str | None = None
     phone_number: str | None = None
@@ -18,12 +17,7 @@ class Person:
 
     def identifiers(self) -> list[tuple[str, str]]:
         """Kind and value of each that is given, the strongest first."""
-        kinds = {
-            "email": self.email,
-            "phone_number": self.phone_number,
-            "external_id": self.external_id,
-        }
-        return [(kind, value) for kind, value in kinds.items() if value is not None]
+        return [(kind, value) for kind, value in self._asdict().items() if value is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

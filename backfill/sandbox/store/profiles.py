@@ -78,7 +78,7 @@ class Profiles:
         inserted = self._db.execute(
             "INSERT INTO profiles (token, email, phone_number, external_id, attributes)"
             " VALUES (?, ?, ?, ?, '{}')",
-            (token, person.email, person.phone_number, person.external_id),
+            (token, *person),
         )
         profile = cast("int", inserted.lastrowid)
         for identifier in person.identifiers():

@@ -62,7 +62,7 @@ class Store:
         self.counts["received"] += 1
 
     def repeats(self, events: Iterable[Event], *, now_s: float) -> list[int]:
-        """The indexes of events that are stored already, or stand twice among ``events``.
+        """The indexes of events that are stored already, or occur twice in ``events``.
 
         Nothing is recorded, and no profile is made.
         """
@@ -79,7 +79,7 @@ class Store:
         return found
 
     def lose(self, event_ids: Iterable[str]) -> int:
-        """Delete events by their ids, of all accounts and metrics; how many there were."""
+        """Delete events by their ids, of all accounts and metrics; return how many there were."""
         lost = 0
         for event_id in event_ids:
             rows = self.db.execute(
@@ -93,7 +93,7 @@ class Store:
         return lost
 
     def refuse(self, error: RefusedError, *, now_s: int) -> None:
-        """Write a refusal down."""
+        """Record a refusal."""
         self.counts["refused"] += 1
         self.db.execute(
             "INSERT INTO refusals (time_s, token, reason, message) VALUES (?, ?, ?, ?)",
@@ -209,11 +209,5 @@ def _key(event: Event, now_s: float) -> str:
 
 def _content_hash(event: Event) -> bytes:
     """A hash of all that a request says of the event; the same whatever the order of the keys."""
-    person = event.person
-    content = (
-        event.time_s,
-        (person.email, person.phone_number, person.external_id),
-        event.properties,
-        event.attributes,
-    )
+    content = (event.time_s, event.person, event.properties, event.attributes)
     return hashlib.blake2b(_sorted_text(content).encode(), digest_size=16).digest()

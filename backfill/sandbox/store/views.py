@@ -1,4 +1,4 @@
-"""What a store holds, read a page at a time, so that requests are taken between two pages."""
+"""What a store holds, read a page at a time, so that requests are answered between two pages."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

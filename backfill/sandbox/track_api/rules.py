@@ -46,7 +46,11 @@ def _event(body: dict[str, object], token: str, now_s: float) -> Event:
     return Event(
         token=token,
         metric=_metric(body.get("event")),
-        event_id=_event_id(properties),
+        event_id=(
+            _text_of_id(properties["$event_id"], "event_id", "$event_id")
+            if "$event_id" in properties
+            else None
+        ),
         time_s=_time(body.get("time"), now_s),
         person=_person(customer),
         properties=properties,
@@ -69,15 +73,12 @@ def _metric(event: object) -> str:
     return event
 
 
-def _event_id(properties: dict[str, object]) -> str | None:
-    if "$event_id" not in properties:
-        return None
-    event_id = properties["$event_id"]
-    if isinstance(event_id, str) and event_id.strip():
-        return event_id
-    if isinstance(event_id, int) and not isinstance(event_id, bool):
-        return str(event_id)
-    raise RefusedError("event_id", '"$event_id" must be text or an integer')
+def _text_of_id(given: object, reason: str, name: str) -> str:
+    if isinstance(given, str) and given.strip():
+        return given
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    raise RefusedError(reason, f'"{name}" must be text or an integer')
 
 
 def _check_value(properties: dict[str, object]) -> None:
@@ -116,7 +117,8 @@ def _person(customer: dict[str, object]) -> Person:
     phone = _identifier(customer, "phone_number")
     if phone is not None and (not isinstance(phone, str) or not identifiers.is_phone_number(phone)):
         raise RefusedError("phone_number", '"$phone_number" must be in E.164, as in +13239169023')
-    external_id = _external_id(_identifier(customer, "id"))
+    given = _identifier(customer, "id")
+    external_id = None if given is None else _text_of_id(given, "identifier", "$id")
     if email is None and phone is None and external_id is None:
         raise RefusedError("identifier", "one of $email, $phone_number and $id is required")
     return Person(email.lower() if email else None, phone, external_id)
@@ -128,11 +130,3 @@ def _identifier(customer: dict[str, object], name: str) -> object:
     if len(given) > 1 and given[0] != given[1]:
         raise RefusedError("identifier", f'"${name}" and "{name}" differ')
     return given[0] if given else None
-
-
-def _external_id(given: object) -> str | None:
-    if given is None or (isinstance(given, str) and given.strip()):
-        return given
-    if isinstance(given, int) and not isinstance(given, bool):
-        return str(given)
-    raise RefusedError("identifier", '"$id" must be text or an integer')
