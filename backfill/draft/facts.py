@@ -8,6 +8,7 @@ from typing import Final
 
 from backfill.mapping.cells import read_inline
 from backfill.schema.types import Type
+from backfill.sources.spreadsheets import DAY_NUMBER, RUINED_NUMBER
 
 MAX_VALUES: Final = 40
 """A column of so few different values is a list of words, a status say."""
@@ -92,7 +93,7 @@ class Column:
     @property
     def ruined(self) -> str:
         """Digits that a spreadsheet shortened, as evidence behind a semicolon; empty for none."""
-        ruined = self.count("scientific")
+        ruined = self.count("ruined_number")
         told = f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
         return told if ruined else ""
 
@@ -115,12 +116,15 @@ def kind_conditions(latest: str) -> dict[str, str]:
     offset = "( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"
     digits = f"length(regexp_replace({cell}, '[^0-9]', '', 'g'))"
     phone, day = "[+(]?[0-9][0-9 ()./-]{5,22}", f"try_cast({cell}[1:10] as date)"
+    patterns = {
+        **_LISTS["kinds"],
+        "offset": f"{iso}{offset}",
+        "ruined_number": RUINED_NUMBER,
+        "spreadsheet_day": DAY_NUMBER,
+    }
     return {
         **{kind: f"({value}) is not null" for kind, value in read.items()},
-        **{
-            kind: f"regexp_full_match({cell}, '{pattern}')"
-            for kind, pattern in (_LISTS["kinds"] | {"offset": f"{iso}{offset}"}).items()
-        },
+        **{kind: f"regexp_full_match({cell}, '{pattern}')" for kind, pattern in patterns.items()},
         "iso": f"regexp_full_match({cell}, '{iso}{offset}?') and {day} is not null",
         "epoch_s": f"{whole} between 473385600 and {last}",
         "epoch_ms": f"{whole} // 1000 between 473385600 and {last}",

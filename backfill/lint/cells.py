@@ -10,23 +10,24 @@ import pyarrow.compute as pc
 
 from backfill.lint.columns import Role
 from backfill.lint.finding import Finding
-from backfill.sources.spreadsheets import REJECT_COLUMNS, clean_cells
-
-_MONTH: Final = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_EXCEL_DIGITS: Final = 15
-"""Source: Microsoft, "Excel specifications and limits": number precision, 15 digits."""
+from backfill.sources.spreadsheets import (
+    DATE_OF_CODE,
+    ERROR_VALUE,
+    NUMBER_DIGITS,
+    REJECT_COLUMNS,
+    clean_cells,
+)
 
 RUINED_BY_EXCEL: Final = {
-    "spreadsheet_error": r"^#(N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|##+)$",
-    # 1-3 and MAR1 become 1-Mar in a spreadsheet
-    "spreadsheet_date": rf"^([0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}})$",
-    "rounded_id": rf"^[1-9][0-9]{{{_EXCEL_DIGITS - 1}}}0+$",
+    "spreadsheet_error": rf"^({ERROR_VALUE})$",
+    "spreadsheet_date": rf"^({DATE_OF_CODE})$",
+    "rounded_id": rf"^[1-9][0-9]{{{NUMBER_DIGITS - 1}}}0+$",
 }
 """What a cell looks like when a spreadsheet has ruined it, by the kind of finding."""
 
 _DATE_LENGTHS: Final = (5, 6)
 _LONGEST_ID: Final = 24
-_LONG_NUMBER: Final = rf"^[0-9]{{{_EXCEL_DIGITS + 1},}}$"
+_LONG_NUMBER: Final = rf"^[0-9]{{{NUMBER_DIGITS + 1},}}$"
 
 _NUMBER: Final = r"^[+-]?([1-9][0-9]*|0)(\.[0-9]+)?$"
 _DOUBLE: Final = r"^-?[0-9]+\.0$"
@@ -95,7 +96,7 @@ class _ColumnScan:
             self._count_ruined("spreadsheet_date", dates)
         if pc.any(pc.starts_with(cells, "#")).as_py():
             self._count_ruined("spreadsheet_error", cells)
-        long = _where(cells, (lengths > _EXCEL_DIGITS) & (lengths <= _LONGEST_ID))
+        long = _where(cells, (lengths > NUMBER_DIGITS) & (lengths <= _LONGEST_ID))
         self._long_numbers += _matches(long, _LONG_NUMBER)
         self._count_ruined("rounded_id", long)
         if role.time and self._all_midnight:
