@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
 
 import duckdb
 from pydantic_core import PydanticCustomError
@@ -29,8 +28,6 @@ from backfill.schema.load import load_schema
 from backfill.schema.types import parse_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
-
-_MOST: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +196,7 @@ def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...
 
 def _why_no_times(export: Export, columns: Sequence[Column]) -> str:
     name = Path(export.files[0]).name
-    days = [column.name for column in columns if column.share("spreadsheet_day") > _MOST]
+    days = [column.name for column in columns if column.mostly("spreadsheet_day")]
     if days:
         return (
             f'{name}: no column holds times; "{days[0]}" looks like the day numbers of a '

@@ -10,6 +10,9 @@ from backfill.mapping.cells import read_inline
 from backfill.schema.types import Type
 from backfill.sources.spreadsheets import DAY_NUMBER, RUINED_NUMBER
 
+MOST: Final = 0.9
+"""The share of the cells, or of the orders, for which a guess has to hold: some are always odd."""
+
 MAX_VALUES: Final = 40
 """A column of so few different values is a list of words, a status say."""
 
@@ -56,7 +59,7 @@ class Column:
     """As a schema names it."""
     label: str
     """What its role is guessed from: the header, or the name of a member alone."""
-    place: int
+    place: int = -1
     """In the export; -1 for a member."""
     rows: int
     filled: int
@@ -70,7 +73,7 @@ class Column:
     """Cells that each format of a time of day reads."""
     values: tuple[str, ...]
     """The most frequent ones, where they are few."""
-    is_typed_time: bool
+    is_typed_time: bool = False
     """Whether the file itself says that these are dates or times."""
 
     @property
@@ -82,6 +85,9 @@ class Column:
 
     def share(self, kind: str) -> float:
         return self.count(kind) / self.filled if self.filled else 0.0
+
+    def mostly(self, kind: str) -> bool:
+        return self.share(kind) >= MOST
 
     def all(self, kind: str) -> bool:
         return self.filled > 0 and self.count(kind) == self.filled

@@ -20,7 +20,6 @@ from backfill.sources.spreadsheets import clean_cells
 CELLS: Final = 2_000
 """Cells of a column whose content is read."""
 
-_MOST: Final = 0.9
 _UNFOLDED: Final = re.compile(r"^.*(?:\[\]|<n>)\.?")
 """What stands in front of a member's own name in ``items[].sku`` or ``line_item_<n>.sku``."""
 
@@ -76,8 +75,8 @@ def read_nested(
     places = numbered_columns(export.columns)
     numbered = {place for group in places.values() for place in group}
     for column in columns:
-        share = max(column.share("list"), column.share("object"), column.share("pairs"))
-        if column.place not in numbered and share >= _MOST:
+        is_nested = any(map(column.mostly, ("list", "object", "pairs")))
+        if column.place not in numbered and is_nested:
             places[column.name] = [column.place]
     cells = {name: _first_cells(export, group) for name, group in places.items()}
     forms = {name: form_of(texts) for name, texts in cells.items()}

@@ -66,16 +66,13 @@ def customer_of(columns: Iterable[Column]) -> Column | None:
     return _best("customer", fitting)
 
 
-def phone_of(columns: Iterable[Column]) -> Column | None:
-    return _best("phone", [column for column in columns if column.share("phone") >= _MOST])
-
-
 def person_of(columns: Sequence[Column], country: Column | None) -> Person:
     """What the columns of an order say of its person.
 
     ``country`` is the order's: phone numbers without a prefix are of it.
     """
-    email, phone, customer = email_of(columns), phone_of(columns), customer_of(columns)
+    email, customer = email_of(columns), customer_of(columns)
+    phone = _best("phone", [column for column in columns if column.share("phone") >= _MOST])
     found: dict[str, Attribute] = {}
     if email is not None:
         found["$email"] = Attribute(leaf(email.name), email, _email_evidence(email))
@@ -105,10 +102,8 @@ def _names(columns: Sequence[Column]) -> dict[str, Attribute]:
         _best(role, columns, billing_first=True) for role in ("first_name", "last_name", "name")
     )
     if first is not None:
-        found = {"$first_name": _by_name(first)}
-        if last is not None:
-            found["$last_name"] = _by_name(last)
-        return found
+        named = {"$first_name": first, "$last_name": last}
+        return {name: _by_name(column) for name, column in named.items() if column is not None}
     if whole is None or whole.share("number") > _MOST or rank("order", whole.label) is not None:
         return {}
     why = f"split from a full name; {whole.rows_filled}"

@@ -12,7 +12,6 @@ from backfill.draft.facts import (
     CELL,
     MAX_VALUES,
     NULL_WORDS,
-    CellPlace,
     Column,
     FormatCount,
     kind_conditions,
@@ -129,14 +128,14 @@ def _samples(export: Export, places: Sequence[int]) -> list["pa.StringArray"]:
     """Some hundred different cells of each column, the first ones."""
     found: list[dict[str, None]] = [{} for _ in places]
     seen = [0] * len(places)
+    lacking = set(range(len(places)))
     for batch in export.batches(places):
-        for at in range(len(places)):
-            if len(found[at]) >= SAMPLE or seen[at] >= ENOUGH:
-                continue
+        for at in lacking:
             cells = clean_cells(batch.column(at)).drop_null()
             seen[at] += len(cells)
             found[at] |= dict.fromkeys(cells.unique()[: SAMPLE * 2].to_pylist())
-        if all(len(f) >= SAMPLE or s >= ENOUGH for f, s in zip(found, seen, strict=True)):
+        lacking = {at for at in lacking if len(found[at]) < SAMPLE and seen[at] < ENOUGH}
+        if not lacking:
             break
     return [pa.array(list(cells), pa.string()) for cells in found]
 
@@ -253,23 +252,18 @@ def _column(rows: int, measures: _Measures, results: Iterator[Any]) -> Column:
     return Column(
         name="",
         label="",
-        place=-1,
         rows=rows,
         filled=filled,
         distinct=distinct,
         null_words=dict(null_words or {}),
         kinds={kind: next(results) for kind in measures.kinds},
-        formats=tuple(_format_count(form, *islice(results, 4)) for form in measures.formats),
+        formats=tuple(_format_count(form, results) for form in measures.formats),
         clocks={form: next(results) for form in measures.clocks},
         values=tuple(values or ()),
-        is_typed_time=False,
     )
 
 
-def _format_count(
-    form: str, cells: int, proving: int, proof: str | None, place: int | None
-) -> FormatCount:
-    proof_at: CellPlace = divmod(place or 0, _ROW)
-    return FormatCount(
-        form=form, cells=cells, proving=proving, proof=proof or "", proof_at=proof_at
-    )
+def _format_count(form: str, results: Iterator[Any]) -> FormatCount:
+    cells, proving, proof, place = islice(results, 4)
+    at = divmod(place or 0, _ROW)
+    return FormatCount(form=form, cells=cells, proving=proving, proof=proof or "", proof_at=at)

@@ -5,14 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import MOST, Column
 from backfill.draft.formats import has_clock
-from backfill.draft.lines_of_order import (
-    Cancellation,
-    cancellation_of,
-    line_columns,
-    line_id_of,
-)
+from backfill.draft.lines_of_order import Cancellation, cancellation_of, line_columns
 from backfill.draft.money import Value, amount_of, value_of
 from backfill.draft.nested import Nested
 from backfill.draft.order_key import KeyChoice, choose_key
@@ -29,7 +24,6 @@ from backfill.draft.vocabulary import (
     rank,
 )
 
-_MOST: Final = 0.9
 _LATER_EVENTS: Final[dict[str, Role]] = {
     "Fulfilled Order": "fulfilled",
     "Cancelled Order": "cancelled",
@@ -107,7 +101,7 @@ def roles_of(
         later=_later([times[column.name] for column in rest if column.name in times], ordered),
         value=value_of(sample, choice.key, of_order, of_line),
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
-        line_id=line_id_of(sample, choice.key, of_line.get("line_id")),
+        line_id=sample.line_id(choice.key, of_line.get("line_id")),
     )
 
 
@@ -164,11 +158,11 @@ def _holds(role: Role, column: Column) -> bool:
     """Whether the cells fit what the name says."""
     match role:
         case "quantity":
-            return column.share("number") >= _MOST
+            return column.mostly("number")
         case _ if role in AMOUNT_ROLES:
             return amount_of(column) is not None and not column.share("iso") and not column.formats
         case "product":
-            return not column.share("integer") >= _MOST
+            return not column.mostly("integer")
         case "currency":
             codes = [re.fullmatch("[A-Za-z]{3}", value) for value in column.values]
             return bool(codes) and all(codes)
@@ -187,14 +181,14 @@ def _clock(columns: Sequence[Column], ordered: Time | None) -> Clock | None:
         if rank("clock", column.label) is None or column.name == ordered.column.name:
             continue
         for form, cells in column.clocks.items():
-            if cells >= column.filled * _MOST:
+            if cells >= column.filled * MOST:
                 return Clock(column, form)
     return None
 
 
 def _zone(columns: Sequence[Column]) -> Column | None:
     named = (column for column in columns if rank("zone", column.label) is not None)
-    return next((column for column in named if column.share("zone") > _MOST), None)
+    return next((column for column in named if column.mostly("zone")), None)
 
 
 def _later(times: Sequence[Time], ordered: Time | None) -> dict[str, Time]:

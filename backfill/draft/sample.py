@@ -122,13 +122,13 @@ class OrderSample:
             is_whole=self._one_of == 1,
         )
 
-    def numbers_lines(self, key: Key, column: Column) -> bool:
-        """Whether no value of a column is twice within an order, and none is empty."""
-        if column.is_member:
-            return False
+    def line_id(self, key: Key | None, column: Column | None) -> Column | None:
+        """``column``, if no value of it is twice within an order, and none is empty."""
+        if key is None or column is None or column.is_member:
+            return None
         group, cell = ", ".join(map(self.cell, key.columns)), self.cell(column)
         [(twice,)] = self.query(
             f"select count(*) from (select 1 from {self.whole_orders(key.columns)} "
             f"group by {group} having count(*) > count(distinct {cell}))"
         )
-        return bool(twice == 0)
+        return column if twice == 0 else None

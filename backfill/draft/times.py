@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from backfill.draft.facts import CellPlace, Column, FormatCount
 from backfill.draft.formats import has_clock, in_words, swap_day_and_year
@@ -10,8 +9,6 @@ from backfill.draft.vocabulary import TIME_ROLES, mentions, rank
 from backfill.draft.yaml import QUESTION
 from backfill.schema.document import YamlValue
 from backfill.schema.types import swap_day_and_month
-
-_MOST: Final = 0.9
 
 PlaceInWords = Callable[[CellPlace], str]
 
@@ -45,7 +42,7 @@ def time_of(column: Column, place_in_words: PlaceInWords) -> Time | None:
     if not column.filled or mentions("birthday", column.label):
         return None
     utc = "its name says UTC" if mentions("utc", column.label) else ""
-    if column.share("iso") >= _MOST:
+    if column.mostly("iso"):
         return _iso_time(column, utc)
     if column.is_typed_time:
         return Time(
@@ -75,7 +72,7 @@ def _epoch_time(column: Column) -> Time | None:
         rank(role, column.name) is not None for role in TIME_ROLES
     )
     for unit, kind, words in (("s", "epoch_s", "seconds"), ("ms", "epoch_ms", "milliseconds")):
-        if named and column.share(kind) >= _MOST:
+        if named and column.mostly(kind):
             told = f"{column.cells_of(kind)} count {words} since 1970"
             return Time(column=column, spec={"epoch": unit}, evidence=told, naive=False)
     return None

@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 from typing import Final, Literal, get_args
 
+KeyRole = Literal["order", "shop", "clock", "zone"]
 SoldRole = Literal["line_id", "sku", "product_id", "product", "quantity", "price", "row_total"]
 ProductRole = Literal["category", "brand", "url", "image"]
 AmountRole = Literal["total", "subtotal", "shipping", "tax", "discount", "refund"]
@@ -14,17 +15,7 @@ PersonRole = Literal["customer", "phone", "first_name", "last_name", "name", "co
 AddressRole = Literal["address1", "address2", "city", "zip", "region"]
 TimeRole = Literal["ordered", "cancelled", "fulfilled", "refunded"]
 Role = Literal[
-    "order",
-    "shop",
-    "clock",
-    "zone",
-    SoldRole,
-    ProductRole,
-    AmountRole,
-    OrderRole,
-    PersonRole,
-    AddressRole,
-    TimeRole,
+    KeyRole, SoldRole, ProductRole, AmountRole, OrderRole, PersonRole, AddressRole, TimeRole
 ]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 SOLD_ROLES: Final[tuple[SoldRole, ...]] = get_args(SoldRole)

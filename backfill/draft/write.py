@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from backfill.display import counted
 from backfill.draft.events import event_blocks
 from backfill.draft.facts import CERTAIN_NULL_WORDS, WHOLE_FLOATS, Column
 from backfill.draft.nested import Nested
@@ -82,8 +83,8 @@ def question_lines(drafted: str) -> tuple[tuple[int, str], ...]:
 
 def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: Nested) -> None:
     """What a draft says of the export as a whole."""
-    rows = _counted(max(column.rows for column in columns), "row")
-    width = _counted(len(export.columns), "column")
+    rows = counted(max(column.rows for column in columns), "row")
+    width = counted(len(export.columns), "column")
     files = Path(export.files[0]).name
     if len(export.files) > 1:
         files += f" and {len(export.files) - 1} more files"
@@ -95,17 +96,13 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
     if empty:
         schema.comment(f"Left out because they are empty: {_listed(empty, 12)}.")
     if nameless := sum(not name.strip() for name in export.columns):
-        schema.comment(f"Left out because they have no name: {_counted(nameless, 'column')}.")
+        schema.comment(f"Left out because they have no name: {counted(nameless, 'column')}.")
     for name, evidence in nested.evidence.items():
         schema.comment(f'"{name}": {evidence}.')
     if unreadable := [name for name in export.columns if makes_lines(name)]:
         schema.comment(
             f"Left out because [] and <n> mean lists in a schema: {', '.join(unreadable)}."
         )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _listed(names: Sequence[str], most: int) -> str:
