@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from backfill.display import counted
+from backfill.display import counted, listed
 from backfill.draft.events import event_blocks
 from backfill.draft.facts import CERTAIN_NULL_WORDS, WHOLE_FLOATS, Column
 from backfill.draft.nested import Nested
@@ -94,7 +94,7 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
     )
     empty = [c.name for c in columns if not c.filled and c.place not in nested.places]
     if empty:
-        schema.comment(f"Left out because they are empty: {_listed(empty, 12)}.")
+        schema.comment(f"Left out because they are empty: {listed(empty, 12)}.")
     if nameless := sum(not name.strip() for name in export.columns):
         schema.comment(f"Left out because they have no name: {counted(nameless, 'column')}.")
     for name, evidence in nested.evidence.items():
@@ -103,10 +103,6 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
         schema.comment(
             f"Left out because [] and <n> mean lists in a schema: {', '.join(unreadable)}."
         )
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def _schema_name(file: str) -> str:
@@ -219,7 +215,7 @@ def _lines_evidence(key: Key, roles: Roles) -> str:
     ]
     if not told:
         return "by name"
-    return f"orders whose rows differ: {_listed(told, 6)}"
+    return f"orders whose rows differ: {listed(told, 6)}"
 
 
 def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from backfill.account.metrics import MetricStatus, MetricStatuses
-from backfill.display import plain
+from backfill.display import counted, listed, plain
 
 _FLOWS_SHOWN: Final = 10
 
@@ -31,8 +31,5 @@ def _clauses(metric: MetricStatus) -> Iterator[str]:
     if not metric.flows:
         yield "no live flow hangs on it"
         return
-    shown = ", ".join(f'"{plain(flow)}"' for flow in metric.flows[:_FLOWS_SHOWN])
-    more = len(metric.flows) - _FLOWS_SHOWN
-    also = f" and {more} more" if more > 0 else ""
-    count = len(metric.flows)
-    yield f"{count} live {'flow hangs' if count == 1 else 'flows hang'} on it: {shown}{also}"
+    shown = listed([f'"{plain(flow)}"' for flow in metric.flows], _FLOWS_SHOWN)
+    yield f"{counted(len(metric.flows), 'live flow hangs', 'live flows hang')} on it: {shown}"
