@@ -147,8 +147,8 @@ class _Drafter:
     def _roles(self, export: Export, columns: Sequence[Column]) -> tuple[Roles, Nested]:
         nested = read_nested(self._connection, export, columns, self._latest)
         keys = candidates(columns)
-        with OrderSample(self._connection, export, columns, keys) as sample:
-            return roles_of(sample, columns, nested, _place_in_words(export.files)), nested
+        sample = OrderSample(self._connection, export, columns, keys)
+        return roles_of(sample, columns, nested, _place_in_words(export.files)), nested
 
     def _profile(self, export: Export) -> list[Column]:
         names = _schema_names(export.columns)

@@ -119,9 +119,8 @@ def value_of(
     if not factors:
         return None
     told += "; no column holds a total"
-    if key is None:
-        return Value(columns=columns, evidence=told, sql=line_sql, kind="sql")
-    return Value(columns=columns, evidence=told, sql=line_sql, line_sql=line_sql, kind="sum")
+    kind: Literal["sql", "sum"] = "sql" if key is None else "sum"
+    return Value(columns=columns, evidence=told, sql=line_sql, line_sql=line_sql, kind=kind)
 
 
 def _cents(column: Column) -> str:

@@ -119,18 +119,14 @@ def _by_name(column: Column) -> Attribute:
 
 def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False) -> Column | None:
     """The column whose name says this role best, then the one that is filled most."""
-    found = [
-        (
-            billing_first and address_of(column.label) == "shipping",
-            order,
-            -column.filled,
-            at,
-            column,
-        )
-        for at, column in enumerate(columns)
-        if (order := rank(role, column.label)) is not None and column.filled
-    ]
-    return min(found)[-1] if found else None
+    ranks = {column.name: rank(role, column.label) for column in columns if column.filled}
+
+    def unlikelihood(column: Column) -> tuple[bool, int, int]:
+        is_shipping = billing_first and address_of(column.label) == "shipping"
+        return is_shipping, ranks[column.name] or 0, -column.filled
+
+    named = [column for column in columns if ranks.get(column.name) is not None]
+    return min(named, key=unlikelihood, default=None)
 
 
 def _email_evidence(column: Column) -> str:

@@ -163,13 +163,10 @@ def _measures(
     found = []
     for at, sample in enumerate(samples):
         filled, times, clocks, *hits = rows.get(at, (0, 0, 0, *(0 for _ in conditions)))
-        formats: list[str] = []
-        if times and times * 2 >= filled:
-            tried = list(possible_formats(sample.to_pylist()))
-            formats = _reading(connection, at, tried, EARLIEST, latest)
-        clock_formats: list[str] = []
-        if clocks and clocks * 2 >= filled:
-            clock_formats = _reading(connection, at, CLOCKS, "1800-01-01", "2100-01-01")
+        days = [*possible_formats(sample.to_pylist())] if times * 2 >= filled > 0 else []
+        formats = _reading(connection, at, days, EARLIEST, latest)
+        hours = CLOCKS if clocks * 2 >= filled > 0 else ()
+        clock_formats = _reading(connection, at, hours, "1800-01-01", "2100-01-01")
         kinds = [kind for kind, hit in zip(conditions, hits, strict=True) if hit]
         found.append(_Measures(kinds, formats, clock_formats))
     connection.unregister("samples")

@@ -19,6 +19,7 @@ from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.columns import CellPart
 from backfill.schema.document import read_document
 from backfill.schema.load import LoadedSchema, load_schema
+from backfill.schema.model import Leaf
 from backfill.schema.shipped import paths
 from backfill.schema.shop_timezone import column_without_timezone, with_timezone
 from backfill.schema.uses import needed_columns
@@ -110,14 +111,15 @@ def _places(bound: BoundSchema) -> Iterator[int]:
 def _says_when_and_who(bound: BoundSchema) -> bool:
     """Has the export a column of the first event's time, and one of somebody's identity?"""
     schema = bound.schema
-    leaves = [schema.events[0].time]
     people = [schema.customer_properties[f"${name}"] for name in schema.identifiers]
 
-    def there(name: str) -> bool:
-        return name in bound.columns or isinstance(bound.derived.get(name), CellPart)
+    def is_there(leaf: Leaf) -> bool:
+        return any(
+            name in bound.columns or isinstance(bound.derived.get(name), CellPart)
+            for name in needed_columns(schema, leaf)
+        )
 
-    when = any(there(name) for leaf in leaves for name in needed_columns(schema, leaf))
-    return when and any(there(name) for leaf in people for name in needed_columns(schema, leaf))
+    return is_there(schema.events[0].time) and any(map(is_there, people))
 
 
 def _read(match: _Match, export: Export, today: date, timezone: str | None) -> list[PreviewedOrder]:

@@ -177,13 +177,14 @@ def _clock(columns: Sequence[Column], ordered: Time | None) -> Clock | None:
         return None
     if any(has_clock(form) for form in ordered.rivals):
         return None
-    for column in columns:
-        if rank("clock", column.label) is None or column.name == ordered.column.name:
-            continue
-        for form, cells in column.clocks.items():
-            if cells >= column.filled * MOST:
-                return Clock(column, form)
-    return None
+    clocks = (
+        Clock(column, form)
+        for column in columns
+        if rank("clock", column.label) is not None and column.name != ordered.column.name
+        for form, cells in column.clocks.items()
+        if cells >= column.filled * MOST
+    )
+    return next(clocks, None)
 
 
 def _zone(columns: Sequence[Column]) -> Column | None:

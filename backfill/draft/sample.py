@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import duckdb
 
@@ -44,6 +44,8 @@ class Key:
 class OrderSample:
     """A table ``sample`` of whole orders, each column named as ``cell`` says.
 
+    The next sample of the same connection takes its place.
+
     Args:
         connection: a DuckDB of which the table is a temporary guest.
         export: read once.
@@ -74,15 +76,9 @@ class OrderSample:
         where = " or ".join(picked or [self._is_picked("_row")])
         with streamed(connection, "streamed", rows.schema, rows):
             connection.execute(
-                f"create table sample as select * from (select {named}, _file, _row from streamed) "
-                f"where ({filled}) and ({where})"
+                "create or replace table sample as select * from "
+                f"(select {named}, _file, _row from streamed) where ({filled}) and ({where})"
             ).fetchall()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._connection.execute("drop table sample").fetchall()
 
     @staticmethod
     def cell(column: Column) -> str:
