@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 from pydantic_core import PydanticCustomError
 
-from backfill.draft.facts import CellPlace, Column
+from backfill.draft.facts import Column
 from backfill.draft.nested import Nested, read_nested
 from backfill.draft.order_key import candidates
 from backfill.draft.profile import profile_columns
@@ -16,7 +16,6 @@ from backfill.draft.recognise import recognise
 from backfill.draft.roles import Roles, roles_of
 from backfill.draft.sample import OrderSample
 from backfill.draft.tables import Table, group_by_table, joining_query
-from backfill.draft.times import PlaceInWords
 from backfill.draft.write import draft_text, question_lines
 from backfill.draft.yaml import QUESTION, dump, fits_template
 from backfill.errors import SchemaError, UsageError
@@ -148,7 +147,7 @@ class _Drafter:
         nested = read_nested(self._connection, export, columns, self._latest)
         keys = candidates(columns)
         sample = OrderSample(self._connection, export, columns, keys)
-        return roles_of(sample, columns, nested, _place_in_words(export.files)), nested
+        return roles_of(sample, columns, nested, export.files), nested
 
     def _profile(self, export: Export) -> list[Column]:
         names = _schema_names(export.columns)
@@ -173,15 +172,6 @@ def _schema_names(header: Sequence[str]) -> dict[int, str]:
         for place, name in enumerate(header)
         if name.strip() and name not in rejects and not makes_lines(name)
     }
-
-
-def _place_in_words(files: Sequence[str]) -> PlaceInWords:
-    def words(place: CellPlace) -> str:
-        file, row = place
-        of = f" of {Path(files[file]).name}" if len(files) > 1 else ""
-        return f"row {row:,}{of}"
-
-    return words
 
 
 def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...]:

@@ -5,14 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from backfill.draft.properties import (
-    add_addresses,
-    add_amounts,
-    add_discount,
-    add_item_members,
-    add_items,
-    add_unused,
-)
+from backfill.draft.properties import add_amounts, add_item_members, add_order
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
 from backfill.draft.times import Time
@@ -74,13 +67,7 @@ def _placed_order(roles: Roles, types: Block) -> Block:
     else:
         add_amounts(roles.value.columns, types)
         properties.add("$value", roles.value.of_order, roles.value.evidence)
-    add_discount(properties, roles, types)
-    if roles.key is not None and roles.lines:
-        add_items(properties, roles, types)
-    else:
-        add_item_members(properties, roles, types, others=False)
-    in_addresses = add_addresses(properties, roles)
-    add_unused(properties, roles, types, in_addresses)
+    add_order(properties, roles, types)
     event.add("properties", properties)
     return event
 

@@ -6,20 +6,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-_LISTS: Final[dict[str, list[str]]] = tomllib.loads(
-    Path(__file__).with_suffix(".toml").read_text("utf-8")
-)
-CLOCKS: Final = tuple(_LISTS["clocks"])
+_LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+CLOCKS: Final[tuple[str, ...]] = tuple(_LISTS["clocks"])
 """Formats of a time of day."""
 
-CLOCK_SHAPE: Final = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?( ?[AaPp][Mm])?"
-_DAY_SHAPE: Final = (
-    r"([0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}|(19|20)[0-9]{6}"
-    r"|([A-Za-z]{3,9},? )?([0-9]{1,2}[. /-]{1,2})?[A-Za-z]{3,9}[. /-]{1,2}([0-9]{1,2},? "
-    r")?[0-9]{2,4})"
-)
+_SHAPES: Final = _LISTS["shapes"]
+CLOCK_SHAPE: Final[str] = _SHAPES["clock"]
+_DAY_SHAPE: Final = "|".join(_SHAPES["days"])
 TIME_SHAPE: Final = (
-    rf"{_DAY_SHAPE}((T|,? +|,? at | - ){CLOCK_SHAPE}( ?(Z|[A-Z]{{3,4}}|[+-][0-9:]{{2,6}}))?)?"
+    rf"({_DAY_SHAPE})((T|,? +|,? at | - ){CLOCK_SHAPE}( ?(Z|[A-Z]{{3,4}}|[+-][0-9:]{{2,6}}))?)?"
 )
 """What a cell has to look like before formats are tried: trying all on all cells takes minutes."""
 

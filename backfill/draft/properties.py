@@ -31,7 +31,17 @@ def add_amounts(amounts: Iterable[Column], types: Block) -> None:
             types.add_once(column.name, amount.spec, amount.evidence)
 
 
-def add_discount(properties: Block, roles: Roles, types: Block) -> None:
+def add_order(properties: Block, roles: Roles, types: Block) -> None:
+    """What is known of an order: its discount, lines and addresses, then its other columns."""
+    _add_discount(properties, roles, types)
+    if roles.key is not None and roles.lines:
+        _add_items(properties, roles, types)
+    else:
+        add_item_members(properties, roles, types, others=False)
+    _add_unused(properties, roles, types, _add_addresses(properties, roles))
+
+
+def _add_discount(properties: Block, roles: Roles, types: Block) -> None:
     for name, role, column in _named("order", roles.of_order):
         if role == "discount":
             add_amounts([column], types)
@@ -44,7 +54,7 @@ def _named(of: str, columns: Mapping[Role, Column]) -> list[tuple[str, Role, Col
     return [(name, role, columns[role]) for name, role in names if role in columns]
 
 
-def add_items(properties: Block, roles: Roles, types: Block) -> None:
+def _add_items(properties: Block, roles: Roles, types: Block) -> None:
     """What the lines of an order are, as lists and as objects."""
     for name, _, column in _named("lists", roles.of_line):
         properties.add(name, {"each": leaf(column.name)})
@@ -118,7 +128,7 @@ def _number_type(column: Column) -> YamlValue:
     return "number" if column.all("number") else None
 
 
-def add_addresses(properties: Block, roles: Roles) -> set[str]:
+def _add_addresses(properties: Block, roles: Roles) -> set[str]:
     """The addresses of an order that have several parts, and the columns that they take."""
     used: set[str] = set()
     for which, name in (("billing", "BillingAddress"), ("shipping", "ShippingAddress")):
@@ -142,7 +152,7 @@ def add_addresses(properties: Block, roles: Roles) -> set[str]:
     return used
 
 
-def add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -> None:
+def _add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -> None:
     """The order's columns that nothing stands for yet, by their own names.
 
     ``used`` are the columns of addresses.

@@ -13,7 +13,7 @@ from backfill.draft.nested import Nested
 from backfill.draft.order_key import KeyChoice, choose_key
 from backfill.draft.people import Person, person_of
 from backfill.draft.sample import Key, OrderSample
-from backfill.draft.times import PlaceInWords, Time, settled_by_others, time_of
+from backfill.draft.times import Time, settled_by_others, time_of
 from backfill.draft.vocabulary import (
     AMOUNT_ROLES,
     LINE_ROLES,
@@ -74,12 +74,15 @@ class Roles:
 
 
 def roles_of(
-    sample: OrderSample, columns: Sequence[Column], nested: Nested, place_in_words: PlaceInWords
+    sample: OrderSample, columns: Sequence[Column], nested: Nested, files: Sequence[str]
 ) -> Roles:
-    """What is made of the columns of an export, and of what stands within its cells."""
+    """The roles of an export's columns, and of the members of its cells.
+
+    ``files`` are the export's, to name the place of a cell.
+    """
     known = [column for column in (*columns, *nested.members) if column.filled]
     plain = [column for column in known if column.place not in nested.places]
-    found = [time for column in plain if (time := time_of(column, place_in_words))]
+    found = [time for column in plain if (time := time_of(column, files))]
     times = {time.column.name: time for time in settled_by_others(found)}
     flat = [column for column in plain if column.name not in nested.lines]
     ordered = _ordered([times[column.name] for column in flat if column.name in times])
@@ -117,10 +120,9 @@ def _line_and_order_roles(
         if not {"total", "row_total"} & set(of_line):
             unused = [column for column in lines if column not in of_line.values()]
             of_line |= _best(("total",), unused)
-    if not {"total", "subtotal"} & set(of_order):  # the same on each row: not a line's own
-        same = _best(("row_total",), rest)
-        if same:
-            of_order["total"] = same["row_total"]
+    same = _best(("row_total",), rest)
+    if same and not {"total", "subtotal"} & set(of_order):  # the same on each row: not a line's own
+        of_order["total"] = same["row_total"]
     return of_line, of_order
 
 

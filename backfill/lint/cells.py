@@ -10,24 +10,18 @@ import pyarrow.compute as pc
 
 from backfill.lint.columns import Role
 from backfill.lint.finding import Finding
-from backfill.sources.spreadsheets import (
-    DATE_OF_CODE,
-    ERROR_VALUE,
-    NUMBER_DIGITS,
-    REJECT_COLUMNS,
-    clean_cells,
-)
+from backfill.sources import spreadsheets
 
 RUINED_BY_EXCEL: Final = {
-    "spreadsheet_error": rf"^({ERROR_VALUE})$",
-    "spreadsheet_date": rf"^({DATE_OF_CODE})$",
-    "rounded_id": rf"^[1-9][0-9]{{{NUMBER_DIGITS - 1}}}0+$",
+    "spreadsheet_error": rf"^({spreadsheets.ERROR_VALUE})$",
+    "spreadsheet_date": rf"^({spreadsheets.DATE_OF_CODE})$",
+    "rounded_id": rf"^[1-9][0-9]{{{spreadsheets.NUMBER_DIGITS - 1}}}0+$",
 }
 """What a cell looks like when a spreadsheet has ruined it, by the kind of finding."""
 
 _DATE_LENGTHS: Final = (5, 6)
 _LONGEST_ID: Final = 24
-_LONG_NUMBER: Final = rf"^[0-9]{{{NUMBER_DIGITS + 1},}}$"
+_LONG_NUMBER: Final = rf"^[0-9]{{{spreadsheets.NUMBER_DIGITS + 1},}}$"
 
 _NUMBER: Final = r"^[+-]?([1-9][0-9]*|0)(\.[0-9]+)?$"
 _DOUBLE: Final = r"^-?[0-9]+\.0$"
@@ -64,7 +58,7 @@ class CellScan:
 
     def findings(self, orders: int) -> Iterator[Finding]:
         for scan in self._columns:
-            if scan.role.name not in REJECT_COLUMNS:  # those are ours
+            if scan.role.name not in spreadsheets.REJECT_COLUMNS:  # those are ours
                 yield from scan.findings(self._rows, orders)
 
 
@@ -96,19 +90,19 @@ class _ColumnScan:
             self._count_ruined("spreadsheet_date", dates)
         if pc.any(pc.starts_with(cells, "#")).as_py():
             self._count_ruined("spreadsheet_error", cells)
-        long = _where(cells, (lengths > NUMBER_DIGITS) & (lengths <= _LONGEST_ID))
+        long = _where(cells, (lengths > spreadsheets.NUMBER_DIGITS) & (lengths <= _LONGEST_ID))
         self._long_numbers += _matches(long, _LONG_NUMBER)
         self._count_ruined("rounded_id", long)
         if role.time and self._all_midnight:
             timed = cells.filter(pc.match_substring(cells, ":"))
             self._all_midnight = _matches(timed, _CLOCK) <= _matches(timed, _MIDNIGHT)
         if role.text and self._all_numbers:
-            cleaned = clean_cells(cells).drop_null()
+            cleaned = spreadsheets.clean_cells(cells).drop_null()
             self._all_numbers = _matches(cleaned, _NUMBER) == len(cleaned)
             all_doubles = self._all_doubles and self._all_numbers
             self._all_doubles = all_doubles and _matches(cleaned, _DOUBLE) == len(cleaned)
         if role.currency and len(self.values) < _CURRENCIES_MAX:
-            found = pc.unique(clean_cells(cells)).drop_null()
+            found = pc.unique(spreadsheets.clean_cells(cells)).drop_null()
             self.values.update(found.to_pylist()[:_CURRENCIES_MAX])
 
     def _count_ruined(self, kind: str, cells: pa.ChunkedArray) -> None:

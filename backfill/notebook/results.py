@@ -97,7 +97,7 @@ class Preview:
             for file, row in order.rows:
                 cells = self._cells[file, row][: len(self._columns)]
                 rows.append((order.reason, order.column or None, self._files[file], row, *cells))
-        return pd.DataFrame(rows, columns=["_reason", "_column", "_file", "_row", *self._columns])
+        return pd.DataFrame(rows, columns=[*REJECT_COLUMNS, *self._columns])
 
 
 def _cells_of(
