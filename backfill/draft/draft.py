@@ -34,7 +34,7 @@ class Draft:
     text: str
     """The YAML."""
     questions: Sequence[tuple[int, str]]
-    """Lines on which ``check`` stops: their numbers, counted from 1, and what stands there."""
+    """Lines on which ``check`` stops: their numbers, counted from 1, and their text."""
     notes: Sequence[str]
     """Sentences for people, beside the draft."""
 
@@ -46,7 +46,7 @@ def draft_schema(
 
     Args:
         exports: files of one export, or tables of one database.
-        today: two days from it no order can have been placed.
+        today: no order is placed two days after it or later.
         timezone: the zone of the shop's clock, an IANA name; None leaves it open.
 
     Raises:
@@ -85,7 +85,7 @@ def write_draft(draft: Draft, output: Path, *, force: bool) -> None:
 
 
 class _Drafter:
-    """Guesses the roles of columns. ``latest`` is the last day that an order may be of."""
+    """Guesses the roles of columns. ``latest`` is the last day on which an order can be placed."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, latest: str, timezone: str | None

@@ -1,4 +1,4 @@
-"""What is counted of a column: its cells, and how many of them are of which kind."""
+"""The facts about a column: the number of its cells, and how many are of each kind."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ MOST: Final = 0.9
 """The share of the cells, or of the orders, for which a guess has to hold: some are always odd."""
 
 MAX_VALUES: Final = 40
-"""A column of so few different values is a list of words, a status say."""
+"""A column with at most this many different values holds words of a list, such as a status."""
 
 _LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 CERTAIN_NULL_WORDS: Final[list[str]] = _LISTS["null_words"]["certain"]
@@ -24,7 +24,7 @@ CellPlace = tuple[int, int]
 """The file, counted from 0, and the row of a cell."""
 
 CELL: Final = "<cell>"
-"""Stands for the cell in the conditions of ``kind_conditions``."""
+"""The placeholder for the cell in the conditions of ``kind_conditions``."""
 
 
 WHOLE_FLOATS: Final = "each ends in .0, which integer removes"
@@ -35,7 +35,7 @@ WHOLE_FLOATS: Final = "each ends in .0, which integer removes"
 class FormatCount:
     """How many cells of a column a time format reads.
 
-    Its rival is the same format with day and month the other way round.
+    Its rival is the same format with day and month swapped.
     """
 
     form: str

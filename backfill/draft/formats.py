@@ -23,9 +23,9 @@ EARLIEST: Final = "1985-01-01"
 
 
 def possible_formats(cells: Iterable[str]) -> Iterator[str]:
-    """The formats whose signs stand in one of these cells as they do in the format.
+    """The formats whose signs are in the same order as those of one of these cells.
 
-    All thousands of formats would take seconds to try.
+    Trying all the thousands of formats would take seconds.
     """
     found = {_signs(cell) for cell in cells}
     for day in _LISTS["days"]:

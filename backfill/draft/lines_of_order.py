@@ -18,7 +18,7 @@ _OFTEN: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """How the key itself says that an order is a cancellation."""
+    """How the key shows that an order is a cancellation."""
 
     prefix: str
     evidence: str
@@ -53,7 +53,7 @@ def line_columns(
 
 
 def _is_sold(column: Column, times: Mapping[str, Time]) -> bool:
-    """Whether it is called what belongs to a line."""
+    """Whether its name is that of a line's column."""
     if column.name in times or column.share("email"):
         return False
     return any(rank(role, column.label) in (0, 1) for role in SOLD_ROLES)
@@ -62,7 +62,7 @@ def _is_sold(column: Column, times: Mapping[str, Time]) -> bool:
 def _is_of_order(column: Column, key: Key) -> bool:
     """Whether orders of several rows show that it is the same on all of them.
 
-    A name that means a line for sure, or the amount of one, is of the line whatever they show.
+    A name that certainly means a line, or its amount, is of the line whatever the rows show.
     """
     sure = any(rank(role, column.label) in (0, 1) for role in SOLD_ROLES if role != "row_total")
     return not sure and key.several > 0 and key.varies(column) == 0
@@ -71,7 +71,7 @@ def _is_of_order(column: Column, key: Key) -> bool:
 def cancellation_of(
     sample: OrderSample, key: Key | None, quantity: Column | None
 ) -> Cancellation | None:
-    """The letter of their own with which the orders of negative quantities, and they, begin."""
+    """The letter that the numbers of orders with negative quantities, and no others, begin with."""
     if key is None or quantity is None or quantity.is_member or not quantity.count("negative"):
         return None
     number = sample.cell(key.columns[-1])

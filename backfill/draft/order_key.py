@@ -1,4 +1,4 @@
-"""Which rows are one order: the column, or the columns, whose values tell orders apart."""
+"""Which rows are one order: the column, or the columns, whose values identify orders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MANY_ROWS: Final = 200
 """More rows to a value than this, and the column is a status or a shop, no order."""
 
 _RARE: Final = 0.02
-"""Orders of which this share may disagree: cells are mended by hand, clocks differ by a second."""
+"""The share of orders that may disagree: people edit cells, and clocks differ by a second."""
 
 _VAGUE: Final = 2
 """The rank of ``id`` and ``name``, which may be an order's as well as a row's."""
@@ -27,7 +27,7 @@ class KeyChoice:
     """The key of the orders, and why columns that look like one are none."""
 
     key: Key | None
-    """None: no column tells orders apart, each row is one."""
+    """None where no column identifies orders, so each row is one."""
     passed: tuple[str, ...] = ()
     """For each column that was passed over, the reason."""
     doubt: str = ""
@@ -38,7 +38,7 @@ class KeyChoice:
 
 
 def candidates(columns: Sequence[Column]) -> list[Column]:
-    """Columns that may tell orders apart, the likeliest first."""
+    """Columns that may identify orders, the likeliest first."""
     fitting = [column for column in columns if _may_be_key(column)]
     return sorted(fitting, key=lambda column: (_rank(column), -column.distinct))[:CANDIDATES]
 
@@ -68,8 +68,7 @@ def choose_key(
 ) -> KeyChoice:
     """The key whose orders have one time and one person each.
 
-    ``has_lines`` says that an order's lines stand in its cells. ``ordered`` is when an order was
-    placed.
+    ``has_lines``: cells hold the lines of an order. ``ordered`` is when an order was placed.
     """
     named = (ordered.column if ordered else None, email_of(columns), customer_of(columns))
     fixed = [column for column in named if column is not None and not column.is_member]

@@ -1,4 +1,4 @@
-"""Who the person of an order is: e-mail and phone by content, an id by its name."""
+"""The person of an order: e-mail and phone by the content of cells, an id by its name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Attribute:
 
     leaf: YamlValue
     column: Column | None
-    """None where a person has to say which column it is."""
+    """None where the user has to name the column."""
     evidence: str
     spec: YamlValue = None
     """The type that its column needs under ``columns``."""
@@ -34,7 +34,7 @@ class Person:
     attributes: Mapping[str, Attribute]
     """By Klaviyo's name; identifiers first, the strongest first."""
     identity: tuple[Column, ...]
-    """The columns that say who it is."""
+    """The columns of its identifiers."""
 
     @property
     def columns(self) -> set[str]:
@@ -67,7 +67,7 @@ def customer_of(columns: Iterable[Column]) -> Column | None:
 
 
 def person_of(columns: Sequence[Column], country: Column | None) -> Person:
-    """What the columns of an order say of its person.
+    """The person of an order, by the order's columns.
 
     ``country`` is the order's: phone numbers without a prefix are of it.
     """
@@ -118,7 +118,7 @@ def _by_name(column: Column) -> Attribute:
 
 
 def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False) -> Column | None:
-    """The column whose name says this role best, then the one that is filled most."""
+    """The column whose name fits this role best; of several, the one with the most filled cells."""
     ranks = {column.name: rank(role, column.label) for column in columns if column.filled}
 
     def unlikelihood(column: Column) -> tuple[bool, int, int]:

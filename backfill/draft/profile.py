@@ -31,10 +31,10 @@ from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
 
 SAMPLE: Final = 300
-"""Different cells of a column that say which kinds are counted over all of them."""
+"""How many different cells of a column decide which kinds are counted over all its cells."""
 
 ENOUGH: Final = 5_000
-"""Filled cells of a column among which those are looked for; a rare column is read to its end."""
+"""How many filled cells of a column are searched for them; a rare column is read to its end."""
 
 _AT_ONCE: Final = 32
 """Columns of one pass: planning takes the cube of what a query counts, minutes for 300 columns."""
@@ -108,7 +108,7 @@ def profile_members(
     labels: Mapping[str, str],
     latest: str,
 ) -> list[Column]:
-    """The same for what stands within cells: the texts of each member, by its name."""
+    """The same for the members of cells; ``members`` holds the texts of each, by its name."""
     texts = [pa.array(cells, pa.string()) for cells in members.values()]
     samples = [cells.drop_null().unique()[:SAMPLE] for cells in texts]
     most = max(map(len, texts), default=0)

@@ -1,4 +1,4 @@
-"""What an event tells beside its id, value and time: by Klaviyo's names, else the headers' own."""
+"""The properties of an event beside its id and value: by Klaviyo's names, else by the headers'."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ def _named(of: str, columns: Mapping[Role, Column]) -> list[tuple[str, Role, Col
 
 
 def _add_items(properties: Block, roles: Roles, types: Block) -> None:
-    """What the lines of an order are, as lists and as objects."""
+    """The lines of an order, as lists and as objects."""
     for name, _, column in _named("lists", roles.of_line):
         properties.add(name, {"each": leaf(column.name)})
     items = properties.nested()
@@ -66,7 +66,7 @@ def _add_items(properties: Block, roles: Roles, types: Block) -> None:
 
 
 def add_item_members(block: Block, roles: Roles, types: Block, *, others: bool = True) -> None:
-    """What one line is; with ``others``, its columns that have no role too."""
+    """The properties of one line; with ``others`` also its columns that have no role."""
     named = _named("item", roles.of_line)
     for name, role, column in named:
         if role in ("quantity", "price", "row_total"):
@@ -153,7 +153,7 @@ def _add_addresses(properties: Block, roles: Roles) -> set[str]:
 
 
 def _add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -> None:
-    """The order's columns that nothing stands for yet, by their own names.
+    """The order's columns that no property holds yet, by their own names.
 
     ``used`` are the columns of addresses.
     """

@@ -27,15 +27,15 @@ from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 EXAMPLES: Final = ("adventureworks_sales", "online_retail")
-"""Shipped for the tests' sake; nobody's shop writes such files."""
+"""Shipped for the tests; no shop writes such files."""
 
 PLAIN: Final = ("orders", "order_lines")
-"""YamlValue tables, of whose columns hardly one is asked for: many an export has those."""
+"""Plain tables: they need few columns, and many exports have those."""
 
 _PLAIN_SHARE: Final = 0.6
 _ORDERS: Final = 100
 _MISREAD: Final = re.compile("not_an?_|not_money|not_json|not_pairs|no_time|out_of_range")
-"""Reasons that say: this export is not written as the platform writes."""
+"""Reasons which show that the export is not written as the platform writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _places(bound: BoundSchema) -> Iterator[int]:
 
 
 def _says_when_and_who(bound: BoundSchema) -> bool:
-    """Has the export a column of the first event's time, and one of somebody's identity?"""
+    """Whether the export has a column of the first event's time, and one of an identifier."""
     schema = bound.schema
     people = [schema.customer_properties[f"${name}"] for name in schema.identifiers]
 
@@ -158,7 +158,7 @@ def _recognised(
 def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:
     """The schema with what it leaves open put in, so that it runs as it is.
 
-    The rest of its text stays as it is; written anew, its comments would move.
+    The rest of its text stays as it is: writing it from its values would move the comments.
     """
     places, lines = read_document(body, "schema").lines, body.splitlines(keepends=True)
     added: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Which column plays which role, each with the evidence that stands beside it in the schema."""
+"""The role of each column, with its evidence for the schema's comments."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ _LATER_EVENTS: Final[dict[str, Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A time of day that stands beside its day in a column of its own."""
+    """A time of day in another column than its day."""
 
     column: Column
     form: str
@@ -52,7 +52,7 @@ class Roles:
     ordered: Time | None
     """When an order was placed."""
     clock: Clock | None
-    """Its time of day, where that stands apart."""
+    """Its time of day, if another column holds that."""
     zone: Column | None
     """The column that names the zone of each time."""
     person: Person
@@ -113,7 +113,7 @@ def _line_and_order_roles(
 ) -> tuple[dict[Role, Column], dict[Role, Column]]:
     """The roles of a line and those of an order; ``rest`` are the columns of the order."""
     of_order = _best(ORDER_ROLES, [column for column in rest if not choice.has(column)])
-    if choice.key is None:  # each row is an order: what it sells stands in the row
+    if choice.key is None:  # each row is an order with what it sells
         of_line = _best(LINE_ROLES, rest)
     else:
         of_line = _best(LINE_ROLES, lines)
@@ -140,7 +140,7 @@ def _ordered(times: Sequence[Time]) -> Time | None:
 
 
 def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column]:
-    """For each role the column whose name says it best; a column has one role."""
+    """For each role the column whose name fits it best; a column has one role."""
     offers = sorted(
         (order, address_of(column.label) == "shipping", -column.filled, at, role)
         for at, column in enumerate(columns)
@@ -157,7 +157,7 @@ def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column
 
 
 def _holds(role: Role, column: Column) -> bool:
-    """Whether the cells fit what the name says."""
+    """Whether the cells fit the role that the name means."""
     match role:
         case "quantity":
             return column.mostly("number")

@@ -17,7 +17,7 @@ SAMPLE_BYTES: Final = 16_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A column, or several, whose values may tell orders apart."""
+    """A column, or several, whose values may identify orders."""
 
     columns: tuple[Column, ...]
     orders: int
@@ -26,7 +26,7 @@ class Key:
     several: int
     """Orders of more than one row."""
     adjacent: int
-    """Of these, how many stand in neighbouring rows."""
+    """How many of these have all their rows next to each other."""
     varying: Mapping[str, int]
     """For each column, in how many orders of several rows it has more than one value."""
     is_whole: bool
@@ -47,7 +47,7 @@ class OrderSample:
     The next sample of the same connection takes its place.
 
     Args:
-        connection: a DuckDB of which the table is a temporary guest.
+        connection: the DuckDB that holds the table.
         export: read once.
         columns: those of the export are in the table; members of cells are not.
         candidates: columns that may be the order's key. For each, the sample has all rows of
@@ -96,7 +96,7 @@ class OrderSample:
         return self._connection.execute(sql).fetchall()
 
     def key_of(self, columns: Sequence[Column]) -> Key:
-        """What the rows look like where these columns tell orders apart."""
+        """The facts about the rows if these columns identify orders."""
         others = [column for column in self.columns if column not in columns]
         cells = [self.cell(column) for column in others]
         spread = "".join(f", min({cell}) is distinct from max({cell}) as {cell}" for cell in cells)

@@ -1,4 +1,4 @@
-"""What a header says its column is, and what Klaviyo calls that, by ``vocabulary.toml``."""
+"""The role that a header names, and Klaviyo's name for it, by ``vocabulary.toml``."""
 
 import re
 import tomllib
@@ -29,7 +29,7 @@ TIME_ROLES: Final[tuple[TimeRole, ...]] = get_args(TimeRole)
 Topic = Literal[
     "birthday", "cents", "id", "items", "no_customer", "no_items", "taxes", "time", "utc"
 ]
-"""What words of a header say about its column, whatever its role."""
+"""A topic that words of a header show, whatever the role of its column."""
 
 _LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 

@@ -82,7 +82,7 @@ def question_lines(drafted: str) -> tuple[tuple[int, str], ...]:
 
 
 def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: Nested) -> None:
-    """What a draft says of the export as a whole."""
+    """Comments about the export as a whole."""
     rows = counted(max(column.rows for column in columns), "row")
     width = counted(len(export.columns), "column")
     files = Path(export.files[0]).name
@@ -111,7 +111,7 @@ def _schema_name(file: str) -> str:
 
 
 def _null_values(columns: Sequence[Column], roles: Roles) -> list[tuple[str, int]]:
-    """The words for nothing that no cell can mean, each with the number of its cells."""
+    """The words for an empty cell that have no other meaning, each with its number of cells."""
     counts: Counter[str] = Counter()
     allowed: set[str] = set(CERTAIN_NULL_WORDS)
     for column in columns:
@@ -219,7 +219,7 @@ def _lines_evidence(key: Key, roles: Roles) -> str:
 
 
 def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:
-    """The zone of times without an offset, where it is known, and what to say of it."""
+    """The zone of times without an offset, if it is known, and the comment about it."""
     time = roles.ordered
     if time is None or not time.naive or roles.zone is not None:
         return None, ""

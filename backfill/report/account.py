@@ -1,4 +1,4 @@
-"""What the account says of a plan's metrics before a live run, as lines for a person."""
+"""What the account has of a plan's metrics before a live run, as lines for a person."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,7 +10,7 @@ _FLOWS_SHOWN: Final = 10
 
 
 def metric_lines(statuses: MetricStatuses) -> Iterator[str]:
-    """Give a line for each metric, and one for what nobody looked at."""
+    """A line for each metric, and one for what was not looked at."""
     for metric in statuses.metrics:
         yield f'"{plain(metric.name)}": {"; ".join(_clauses(metric))}'
     if statuses.not_looked_at:
