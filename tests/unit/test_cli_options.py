@@ -5,9 +5,9 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from backfill.cli import options as opt
-from backfill.planning.judge import Profiles
+from backfill.planning.judgement import Profiles
 from backfill.report.preview import Form
-from backfill.wire.interface import Api, Method
+from backfill.wire.apis import ApiName, Method
 
 
 def choices(option):
@@ -20,7 +20,7 @@ def choices(option):
 @pytest.mark.parametrize(
     ("option", "known"),
     [
-        pytest.param(opt.Api, Api, id="--api"),
+        pytest.param(opt.Api, ApiName, id="--api"),
         pytest.param(opt.Method, Method, id="--method"),
         pytest.param(opt.Profiles, Profiles, id="--profiles"),
         pytest.param(opt.Form, Form, id="--as"),
