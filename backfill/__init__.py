@@ -46,14 +46,9 @@ MendError = FixInputError
 """Its former name."""
 
 _MODULES: Final = {
-    "Preview": "notebook.results",
-    "Report": "notebook.results",
     "Sandbox": "sandbox",
-    "load_schema": "notebook.api",
-    "plan": "notebook.api",
-    "preview": "notebook.api",
-    "run": "notebook.api",
-    "runs": "notebook.api",
+    **dict.fromkeys(("Preview", "Report"), "notebook.results"),
+    **dict.fromkeys(("load_schema", "plan", "preview", "run", "runs"), "notebook.api"),
 }
 
 

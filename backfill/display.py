@@ -1,11 +1,19 @@
 """Text for a terminal: counts, and foreign text of which nothing moves a cursor or ends a line."""
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len, set_cell_size
 
 
 def counted(count: int, unit: str, units: str = "") -> str:
     """``1 order`` or ``2,000 orders``; ``units`` is the plural, if it is not the unit with an s."""
     return f"{count:,} {unit if count == 1 else units or unit + 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """``a, b and 3 more``: the first ``most`` names, and how many others there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def plain(text: str, *, escape: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 KEY_VERSION: Final = "1"
-"""The first part of what is hashed to a key. Another way to make keys needs another version."""
+"""The first part of what is hashed to a key. A change of how keys are made needs a new version."""
 
 SEPARATOR: Final = "\x1f"
 
@@ -34,7 +34,7 @@ PROFILE_FIELDS: Final = (
     "timezone",
     "consent",
 )
-"""The special fields of ``customer_properties``, but the identifiers, without their ``$``.
+"""The special fields of ``customer_properties`` except the identifiers, without their ``$``.
 
 Source: Track API reference v1-2, "Specific properties"; organization, title, address1, address2
 and timezone from the official php-klaviyo, ``ProfileModel::$specialAttributes`` (917f46a)."""

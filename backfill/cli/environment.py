@@ -20,7 +20,7 @@ def read_keys(account: str | None = None) -> Keys:
 
 
 def chosen_api(asked: ApiName | None) -> Api:
-    """``asked``, or the API that the kind of key tells."""
+    """``asked``, or the API that the kind of key selects."""
     return api_of(read_keys(), asked)
 
 

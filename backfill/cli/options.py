@@ -1,6 +1,7 @@
 """The arguments and options of the commands, with the choices that they offer.
 
-Typer reads them to write ``--help``, so this imports nothing heavy.
+Typer reads them to write ``--help``, so this imports nothing heavy. Commands import the module as
+``opt``.
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ ExportFiles = Annotated[
     list[str],
     Argument(metavar="EXPORT…", help="CSV or Parquet files, or globs; read as one export."),
 ]
-ApiOption = Annotated[
+Api = Annotated[
     Literal["track", "events", "bulk"] | None,
     Option(
         "--api",
@@ -25,7 +26,7 @@ ApiOption = Annotated[
         "(for a public key; retired for live accounts). The kind of key tells.",
     ),
 ]
-AccountOption = Annotated[
+Account = Annotated[
     str | None,
     Option(
         "--account",
@@ -33,14 +34,14 @@ AccountOption = Annotated[
         help="The account's public key, where the private key may not read it.",
     ),
 ]
-MethodOption = Annotated[
+Method = Annotated[
     Literal["post", "get"],
     Option(
         "--method", help="Of Track's requests; get is Klaviyo's form for backwards compatibility."
     ),
 ]
-UrlOption = Annotated[str, Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
-ProfilesOption = Annotated[
+Url = Annotated[str, Option("--url", help="Where Klaviyo is; a sandbox's URL.")]
+Profiles = Annotated[
     Literal["newest", "none", "every"] | None,
     Option(
         "--profiles",
@@ -48,7 +49,7 @@ ProfilesOption = Annotated[
         "use), every. Overrides the schema.",
     ),
 ]
-TimezoneOption = Annotated[
+Timezone = Annotated[
     str | None,
     Option(
         "--timezone",
@@ -57,22 +58,22 @@ TimezoneOption = Annotated[
         "the schema.",
     ),
 ]
-StateOption = Annotated[
+State = Annotated[
     Path,
     Option("--state", envvar="BACKFILL_STATE", help="The folder of the ledger and of all runs."),
 ]
-UntilOption = Annotated[
+Until = Annotated[
     str | None,
     Option("--until", metavar="DATE", help="Only events before DATE, in the schema's zone."),
 ]
-MaxRejectsOption = Annotated[
+MaxRejects = Annotated[
     str | None, Option("--max-rejects", metavar="N|N%", help="The most orders that may be rejects.")
 ]
-KeepPlanOption = Annotated[bool, Option("--keep-plan", help="Keep the plan's Parquet files.")]
-JsonOption = Annotated[bool, Option("--json", help="The last line of stdout is one JSON object.")]
+KeepPlan = Annotated[bool, Option("--keep-plan", help="Keep the plan's Parquet files.")]
+Json = Annotated[bool, Option("--json", help="The last line of stdout is one JSON object.")]
 
 # of preview alone
-FormOption = Annotated[
+Form = Annotated[
     Literal["table", "json", "curl", "js"],
     Option(
         "--as",
@@ -81,14 +82,14 @@ FormOption = Annotated[
 ]
 
 # of run alone
-LimitOption = Annotated[int | None, Option("--limit", min=0, help="Send at most N events now.")]
-ConcurrencyOption = Annotated[
+Limit = Annotated[int | None, Option("--limit", min=0, help="Send at most N events now.")]
+Concurrency = Annotated[
     int, Option("--concurrency", min=1, max=256, help="Requests at the same time.")
 ]
-RateOption = Annotated[
+Rate = Annotated[
     str | None, Option("--rate", metavar="N/s,N/min|none", help="Requests a second and a minute.")
 ]
-QuotaOption = Annotated[
+Quota = Annotated[
     str,
     Option(
         "--quota",
@@ -96,15 +97,13 @@ QuotaOption = Annotated[
         help="The share of the allowed requests to use; the rest is left to live integrations.",
     ),
 ]
-TriggerFlowsOption = Annotated[
+TriggerFlows = Annotated[
     bool,
     Option(
         "--trigger-flows",
         help="Let old orders start the account's live flows: customers get mails of them.",
     ),
 ]
-ExpectOption = Annotated[
-    str | None, Option("--expect", metavar="DIGEST", help="Send only this plan.")
-]
-NewIdsOption = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is meant.")]
-YesOption = Annotated[bool, Option("--yes", help="Do not ask before a live account.")]
+Expect = Annotated[str | None, Option("--expect", metavar="DIGEST", help="Send only this plan.")]
+NewIds = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is meant.")]
+Yes = Annotated[bool, Option("--yes", help="Do not ask before a live account.")]

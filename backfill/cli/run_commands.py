@@ -11,45 +11,21 @@ from typing import Annotated, Any
 import typer
 
 from backfill import limits
+from backfill.cli import options as opt
 from backfill.cli.console import echo
-from backfill.cli.options import (
-    STATE,
-    AccountOption,
-    ApiOption,
-    ConcurrencyOption,
-    ExpectOption,
-    ExportFiles,
-    FormOption,
-    JsonOption,
-    KeepPlanOption,
-    LimitOption,
-    MaxRejectsOption,
-    MethodOption,
-    NewIdsOption,
-    ProfilesOption,
-    QuotaOption,
-    RateOption,
-    SchemaFile,
-    StateOption,
-    TimezoneOption,
-    TriggerFlowsOption,
-    UntilOption,
-    UrlOption,
-    YesOption,
-)
 
 
 def preview(
-    schema: SchemaFile,
-    exports: ExportFiles,
-    form: FormOption = "table",
+    schema: opt.SchemaFile,
+    exports: opt.ExportFiles,
+    form: opt.Form = "table",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many orders.")] = 3,
-    api: ApiOption = None,
-    method: MethodOption = "post",
-    url: UrlOption = limits.API_URL,
-    profiles: ProfilesOption = None,
-    timezone: TimezoneOption = None,
-    until: UntilOption = None,
+    api: opt.Api = None,
+    method: opt.Method = "post",
+    url: opt.Url = limits.API_URL,
+    profiles: opt.Profiles = None,
+    timezone: opt.Timezone = None,
+    until: opt.Until = None,
 ) -> None:
     """Show the first orders, whole, as they would go over the wire, rejects beside them."""
     from backfill.account.account import Account, wire_of
@@ -78,20 +54,20 @@ def preview(
 
 
 def plan(
-    schema: SchemaFile,
-    exports: ExportFiles,
+    schema: opt.SchemaFile,
+    exports: opt.ExportFiles,
     *,
-    api: ApiOption = None,
-    account: AccountOption = None,
-    method: MethodOption = "post",
-    url: UrlOption = limits.API_URL,
-    profiles: ProfilesOption = None,
-    timezone: TimezoneOption = None,
-    state: StateOption = STATE,
-    until: UntilOption = None,
-    max_rejects: MaxRejectsOption = None,
-    keep_plan: KeepPlanOption = False,
-    json_: JsonOption = False,
+    api: opt.Api = None,
+    account: opt.Account = None,
+    method: opt.Method = "post",
+    url: opt.Url = limits.API_URL,
+    profiles: opt.Profiles = None,
+    timezone: opt.Timezone = None,
+    state: opt.State = opt.STATE,
+    until: opt.Until = None,
+    max_rejects: opt.MaxRejects = None,
+    keep_plan: opt.KeepPlan = False,
+    json_: opt.Json = False,
 ) -> None:
     """Read all, send nothing: what a run would do, in counts, with its digest."""
     from backfill.cli.environment import chosen_account, chosen_api, method_for
@@ -115,28 +91,28 @@ def plan(
 
 
 def run(
-    schema: SchemaFile,
-    exports: ExportFiles,
+    schema: opt.SchemaFile,
+    exports: opt.ExportFiles,
     *,
-    api: ApiOption = None,
-    account: AccountOption = None,
-    method: MethodOption = "post",
-    url: UrlOption = limits.API_URL,
-    profiles: ProfilesOption = None,
-    timezone: TimezoneOption = None,
-    state: StateOption = STATE,
-    limit: LimitOption = None,
-    until: UntilOption = None,
-    max_rejects: MaxRejectsOption = None,
-    concurrency: ConcurrencyOption = 16,
-    rate: RateOption = None,
-    quota: QuotaOption = "100%",
-    trigger_flows: TriggerFlowsOption = False,
-    expect: ExpectOption = None,
-    new_ids: NewIdsOption = False,
-    keep_plan: KeepPlanOption = False,
-    yes: YesOption = False,
-    json_: JsonOption = False,
+    api: opt.Api = None,
+    account: opt.Account = None,
+    method: opt.Method = "post",
+    url: opt.Url = limits.API_URL,
+    profiles: opt.Profiles = None,
+    timezone: opt.Timezone = None,
+    state: opt.State = opt.STATE,
+    limit: opt.Limit = None,
+    until: opt.Until = None,
+    max_rejects: opt.MaxRejects = None,
+    concurrency: opt.Concurrency = 16,
+    rate: opt.Rate = None,
+    quota: opt.Quota = "100%",
+    trigger_flows: opt.TriggerFlows = False,
+    expect: opt.Expect = None,
+    new_ids: opt.NewIds = False,
+    keep_plan: opt.KeepPlan = False,
+    yes: opt.Yes = False,
+    json_: opt.Json = False,
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
     from backfill.cli.environment import chosen_account, chosen_api, method_for
@@ -168,23 +144,23 @@ def run(
 
 
 def verify(
-    schema: SchemaFile,
-    exports: ExportFiles,
+    schema: opt.SchemaFile,
+    exports: opt.ExportFiles,
     *,
-    api: ApiOption = None,
-    account: AccountOption = None,
-    url: UrlOption = limits.API_URL,
-    profiles: ProfilesOption = None,
-    timezone: TimezoneOption = None,
-    state: StateOption = STATE,
-    until: UntilOption = None,
+    api: opt.Api = None,
+    account: opt.Account = None,
+    url: opt.Url = limits.API_URL,
+    profiles: opt.Profiles = None,
+    timezone: opt.Timezone = None,
+    state: opt.State = opt.STATE,
+    until: opt.Until = None,
     resend: Annotated[
         bool,
         typer.Option(
             "--resend", help="Strike what is missing from the ledger: the next run sends it."
         ),
     ] = False,
-    json_: JsonOption = False,
+    json_: opt.Json = False,
 ) -> None:
     """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
     from backfill.account.account import account_to_verify
@@ -207,14 +183,14 @@ def verify(
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The schema as it was.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The schema as it is to be.")],
-    exports: ExportFiles,
+    exports: opt.ExportFiles,
     *,
-    api: ApiOption = None,
-    profiles: ProfilesOption = None,
-    timezone: TimezoneOption = None,
-    state: StateOption = STATE,
-    until: UntilOption = None,
-    json_: JsonOption = False,
+    api: opt.Api = None,
+    profiles: opt.Profiles = None,
+    timezone: opt.Timezone = None,
+    state: opt.State = opt.STATE,
+    until: opt.Until = None,
+    json_: opt.Json = False,
 ) -> None:
     """Show what an edit of a schema changes; exit code 1 if ids change: a second copy."""
     from backfill.account.account import Account
@@ -233,7 +209,7 @@ def diff(
     raise typer.Exit(int(compared.makes_copies))
 
 
-def status(state: StateOption = STATE, *, json_: JsonOption = False) -> None:
+def status(state: opt.State = opt.STATE, *, json_: opt.Json = False) -> None:
     """List the runs of a state folder, how they ended, and the command that goes on."""
     from backfill.report.status import lines
     from backfill.running.history import known_runs

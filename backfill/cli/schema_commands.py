@@ -12,17 +12,17 @@ from typing import Annotated
 
 import typer
 
+from backfill.cli import options as opt
 from backfill.cli.console import echo
-from backfill.cli.options import ExportFiles, SchemaFile, TimezoneOption
 
 
 def check(
-    schema: SchemaFile,
+    schema: opt.SchemaFile,
     exports: Annotated[
         list[str] | None,
         typer.Argument(metavar="[EXPORT…]", help="Exports whose headers should fit."),
     ] = None,
-    timezone: TimezoneOption = None,
+    timezone: opt.Timezone = None,
 ) -> None:
     """Check a schema, and whether the exports' headers fit it; all problems at once."""
     from backfill.mapping.compile import check_constants
@@ -56,14 +56,14 @@ def schemas(
 
 
 def init(
-    exports: ExportFiles,
+    exports: opt.ExportFiles,
     *,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to write it; else to stdout."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
-    timezone: TimezoneOption = None,
+    timezone: opt.Timezone = None,
 ) -> None:
     """Look at an export, and write a commented schema for it to begin from."""
     from datetime import UTC, datetime

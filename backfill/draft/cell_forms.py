@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from backfill.draft.facts import MOST
 from backfill.schema.document import YamlValue
 
-_MOST: Final = 0.9
 _MEMBERS: Final = 60
 """Of one column; the others are left out."""
 
@@ -48,11 +48,11 @@ class CellForm:
 
 def form_of(cells: Sequence[str]) -> CellForm:
     starts = Counter(cell[0] for cell in cells)
-    if starts["["] > len(cells) * _MOST:
+    if starts["["] > len(cells) * MOST:
         return CellForm(kind="list", listed=True)
-    if starts["{"] > len(cells) * _MOST:
+    if starts["{"] > len(cells) * MOST:
         return CellForm(kind="object")
-    best, hits = CellForm(), len(cells) * _MOST
+    best, hits = CellForm(), len(cells) * MOST
     for between in ("|", "\n", ";", ","):
         for sign in (":", "="):
             several = sum(_pairs(cell, between, sign) is not None for cell in cells)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
 
 import duckdb
 
-from backfill.draft.facts import CellPlace, Column
+from backfill.draft.facts import Column
 from backfill.draft.nested import Nested, read_nested
 from backfill.draft.order_key import candidates
 from backfill.draft.profile import profile_columns
@@ -16,7 +15,6 @@ from backfill.draft.recognise import recognise
 from backfill.draft.roles import Roles, roles_of
 from backfill.draft.sample import OrderSample
 from backfill.draft.tables import Table, group_by_table, joining_query
-from backfill.draft.times import PlaceInWords
 from backfill.draft.write import draft_text, question_lines
 from backfill.draft.yaml import QUESTION, dump, fits_template
 from backfill.errors import SchemaError, UsageError
@@ -29,15 +27,13 @@ from backfill.schema.types import parse_zone
 from backfill.sources.export import Export, open_export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
-_MOST: Final = 0.9
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     text: str
     """The YAML."""
     questions: Sequence[tuple[int, str]]
-    """Lines on which ``check`` stops: their numbers, counted from 1, and what stands there."""
+    """Lines on which ``check`` stops: their numbers, counted from 1, and their text."""
     notes: Sequence[str]
     """Sentences for people, beside the draft."""
 
@@ -49,7 +45,7 @@ def draft_schema(
 
     Args:
         exports: files of one export, or tables of one database.
-        today: two days from it no order can have been placed.
+        today: no order is placed two days after it or later.
         timezone: the zone of the shop's clock, an IANA name; None leaves it open.
 
     Raises:
@@ -88,7 +84,7 @@ def write_draft(draft: Draft, output: Path, *, force: bool) -> None:
 
 
 class _Drafter:
-    """Guesses the roles of columns. ``latest`` is the last day that an order may be of."""
+    """Guesses the roles of columns. ``latest`` is the last day on which an order can be placed."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, latest: str, timezone: str | None
@@ -149,8 +145,8 @@ class _Drafter:
     def _roles(self, export: Export, columns: Sequence[Column]) -> tuple[Roles, Nested]:
         nested = read_nested(self._connection, export, columns, self._latest)
         keys = candidates(columns)
-        with OrderSample(self._connection, export, columns, keys) as sample:
-            return roles_of(sample, columns, nested, _place_in_words(export.files)), nested
+        sample = OrderSample(self._connection, export, columns, keys)
+        return roles_of(sample, columns, nested, export.files), nested
 
     def _profile(self, export: Export) -> list[Column]:
         names = _schema_names(export.columns)
@@ -177,15 +173,6 @@ def _schema_names(header: Sequence[str]) -> dict[int, str]:
     }
 
 
-def _place_in_words(files: Sequence[str]) -> PlaceInWords:
-    def words(place: CellPlace) -> str:
-        file, row = place
-        of = f" of {Path(files[file]).name}" if len(files) > 1 else ""
-        return f"row {row:,}{of}"
-
-    return words
-
-
 def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...]:
     key, time = roles.key, roles.ordered
     order = " and ".join(key.names) if key else "each row"
@@ -198,7 +185,7 @@ def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...
 
 def _why_no_times(export: Export, columns: Sequence[Column]) -> str:
     name = Path(export.files[0]).name
-    days = [column.name for column in columns if column.share("spreadsheet_day") > _MOST]
+    days = [column.name for column in columns if column.mostly("spreadsheet_day")]
     if days:
         return (
             f'{name}: no column holds times; "{days[0]}" looks like the day numbers of a '

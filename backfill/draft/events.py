@@ -5,14 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from backfill.draft.properties import (
-    add_addresses,
-    add_amounts,
-    add_discount,
-    add_item_members,
-    add_items,
-    add_unused,
-)
+from backfill.draft.properties import add_amounts, add_item_members, add_order
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
 from backfill.draft.times import Time
@@ -37,7 +30,7 @@ class _Condition:
     sql: str
     evidence: str
     time: Time | None = None
-    """When it came true, where the export has a column for that."""
+    """When it became true, if the export has a column for that."""
 
 
 def event_blocks(roles: Roles, types: Block) -> list[Block]:
@@ -74,13 +67,7 @@ def _placed_order(roles: Roles, types: Block) -> Block:
     else:
         add_amounts(roles.value.columns, types)
         properties.add("$value", roles.value.of_order, roles.value.evidence)
-    add_discount(properties, roles, types)
-    if roles.key is not None and roles.lines:
-        add_items(properties, roles, types)
-    else:
-        add_item_members(properties, roles, types, others=False)
-    in_addresses = add_addresses(properties, roles)
-    add_unused(properties, roles, types, in_addresses)
+    add_order(properties, roles, types)
     event.add("properties", properties)
     return event
 
@@ -141,7 +128,7 @@ def _add_later_value(properties: Block, name: str, roles: Roles, types: Block) -
 
 
 def _key_is(like: Literal["like", "not like"], roles: Roles) -> _Condition | None:
-    """Picks the orders whose key says that they are cancellations, or the others."""
+    """A condition for the orders that are cancellations by their key, or for the others."""
     if roles.cancellation is None or roles.key is None:
         return None
     name, prefix = sql_name(roles.key.names[-1]), quote(roles.cancellation.prefix + "%").text
@@ -184,7 +171,7 @@ def _add_time(event: Block, time: Time, roles: Roles, types: Block) -> None:
 
 
 def _add_order_time(event: Block, roles: Roles, types: Block, *, explained: bool) -> None:
-    """The time of the order; its day and its clock may stand in two columns."""
+    """Add the time of the order; two columns may hold its day and its time of day."""
     time, clock = roles.ordered, roles.clock
     if time is None:
         return

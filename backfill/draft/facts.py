@@ -1,4 +1,4 @@
-"""What is counted of a column: its cells, and how many of them are of which kind."""
+"""The facts about a column: the number of its cells, and how many are of each kind."""
 
 import tomllib
 from collections.abc import Mapping
@@ -8,9 +8,13 @@ from typing import Final
 
 from backfill.mapping.cells import read_inline
 from backfill.schema.types import Type
+from backfill.sources.spreadsheets import DAY_NUMBER, RUINED_NUMBER
+
+MOST: Final = 0.9
+"""The share of the cells, or of the orders, for which a guess has to hold: some are always odd."""
 
 MAX_VALUES: Final = 40
-"""A column of so few different values is a list of words, a status say."""
+"""A column with at most this many different values holds words of a list, such as a status."""
 
 _LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 CERTAIN_NULL_WORDS: Final[list[str]] = _LISTS["null_words"]["certain"]
@@ -20,7 +24,7 @@ CellPlace = tuple[int, int]
 """The file, counted from 0, and the row of a cell."""
 
 CELL: Final = "<cell>"
-"""Stands for the cell in the conditions of ``kind_conditions``."""
+"""The placeholder for the cell in the conditions of ``kind_conditions``."""
 
 
 WHOLE_FLOATS: Final = "each ends in .0, which integer removes"
@@ -31,7 +35,7 @@ WHOLE_FLOATS: Final = "each ends in .0, which integer removes"
 class FormatCount:
     """How many cells of a column a time format reads.
 
-    Its rival is the same format with day and month the other way round.
+    Its rival is the same format with day and month swapped.
     """
 
     form: str
@@ -55,7 +59,7 @@ class Column:
     """As a schema names it."""
     label: str
     """What its role is guessed from: the header, or the name of a member alone."""
-    place: int
+    place: int = -1
     """In the export; -1 for a member."""
     rows: int
     filled: int
@@ -69,7 +73,7 @@ class Column:
     """Cells that each format of a time of day reads."""
     values: tuple[str, ...]
     """The most frequent ones, where they are few."""
-    is_typed_time: bool
+    is_typed_time: bool = False
     """Whether the file itself says that these are dates or times."""
 
     @property
@@ -82,6 +86,9 @@ class Column:
     def share(self, kind: str) -> float:
         return self.count(kind) / self.filled if self.filled else 0.0
 
+    def mostly(self, kind: str) -> bool:
+        return self.share(kind) >= MOST
+
     def all(self, kind: str) -> bool:
         return self.filled > 0 and self.count(kind) == self.filled
 
@@ -92,7 +99,7 @@ class Column:
     @property
     def ruined(self) -> str:
         """Digits that a spreadsheet shortened, as evidence behind a semicolon; empty for none."""
-        ruined = self.count("scientific")
+        ruined = self.count("ruined_number")
         told = f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
         return told if ruined else ""
 
@@ -115,12 +122,15 @@ def kind_conditions(latest: str) -> dict[str, str]:
     offset = "( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))"
     digits = f"length(regexp_replace({cell}, '[^0-9]', '', 'g'))"
     phone, day = "[+(]?[0-9][0-9 ()./-]{5,22}", f"try_cast({cell}[1:10] as date)"
+    patterns = {
+        **_LISTS["kinds"],
+        "offset": f"{iso}{offset}",
+        "ruined_number": RUINED_NUMBER,
+        "spreadsheet_day": DAY_NUMBER,
+    }
     return {
         **{kind: f"({value}) is not null" for kind, value in read.items()},
-        **{
-            kind: f"regexp_full_match({cell}, '{pattern}')"
-            for kind, pattern in (_LISTS["kinds"] | {"offset": f"{iso}{offset}"}).items()
-        },
+        **{kind: f"regexp_full_match({cell}, '{pattern}')" for kind, pattern in patterns.items()},
         "iso": f"regexp_full_match({cell}, '{iso}{offset}?') and {day} is not null",
         "epoch_s": f"{whole} between 473385600 and {last}",
         "epoch_ms": f"{whole} // 1000 between 473385600 and {last}",

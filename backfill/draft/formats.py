@@ -6,20 +6,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-_LISTS: Final[dict[str, list[str]]] = tomllib.loads(
-    Path(__file__).with_suffix(".toml").read_text("utf-8")
-)
-CLOCKS: Final = tuple(_LISTS["clocks"])
+_LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+CLOCKS: Final[tuple[str, ...]] = tuple(_LISTS["clocks"])
 """Formats of a time of day."""
 
-CLOCK_SHAPE: Final = r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?( ?[AaPp][Mm])?"
-_DAY_SHAPE: Final = (
-    r"([0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}|(19|20)[0-9]{6}"
-    r"|([A-Za-z]{3,9},? )?([0-9]{1,2}[. /-]{1,2})?[A-Za-z]{3,9}[. /-]{1,2}([0-9]{1,2},? "
-    r")?[0-9]{2,4})"
-)
+_SHAPES: Final = _LISTS["shapes"]
+CLOCK_SHAPE: Final[str] = _SHAPES["clock"]
+_DAY_SHAPE: Final = "|".join(_SHAPES["days"])
 TIME_SHAPE: Final = (
-    rf"{_DAY_SHAPE}((T|,? +|,? at | - ){CLOCK_SHAPE}( ?(Z|[A-Z]{{3,4}}|[+-][0-9:]{{2,6}}))?)?"
+    rf"({_DAY_SHAPE})((T|,? +|,? at | - ){CLOCK_SHAPE}( ?(Z|[A-Z]{{3,4}}|[+-][0-9:]{{2,6}}))?)?"
 )
 """What a cell has to look like before formats are tried: trying all on all cells takes minutes."""
 
@@ -28,9 +23,9 @@ EARLIEST: Final = "1985-01-01"
 
 
 def possible_formats(cells: Iterable[str]) -> Iterator[str]:
-    """The formats whose signs stand in one of these cells as they do in the format.
+    """The formats whose signs are in the same order as those of one of these cells.
 
-    All thousands of formats would take seconds to try.
+    Trying all the thousands of formats would take seconds.
     """
     found = {_signs(cell) for cell in cells}
     for day in _LISTS["days"]:

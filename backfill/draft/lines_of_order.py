@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import MOST, Column
 from backfill.draft.money import amount_sql
 from backfill.draft.nested import Nested
 from backfill.draft.people import customer_of, email_of
@@ -15,12 +15,10 @@ from backfill.draft.vocabulary import SOLD_ROLES, rank
 _OFTEN: Final = 0.02
 """A column that differs within this share of the orders belongs to a line."""
 
-_MOST: Final = 0.9
-
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """How the key itself says that an order is a cancellation."""
+    """How the key shows that an order is a cancellation."""
 
     prefix: str
     evidence: str
@@ -38,8 +36,8 @@ def line_columns(
         return []
     if nested.lines:
         return [column for column in columns if column.name in nested.lines]
-    people = (email_of(columns), customer_of(columns))
-    of_order = (*key.columns, ordered.column if ordered else None, *people)
+    when = ordered.column if ordered else None
+    of_order = (*key.columns, when, email_of(columns), customer_of(columns))
     names = {column.name for column in of_order if column is not None}
     found = [
         column
@@ -55,7 +53,7 @@ def line_columns(
 
 
 def _is_sold(column: Column, times: Mapping[str, Time]) -> bool:
-    """Whether it is called what belongs to a line."""
+    """Whether its name is that of a line's column."""
     if column.name in times or column.share("email"):
         return False
     return any(rank(role, column.label) in (0, 1) for role in SOLD_ROLES)
@@ -64,23 +62,16 @@ def _is_sold(column: Column, times: Mapping[str, Time]) -> bool:
 def _is_of_order(column: Column, key: Key) -> bool:
     """Whether orders of several rows show that it is the same on all of them.
 
-    A name that means a line for sure, or the amount of one, is of the line whatever they show.
+    A name that certainly means a line, or its amount, is of the line whatever the rows show.
     """
     sure = any(rank(role, column.label) in (0, 1) for role in SOLD_ROLES if role != "row_total")
     return not sure and key.several > 0 and key.varies(column) == 0
 
 
-def line_id_of(sample: OrderSample, key: Key | None, column: Column | None) -> Column | None:
-    """The column that tells the lines of an order apart, if ``column`` does."""
-    if key is None or column is None or not sample.numbers_lines(key, column):
-        return None
-    return column
-
-
 def cancellation_of(
     sample: OrderSample, key: Key | None, quantity: Column | None
 ) -> Cancellation | None:
-    """The letter of their own with which the orders of negative quantities, and they, begin."""
+    """The letter that the numbers of orders with negative quantities, and no others, begin with."""
     if key is None or quantity is None or quantity.is_member or not quantity.count("negative"):
         return None
     number = sample.cell(key.columns[-1])
@@ -92,7 +83,7 @@ def cancellation_of(
     )
     total = sum(negative for _, _, negative in rows)
     for letter, orders, negative in rows:
-        if letter.isalpha() and negative >= orders * _MOST and negative * 2 >= total and orders > 1:
+        if letter.isalpha() and negative >= orders * MOST and negative * 2 >= total and orders > 1:
             return Cancellation(
                 letter,
                 f"{negative:,} of {orders:,} orders whose number begins with {letter} have only "

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, Literal
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import MOST, Column
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.vocabulary import Role, mentions
 from backfill.draft.yaml import QUESTION, leaf, sql_name
 from backfill.mapping.cells import read_inline
 from backfill.schema.document import YamlValue
 from backfill.schema.types import Type
-
-_MOST: Final = 0.9
-_GOOD: Final = 0.9
-"""The share of orders that an equation has to hold for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ def amount_of(column: Column) -> Amount | None:
     """None where the column holds no amounts."""
     dot, comma = column.count("money"), column.count("money_comma")
     best = max(dot, comma)
-    if best < column.filled * _MOST or not column.filled:
+    if best < column.filled * MOST or not column.filled:
         return None
     unclear = column.count("money_unclear")
     if dot == comma and unclear and unclear + column.count("integer") >= best:
@@ -123,9 +119,8 @@ def value_of(
     if not factors:
         return None
     told += "; no column holds a total"
-    if key is None:
-        return Value(columns=columns, evidence=told, sql=line_sql, kind="sql")
-    return Value(columns=columns, evidence=told, sql=line_sql, line_sql=line_sql, kind="sum")
+    kind: Literal["sql", "sum"] = "sql" if key is None else "sum"
+    return Value(columns=columns, evidence=told, sql=line_sql, line_sql=line_sql, kind=kind)
 
 
 def _cents(column: Column) -> str:
@@ -196,7 +191,7 @@ def _sum_evidence(
     )
     best = max(range(len(sums)), key=lambda at: (hits[at], -len(sums[at])))
     known = f"{hits[best]:,} of {orders:,} orders"
-    if not orders or hits[best] < orders * _GOOD:
+    if not orders or hits[best] < orders * MOST:
         return f'"{total.name}" by name; the sum of the lines equals it in {known}'
     words = " * ".join(f'"{column.name}"' for column in factors)
     words += _terms(signs[best], (f'"{column.name}"' for column in extras.values()))

@@ -1,4 +1,7 @@
-"""What stands within cells: lists, objects, key:value pairs, and columns that are numbered."""
+"""The content of cells with several values, and of numbered columns.
+
+A cell may hold a list, an object or key:value pairs.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +23,8 @@ from backfill.sources.spreadsheets import clean_cells
 CELLS: Final = 2_000
 """Cells of a column whose content is read."""
 
-_MOST: Final = 0.9
 _UNFOLDED: Final = re.compile(r"^.*(?:\[\]|<n>)\.?")
-"""What stands in front of a member's own name in ``items[].sku`` or ``line_item_<n>.sku``."""
+"""The part before a member's own name in ``items[].sku`` or ``line_item_<n>.sku``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Nested:
 
     members: tuple[Column, ...] = ()
     types: Mapping[str, YamlValue]
-    """What the cells are, as under ``columns``; JSON needs no word."""
+    """What the cells are, as under ``columns``; JSON needs no type."""
     evidence: Mapping[str, str]
     """What the cells hold, by the column's name."""
     places: frozenset[int]
@@ -41,9 +43,9 @@ class Nested:
 
 
 def numbered_columns(header: Sequence[str]) -> dict[str, list[int]]:
-    """Names such as ``line_item_<n>`` with the places they stand for.
+    """Names such as ``line_item_<n>`` with the places of their columns.
 
-    Two numbers or more that begin with 0 or 1, of something that is called an item.
+    The numbers are two or more without a gap, begin with 0 or 1, and belong to an item by name.
     """
     groups: dict[str, dict[int, int]] = {}
     for place, name in enumerate(header):
@@ -76,8 +78,8 @@ def read_nested(
     places = numbered_columns(export.columns)
     numbered = {place for group in places.values() for place in group}
     for column in columns:
-        share = max(column.share("list"), column.share("object"), column.share("pairs"))
-        if column.place not in numbered and share >= _MOST:
+        is_nested = any(map(column.mostly, ("list", "object", "pairs")))
+        if column.place not in numbered and is_nested:
             places[column.name] = [column.place]
     cells = {name: _first_cells(export, group) for name, group in places.items()}
     forms = {name: form_of(texts) for name, texts in cells.items()}

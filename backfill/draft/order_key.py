@@ -1,10 +1,10 @@
-"""Which rows are one order: the column, or the columns, whose values tell orders apart."""
+"""Which rows are one order: the column, or the columns, whose values identify orders."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import MOST, Column
 from backfill.draft.people import customer_of, email_of
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.times import Time
@@ -16,12 +16,10 @@ _MANY_ROWS: Final = 200
 """More rows to a value than this, and the column is a status or a shop, no order."""
 
 _RARE: Final = 0.02
-"""Orders of which this share may disagree: cells are mended by hand, clocks differ by a second."""
+"""The share of orders that may disagree: people edit cells, and clocks differ by a second."""
 
 _VAGUE: Final = 2
 """The rank of ``id`` and ``name``, which may be an order's as well as a row's."""
-
-_MOST: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class KeyChoice:
     """The key of the orders, and why columns that look like one are none."""
 
     key: Key | None
-    """None: no column tells orders apart, each row is one."""
+    """None where no column identifies orders, so each row is one."""
     passed: tuple[str, ...] = ()
     """For each column that was passed over, the reason."""
     doubt: str = ""
@@ -40,7 +38,7 @@ class KeyChoice:
 
 
 def candidates(columns: Sequence[Column]) -> list[Column]:
-    """Columns that may tell orders apart, the likeliest first."""
+    """Columns that may identify orders, the likeliest first."""
     fitting = [column for column in columns if _may_be_key(column)]
     return sorted(fitting, key=lambda column: (_rank(column), -column.distinct))[:CANDIDATES]
 
@@ -70,15 +68,10 @@ def choose_key(
 ) -> KeyChoice:
     """The key whose orders have one time and one person each.
 
-    ``has_lines`` says that an order's lines stand in its cells. ``ordered`` is when an order was
-    placed.
+    ``has_lines``: cells hold the lines of an order. ``ordered`` is when an order was placed.
     """
-    people = (email_of(columns), customer_of(columns))
-    fixed = [
-        column
-        for column in (ordered.column if ordered else None, *people)
-        if column is not None and not column.is_member
-    ]
+    named = (ordered.column if ordered else None, email_of(columns), customer_of(columns))
+    fixed = [column for column in named if column is not None and not column.is_member]
     shops = [
         column
         for column in sample.columns
@@ -88,7 +81,7 @@ def choose_key(
     if choice.key is not None or has_lines or len(fixed) < 2:  # noqa: PLR2004
         return choice
     key = sample.key_of(fixed[:2])  # one person at one time
-    if key.several and key.adjacent >= key.several * _MOST:
+    if key.several and key.adjacent >= key.several * MOST:
         return KeyChoice(key, choice.passed)
     return choice
 
@@ -132,18 +125,12 @@ def _is_vague(key: Key) -> bool:
 
 def _disagreeing(key: Key, fixed: Sequence[Column]) -> Column | None:
     """The first of ``fixed`` that has several values within too many orders."""
-    return next(
-        (c for c in fixed if c not in key.columns and key.varies(c) > _RARE),
-        None,
-    )
+    differing = (column for column in fixed if key.varies(column) > _RARE)
+    return next((column for column in differing if column not in key.columns), None)
 
 
 def _with_shop(
     sample: OrderSample, column: Column, fixed: Sequence[Column], shops: Sequence[Column]
 ) -> Key | None:
-    for shop in shops:
-        if shop is not column:
-            pair = sample.key_of((shop, column))
-            if _disagreeing(pair, fixed) is None:
-                return pair
-    return None
+    pairs = (sample.key_of((shop, column)) for shop in shops if shop is not column)
+    return next((pair for pair in pairs if _disagreeing(pair, fixed) is None), None)

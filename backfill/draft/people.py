@@ -1,4 +1,4 @@
-"""Who the person of an order is: e-mail and phone by content, an id by its name."""
+"""The person of an order: e-mail and phone by the content of cells, an id by its name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Attribute:
 
     leaf: YamlValue
     column: Column | None
-    """None where a person has to say which column it is."""
+    """None where the user has to name the column."""
     evidence: str
     spec: YamlValue = None
     """The type that its column needs under ``columns``."""
@@ -34,7 +34,7 @@ class Person:
     attributes: Mapping[str, Attribute]
     """By Klaviyo's name; identifiers first, the strongest first."""
     identity: tuple[Column, ...]
-    """The columns that say who it is."""
+    """The columns of its identifiers."""
 
     @property
     def columns(self) -> set[str]:
@@ -66,16 +66,13 @@ def customer_of(columns: Iterable[Column]) -> Column | None:
     return _best("customer", fitting)
 
 
-def phone_of(columns: Iterable[Column]) -> Column | None:
-    return _best("phone", [column for column in columns if column.share("phone") >= _MOST])
-
-
 def person_of(columns: Sequence[Column], country: Column | None) -> Person:
-    """What the columns of an order say of its person.
+    """The person of an order, by the order's columns.
 
     ``country`` is the order's: phone numbers without a prefix are of it.
     """
-    email, phone, customer = email_of(columns), phone_of(columns), customer_of(columns)
+    email, customer = email_of(columns), customer_of(columns)
+    phone = _best("phone", [column for column in columns if column.share("phone") >= _MOST])
     found: dict[str, Attribute] = {}
     if email is not None:
         found["$email"] = Attribute(leaf(email.name), email, _email_evidence(email))
@@ -105,10 +102,8 @@ def _names(columns: Sequence[Column]) -> dict[str, Attribute]:
         _best(role, columns, billing_first=True) for role in ("first_name", "last_name", "name")
     )
     if first is not None:
-        found = {"$first_name": _by_name(first)}
-        if last is not None:
-            found["$last_name"] = _by_name(last)
-        return found
+        named = {"$first_name": first, "$last_name": last}
+        return {name: _by_name(column) for name, column in named.items() if column is not None}
     if whole is None or whole.share("number") > _MOST or rank("order", whole.label) is not None:
         return {}
     why = f"split from a full name; {whole.rows_filled}"
@@ -123,19 +118,15 @@ def _by_name(column: Column) -> Attribute:
 
 
 def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False) -> Column | None:
-    """The column whose name says this role best, then the one that is filled most."""
-    found = [
-        (
-            billing_first and address_of(column.label) == "shipping",
-            order,
-            -column.filled,
-            at,
-            column,
-        )
-        for at, column in enumerate(columns)
-        if (order := rank(role, column.label)) is not None and column.filled
-    ]
-    return min(found)[-1] if found else None
+    """The column whose name fits this role best; of several, the one with the most filled cells."""
+    ranks = {column.name: rank(role, column.label) for column in columns if column.filled}
+
+    def unlikelihood(column: Column) -> tuple[bool, int, int]:
+        is_shipping = billing_first and address_of(column.label) == "shipping"
+        return is_shipping, ranks[column.name] or 0, -column.filled
+
+    named = [column for column in columns if ranks.get(column.name) is not None]
+    return min(named, key=unlikelihood, default=None)
 
 
 def _email_evidence(column: Column) -> str:

@@ -12,7 +12,6 @@ from backfill.draft.facts import (
     CELL,
     MAX_VALUES,
     NULL_WORDS,
-    CellPlace,
     Column,
     FormatCount,
     kind_conditions,
@@ -32,10 +31,10 @@ from backfill.sources.export import Export
 from backfill.sources.spreadsheets import clean_cells
 
 SAMPLE: Final = 300
-"""Different cells of a column that say which kinds are counted over all of them."""
+"""How many different cells of a column decide which kinds are counted over all its cells."""
 
 ENOUGH: Final = 5_000
-"""Filled cells of a column among which those are looked for; a rare column is read to its end."""
+"""How many filled cells of a column are searched for them; a rare column is read to its end."""
 
 _AT_ONCE: Final = 32
 """Columns of one pass: planning takes the cube of what a query counts, minutes for 300 columns."""
@@ -109,7 +108,7 @@ def profile_members(
     labels: Mapping[str, str],
     latest: str,
 ) -> list[Column]:
-    """The same for what stands within cells: the texts of each member, by its name."""
+    """The same for the members of cells; ``members`` holds the texts of each, by its name."""
     texts = [pa.array(cells, pa.string()) for cells in members.values()]
     samples = [cells.drop_null().unique()[:SAMPLE] for cells in texts]
     most = max(map(len, texts), default=0)
@@ -129,14 +128,14 @@ def _samples(export: Export, places: Sequence[int]) -> list["pa.StringArray"]:
     """Some hundred different cells of each column, the first ones."""
     found: list[dict[str, None]] = [{} for _ in places]
     seen = [0] * len(places)
+    lacking = set(range(len(places)))
     for batch in export.batches(places):
-        for at in range(len(places)):
-            if len(found[at]) >= SAMPLE or seen[at] >= ENOUGH:
-                continue
+        for at in lacking:
             cells = clean_cells(batch.column(at)).drop_null()
             seen[at] += len(cells)
             found[at] |= dict.fromkeys(cells.unique()[: SAMPLE * 2].to_pylist())
-        if all(len(f) >= SAMPLE or s >= ENOUGH for f, s in zip(found, seen, strict=True)):
+        lacking = {at for at in lacking if len(found[at]) < SAMPLE and seen[at] < ENOUGH}
+        if not lacking:
             break
     return [pa.array(list(cells), pa.string()) for cells in found]
 
@@ -164,13 +163,10 @@ def _measures(
     found = []
     for at, sample in enumerate(samples):
         filled, times, clocks, *hits = rows.get(at, (0, 0, 0, *(0 for _ in conditions)))
-        formats: list[str] = []
-        if times and times * 2 >= filled:
-            tried = list(possible_formats(sample.to_pylist()))
-            formats = _reading(connection, at, tried, EARLIEST, latest)
-        clock_formats: list[str] = []
-        if clocks and clocks * 2 >= filled:
-            clock_formats = _reading(connection, at, CLOCKS, "1800-01-01", "2100-01-01")
+        days = [*possible_formats(sample.to_pylist())] if times * 2 >= filled > 0 else []
+        formats = _reading(connection, at, days, EARLIEST, latest)
+        hours = CLOCKS if clocks * 2 >= filled > 0 else ()
+        clock_formats = _reading(connection, at, hours, "1800-01-01", "2100-01-01")
         kinds = [kind for kind, hit in zip(conditions, hits, strict=True) if hit]
         found.append(_Measures(kinds, formats, clock_formats))
     connection.unregister("samples")
@@ -253,23 +249,18 @@ def _column(rows: int, measures: _Measures, results: Iterator[Any]) -> Column:
     return Column(
         name="",
         label="",
-        place=-1,
         rows=rows,
         filled=filled,
         distinct=distinct,
         null_words=dict(null_words or {}),
         kinds={kind: next(results) for kind in measures.kinds},
-        formats=tuple(_format_count(form, *islice(results, 4)) for form in measures.formats),
+        formats=tuple(_format_count(form, results) for form in measures.formats),
         clocks={form: next(results) for form in measures.clocks},
         values=tuple(values or ()),
-        is_typed_time=False,
     )
 
 
-def _format_count(
-    form: str, cells: int, proving: int, proof: str | None, place: int | None
-) -> FormatCount:
-    proof_at: CellPlace = divmod(place or 0, _ROW)
-    return FormatCount(
-        form=form, cells=cells, proving=proving, proof=proof or "", proof_at=proof_at
-    )
+def _format_count(form: str, results: Iterator[Any]) -> FormatCount:
+    cells, proving, proof, place = islice(results, 4)
+    at = divmod(place or 0, _ROW)
+    return FormatCount(form=form, cells=cells, proving=proving, proof=proof or "", proof_at=at)

@@ -1,12 +1,19 @@
-"""What an event tells beside its id, value and time: by Klaviyo's names, else the headers' own."""
+"""The properties of an event beside its id and value: by Klaviyo's names, else by the headers'."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from backfill.draft.facts import WHOLE_FLOATS, Column
 from backfill.draft.money import amount_of
 from backfill.draft.roles import Roles
-from backfill.draft.vocabulary import AMOUNT_ROLES, KLAVIYO_NAMES, address_of, mentions, rank
+from backfill.draft.vocabulary import (
+    AMOUNT_ROLES,
+    KLAVIYO_NAMES,
+    Role,
+    address_of,
+    mentions,
+    rank,
+)
 from backfill.draft.yaml import QUESTION, Block, leaf
 from backfill.schema.document import YamlValue
 
@@ -24,21 +31,33 @@ def add_amounts(amounts: Iterable[Column], types: Block) -> None:
             types.add_once(column.name, amount.spec, amount.evidence)
 
 
-def add_discount(properties: Block, roles: Roles, types: Block) -> None:
-    for name, role in KLAVIYO_NAMES["order"].items():
-        column = roles.of_order.get(role)
-        if column is not None:
-            if role == "discount":
-                add_amounts([column], types)
-            properties.add(name, leaf(column.name))
+def add_order(properties: Block, roles: Roles, types: Block) -> None:
+    """What is known of an order: its discount, lines and addresses, then its other columns."""
+    _add_discount(properties, roles, types)
+    if roles.key is not None and roles.lines:
+        _add_items(properties, roles, types)
+    else:
+        add_item_members(properties, roles, types, others=False)
+    _add_unused(properties, roles, types, _add_addresses(properties, roles))
 
 
-def add_items(properties: Block, roles: Roles, types: Block) -> None:
-    """What the lines of an order are, as lists and as objects."""
-    for name, role in KLAVIYO_NAMES["lists"].items():
-        column = roles.of_line.get(role)
-        if column is not None:
-            properties.add(name, {"each": leaf(column.name)})
+def _add_discount(properties: Block, roles: Roles, types: Block) -> None:
+    for name, role, column in _named("order", roles.of_order):
+        if role == "discount":
+            add_amounts([column], types)
+        properties.add(name, leaf(column.name))
+
+
+def _named(of: str, columns: Mapping[Role, Column]) -> list[tuple[str, Role, Column]]:
+    """The columns that fill properties of Klaviyo's, by a table of ``KLAVIYO_NAMES``."""
+    names = KLAVIYO_NAMES[of].items()
+    return [(name, role, columns[role]) for name, role in names if role in columns]
+
+
+def _add_items(properties: Block, roles: Roles, types: Block) -> None:
+    """The lines of an order, as lists and as objects."""
+    for name, _, column in _named("lists", roles.of_line):
+        properties.add(name, {"each": leaf(column.name)})
     items = properties.nested()
     each = items.nested()
     add_item_members(each, roles, types)
@@ -47,20 +66,18 @@ def add_items(properties: Block, roles: Roles, types: Block) -> None:
 
 
 def add_item_members(block: Block, roles: Roles, types: Block, *, others: bool = True) -> None:
-    """What one line is; with ``others``, its columns that have no role too."""
-    used: set[str] = set()
-    for name, role in KLAVIYO_NAMES["item"].items():
-        column = roles.of_line.get(role)
-        if column is not None:
-            used.add(column.name)
-            if role in ("quantity", "price", "row_total"):
-                add_amounts([column], types)
-            block.add(name, leaf(column.name))
+    """The properties of one line; with ``others`` also its columns that have no role."""
+    named = _named("item", roles.of_line)
+    for name, role, column in named:
+        if role in ("quantity", "price", "row_total"):
+            add_amounts([column], types)
+        block.add(name, leaf(column.name))
     if not others:
         return
     value = roles.value
     if value is not None and value.is_product and "row_total" not in roles.of_line:
         block.add("RowTotal", value.of_line)
+    used = {column.name for _, _, column in named}
     for column in roles.lines:
         if column.name not in used and column is not roles.line_id:
             _add_own_name(block, column, roles, types)
@@ -111,7 +128,7 @@ def _number_type(column: Column) -> YamlValue:
     return "number" if column.all("number") else None
 
 
-def add_addresses(properties: Block, roles: Roles) -> set[str]:
+def _add_addresses(properties: Block, roles: Roles) -> set[str]:
     """The addresses of an order that have several parts, and the columns that they take."""
     used: set[str] = set()
     for which, name in (("billing", "BillingAddress"), ("shipping", "ShippingAddress")):
@@ -135,8 +152,8 @@ def add_addresses(properties: Block, roles: Roles) -> set[str]:
     return used
 
 
-def add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -> None:
-    """The order's columns that nothing stands for yet, by their own names.
+def _add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -> None:
+    """The order's columns that no property holds yet, by their own names.
 
     ``used`` are the columns of addresses.
     """

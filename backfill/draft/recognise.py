@@ -19,6 +19,7 @@ from backfill.schema.bind import BoundSchema, bind
 from backfill.schema.columns import CellPart
 from backfill.schema.document import read_document
 from backfill.schema.load import LoadedSchema, load_schema
+from backfill.schema.model import Leaf
 from backfill.schema.shipped import paths
 from backfill.schema.shop_timezone import column_without_timezone, with_timezone
 from backfill.schema.uses import needed_columns
@@ -26,15 +27,15 @@ from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 EXAMPLES: Final = ("adventureworks_sales", "online_retail")
-"""Shipped for the tests' sake; nobody's shop writes such files."""
+"""Shipped for the tests; no shop writes such files."""
 
 PLAIN: Final = ("orders", "order_lines")
-"""YamlValue tables, of whose columns hardly one is asked for: many an export has those."""
+"""Plain tables: they need few columns, and many exports have those."""
 
 _PLAIN_SHARE: Final = 0.6
 _ORDERS: Final = 100
 _MISREAD: Final = re.compile("not_an?_|not_money|not_json|not_pairs|no_time|out_of_range")
-"""Reasons that say: this export is not written as the platform writes."""
+"""Reasons which show that the export is not written as the platform writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +109,17 @@ def _places(bound: BoundSchema) -> Iterator[int]:
 
 
 def _says_when_and_who(bound: BoundSchema) -> bool:
-    """Has the export a column of the first event's time, and one of somebody's identity?"""
+    """Whether the export has a column of the first event's time, and one of an identifier."""
     schema = bound.schema
-    leaves = [schema.events[0].time]
     people = [schema.customer_properties[f"${name}"] for name in schema.identifiers]
 
-    def there(name: str) -> bool:
-        return name in bound.columns or isinstance(bound.derived.get(name), CellPart)
+    def is_there(leaf: Leaf) -> bool:
+        return any(
+            name in bound.columns or isinstance(bound.derived.get(name), CellPart)
+            for name in needed_columns(schema, leaf)
+        )
 
-    when = any(there(name) for leaf in leaves for name in needed_columns(schema, leaf))
-    return when and any(there(name) for leaf in people for name in needed_columns(schema, leaf))
+    return is_there(schema.events[0].time) and any(map(is_there, people))
 
 
 def _read(match: _Match, export: Export, today: date, timezone: str | None) -> list[PreviewedOrder]:
@@ -156,7 +158,7 @@ def _recognised(
 def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:
     """The schema with what it leaves open put in, so that it runs as it is.
 
-    The rest of its text stays as it is; written anew, its comments would move.
+    The rest of its text stays as it is: writing it from its values would move the comments.
     """
     places, lines = read_document(body, "schema").lines, body.splitlines(keepends=True)
     added: dict[int, str] = {}

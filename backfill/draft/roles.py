@@ -1,24 +1,19 @@
-"""Which column plays which role, each with the evidence that stands beside it in the schema."""
+"""The role of each column, with its evidence for the schema's comments."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backfill.draft.facts import Column
+from backfill.draft.facts import MOST, Column
 from backfill.draft.formats import has_clock
-from backfill.draft.lines_of_order import (
-    Cancellation,
-    cancellation_of,
-    line_columns,
-    line_id_of,
-)
+from backfill.draft.lines_of_order import Cancellation, cancellation_of, line_columns
 from backfill.draft.money import Value, amount_of, value_of
 from backfill.draft.nested import Nested
 from backfill.draft.order_key import KeyChoice, choose_key
 from backfill.draft.people import Person, person_of
 from backfill.draft.sample import Key, OrderSample
-from backfill.draft.times import PlaceInWords, Time, settled_by_others, time_of
+from backfill.draft.times import Time, settled_by_others, time_of
 from backfill.draft.vocabulary import (
     AMOUNT_ROLES,
     LINE_ROLES,
@@ -29,7 +24,6 @@ from backfill.draft.vocabulary import (
     rank,
 )
 
-_MOST: Final = 0.9
 _LATER_EVENTS: Final[dict[str, Role]] = {
     "Fulfilled Order": "fulfilled",
     "Cancelled Order": "cancelled",
@@ -39,7 +33,7 @@ _LATER_EVENTS: Final[dict[str, Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A time of day that stands beside its day in a column of its own."""
+    """A time of day in another column than its day."""
 
     column: Column
     form: str
@@ -58,7 +52,7 @@ class Roles:
     ordered: Time | None
     """When an order was placed."""
     clock: Clock | None
-    """Its time of day, where that stands apart."""
+    """Its time of day, if another column holds that."""
     zone: Column | None
     """The column that names the zone of each time."""
     person: Person
@@ -80,12 +74,15 @@ class Roles:
 
 
 def roles_of(
-    sample: OrderSample, columns: Sequence[Column], nested: Nested, place_in_words: PlaceInWords
+    sample: OrderSample, columns: Sequence[Column], nested: Nested, files: Sequence[str]
 ) -> Roles:
-    """What is made of the columns of an export, and of what stands within its cells."""
+    """The roles of an export's columns, and of the members of its cells.
+
+    ``files`` are the export's, to name the place of a cell.
+    """
     known = [column for column in (*columns, *nested.members) if column.filled]
     plain = [column for column in known if column.place not in nested.places]
-    found = [time for column in plain if (time := time_of(column, place_in_words))]
+    found = [time for column in plain if (time := time_of(column, files))]
     times = {time.column.name: time for time in settled_by_others(found)}
     flat = [column for column in plain if column.name not in nested.lines]
     ordered = _ordered([times[column.name] for column in flat if column.name in times])
@@ -107,7 +104,7 @@ def roles_of(
         later=_later([times[column.name] for column in rest if column.name in times], ordered),
         value=value_of(sample, choice.key, of_order, of_line),
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
-        line_id=line_id_of(sample, choice.key, of_line.get("line_id")),
+        line_id=sample.line_id(choice.key, of_line.get("line_id")),
     )
 
 
@@ -116,17 +113,16 @@ def _line_and_order_roles(
 ) -> tuple[dict[Role, Column], dict[Role, Column]]:
     """The roles of a line and those of an order; ``rest`` are the columns of the order."""
     of_order = _best(ORDER_ROLES, [column for column in rest if not choice.has(column)])
-    if choice.key is None:  # each row is an order: what it sells stands in the row
+    if choice.key is None:  # each row is an order with what it sells
         of_line = _best(LINE_ROLES, rest)
     else:
         of_line = _best(LINE_ROLES, lines)
         if not {"total", "row_total"} & set(of_line):
             unused = [column for column in lines if column not in of_line.values()]
             of_line |= _best(("total",), unused)
-    if not {"total", "subtotal"} & set(of_order):  # the same on each row: not a line's own
-        same = _best(("row_total",), rest)
-        if same:
-            of_order["total"] = same["row_total"]
+    same = _best(("row_total",), rest)
+    if same and not {"total", "subtotal"} & set(of_order):  # the same on each row: not a line's own
+        of_order["total"] = same["row_total"]
     return of_line, of_order
 
 
@@ -144,7 +140,7 @@ def _ordered(times: Sequence[Time]) -> Time | None:
 
 
 def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column]:
-    """For each role the column whose name says it best; a column has one role."""
+    """For each role the column whose name fits it best; a column has one role."""
     offers = sorted(
         (order, address_of(column.label) == "shipping", -column.filled, at, role)
         for at, column in enumerate(columns)
@@ -161,14 +157,14 @@ def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column
 
 
 def _holds(role: Role, column: Column) -> bool:
-    """Whether the cells fit what the name says."""
+    """Whether the cells fit the role that the name means."""
     match role:
         case "quantity":
-            return column.share("number") >= _MOST
+            return column.mostly("number")
         case _ if role in AMOUNT_ROLES:
             return amount_of(column) is not None and not column.share("iso") and not column.formats
         case "product":
-            return not column.share("integer") >= _MOST
+            return not column.mostly("integer")
         case "currency":
             codes = [re.fullmatch("[A-Za-z]{3}", value) for value in column.values]
             return bool(codes) and all(codes)
@@ -183,18 +179,19 @@ def _clock(columns: Sequence[Column], ordered: Time | None) -> Clock | None:
         return None
     if any(has_clock(form) for form in ordered.rivals):
         return None
-    for column in columns:
-        if rank("clock", column.label) is None or column.name == ordered.column.name:
-            continue
-        for form, cells in column.clocks.items():
-            if cells >= column.filled * _MOST:
-                return Clock(column, form)
-    return None
+    clocks = (
+        Clock(column, form)
+        for column in columns
+        if rank("clock", column.label) is not None and column.name != ordered.column.name
+        for form, cells in column.clocks.items()
+        if cells >= column.filled * MOST
+    )
+    return next(clocks, None)
 
 
 def _zone(columns: Sequence[Column]) -> Column | None:
     named = (column for column in columns if rank("zone", column.label) is not None)
-    return next((column for column in named if column.share("zone") > _MOST), None)
+    return next((column for column in named if column.mostly("zone")), None)
 
 
 def _later(times: Sequence[Time], ordered: Time | None) -> dict[str, Time]:

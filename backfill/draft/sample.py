@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import duckdb
 
@@ -17,7 +17,7 @@ SAMPLE_BYTES: Final = 16_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A column, or several, whose values may tell orders apart."""
+    """A column, or several, whose values may identify orders."""
 
     columns: tuple[Column, ...]
     orders: int
@@ -26,7 +26,7 @@ class Key:
     several: int
     """Orders of more than one row."""
     adjacent: int
-    """Of these, how many stand in neighbouring rows."""
+    """How many of these have all their rows next to each other."""
     varying: Mapping[str, int]
     """For each column, in how many orders of several rows it has more than one value."""
     is_whole: bool
@@ -44,8 +44,10 @@ class Key:
 class OrderSample:
     """A table ``sample`` of whole orders, each column named as ``cell`` says.
 
+    The next sample of the same connection takes its place.
+
     Args:
-        connection: a DuckDB of which the table is a temporary guest.
+        connection: the DuckDB that holds the table.
         export: read once.
         columns: those of the export are in the table; members of cells are not.
         candidates: columns that may be the order's key. For each, the sample has all rows of
@@ -74,15 +76,9 @@ class OrderSample:
         where = " or ".join(picked or [self._is_picked("_row")])
         with streamed(connection, "streamed", rows.schema, rows):
             connection.execute(
-                f"create table sample as select * from (select {named}, _file, _row from streamed) "
-                f"where ({filled}) and ({where})"
+                "create or replace table sample as select * from "
+                f"(select {named}, _file, _row from streamed) where ({filled}) and ({where})"
             ).fetchall()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._connection.execute("drop table sample").fetchall()
 
     @staticmethod
     def cell(column: Column) -> str:
@@ -100,7 +96,7 @@ class OrderSample:
         return self._connection.execute(sql).fetchall()
 
     def key_of(self, columns: Sequence[Column]) -> Key:
-        """What the rows look like where these columns tell orders apart."""
+        """The facts about the rows if these columns identify orders."""
         others = [column for column in self.columns if column not in columns]
         cells = [self.cell(column) for column in others]
         spread = "".join(f", min({cell}) is distinct from max({cell}) as {cell}" for cell in cells)
@@ -122,13 +118,13 @@ class OrderSample:
             is_whole=self._one_of == 1,
         )
 
-    def numbers_lines(self, key: Key, column: Column) -> bool:
-        """Whether no value of a column is twice within an order, and none is empty."""
-        if column.is_member:
-            return False
+    def line_id(self, key: Key | None, column: Column | None) -> Column | None:
+        """``column``, if no value of it is twice within an order, and none is empty."""
+        if key is None or column is None or column.is_member:
+            return None
         group, cell = ", ".join(map(self.cell, key.columns)), self.cell(column)
         [(twice,)] = self.query(
             f"select count(*) from (select 1 from {self.whole_orders(key.columns)} "
             f"group by {group} having count(*) > count(distinct {cell}))"
         )
-        return bool(twice == 0)
+        return column if twice == 0 else None

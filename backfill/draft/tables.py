@@ -20,7 +20,7 @@ _KNOWN: Final = 0.9
 """The share of one table's keys that the other table has to know."""
 
 _MAX_VALUES: Final = 50_000
-"""Of a column; they say enough."""
+"""The most values of a column that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ class _Join:
 
 
 def joining_query(orders: Table, key: Column | None, others: Sequence[Table]) -> list[str]:
-    """Lines of SQL that put the tables together, as far as names and cells show how.
+    """Lines of SQL that join the tables, as far as names and cells show how.
 
     Of a table with several rows for an order, amounts are summed, unless its rows are the order's
-    lines. ``key`` tells orders apart.
+    lines. ``key`` identifies orders.
     """
     taken = {normal(column.name) for column in orders.columns}
     columns, clauses = ["o.*"], list[str]()
@@ -110,7 +110,7 @@ def _has_lines(table: Table) -> bool:
 
 
 def _join(orders: Table, key: Column | None, table: Table) -> _Join | None:
-    """The first pair of columns of which one table knows what stands in the other."""
+    """The first pair of columns where the values of one table are also in the other."""
     for mine, theirs in _pairs(orders, key, table):
         ours, known = _values(orders, mine), _values(table, theirs)
         few, many = (known, ours) if mine is key else (ours, known)
@@ -120,7 +120,7 @@ def _join(orders: Table, key: Column | None, table: Table) -> _Join | None:
 
 
 def _pairs(orders: Table, key: Column | None, table: Table) -> Iterator[tuple[Column, Column]]:
-    """Columns that may mean one thing: of one name, or an ``id`` that a table's name tells."""
+    """Columns that may mean the same: of one name, or an ``id`` that the table's name explains."""
     for mine in orders.columns:
         for theirs in table.columns:
             name, other = normal(mine.name), normal(theirs.name)

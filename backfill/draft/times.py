@@ -1,19 +1,15 @@
 """How the times of a column are read: by which format, what proves it, whether it needs a zone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from pathlib import Path
 
-from backfill.draft.facts import CellPlace, Column, FormatCount
+from backfill.draft.facts import Column, FormatCount
 from backfill.draft.formats import has_clock, in_words, swap_day_and_year
 from backfill.draft.vocabulary import TIME_ROLES, mentions, rank
 from backfill.draft.yaml import QUESTION
 from backfill.schema.document import YamlValue
 from backfill.schema.types import swap_day_and_month
-
-_MOST: Final = 0.9
-
-PlaceInWords = Callable[[CellPlace], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +35,13 @@ class Time:
         return bool(self.rivals)
 
 
-def time_of(column: Column, place_in_words: PlaceInWords) -> Time | None:
-    """None where the column holds no times."""
+def time_of(column: Column, files: Sequence[str]) -> Time | None:
+    """None where the column holds no times; ``files`` are those of the export."""
     # a birthday is no time of an order, and no date to quote as evidence
     if not column.filled or mentions("birthday", column.label):
         return None
     utc = "its name says UTC" if mentions("utc", column.label) else ""
-    if column.share("iso") >= _MOST:
+    if column.mostly("iso"):
         return _iso_time(column, utc)
     if column.is_typed_time:
         return Time(
@@ -55,7 +51,7 @@ def time_of(column: Column, place_in_words: PlaceInWords) -> Time | None:
             day_only=any(count.cells for count in column.formats),
             utc=utc,
         )
-    return _formatted_time(column, place_in_words, utc) or _epoch_time(column)
+    return _formatted_time(column, files, utc) or _epoch_time(column)
 
 
 def _iso_time(column: Column, utc: str) -> Time:
@@ -75,19 +71,19 @@ def _epoch_time(column: Column) -> Time | None:
         rank(role, column.name) is not None for role in TIME_ROLES
     )
     for unit, kind, words in (("s", "epoch_s", "seconds"), ("ms", "epoch_ms", "milliseconds")):
-        if named and column.share(kind) >= _MOST:
+        if named and column.mostly(kind):
             told = f"{column.cells_of(kind)} count {words} since 1970"
             return Time(column=column, spec={"epoch": unit}, evidence=told, naive=False)
     return None
 
 
-def _formatted_time(column: Column, place_in_words: PlaceInWords, utc: str) -> Time | None:
+def _formatted_time(column: Column, files: Sequence[str], utc: str) -> Time | None:
     reading = [count for count in column.formats if count.cells * 10 >= column.filled * 9]
     if not reading:
         return None
     likely = sorted(reading, key=_preference)
     best = likely[0]
-    rivals, told = _rivals(likely, column, place_in_words)
+    rivals, told = _rivals(likely, column, files)
     if rivals:
         spec: YamlValue = {"time": QUESTION}
         return Time(column=column, spec=spec, evidence=told, rivals=rivals, utc=utc)
@@ -109,7 +105,7 @@ def _preference(count: FormatCount) -> tuple[int, int, int]:
 
 
 def _rivals(
-    likely: Sequence[FormatCount], column: Column, place_in_words: PlaceInWords
+    likely: Sequence[FormatCount], column: Column, files: Sequence[str]
 ) -> tuple[tuple[str, ...], str]:
     """The formats between which the cells do not decide, and the evidence.
 
@@ -133,14 +129,19 @@ def _rivals(
     if rival in likely and not best.proving:
         return forms, all_cells + " and as ".join(map(in_words, forms))
     if rival in likely and rival.proving:
-        told = ", ".join(
-            f"{place_in_words(count.proof_at)} has {count.proof}" for count in (best, rival)
-        )
+        told = ", ".join(f"{_place(count, files)} has {count.proof}" for count in (best, rival))
         return forms, f"{told}: this column has both orders of day and month"
     if not best.proving:
         return (), cells
-    where = place_in_words(best.proof_at)
-    return (), f"{cells}; {best.proof} in {where} proves {in_words(best.form)}"
+    proof = f"{best.proof} in {_place(best, files)}"
+    return (), f"{cells}; {proof} proves {in_words(best.form)}"
+
+
+def _place(count: FormatCount, files: Sequence[str]) -> str:
+    """Where the cell is that proves a format: its row, and its file where there are several."""
+    file, row = count.proof_at
+    of = f" of {Path(files[file]).name}" if len(files) > 1 else ""
+    return f"row {row:,}{of}"
 
 
 def settled_by_others(times: Sequence[Time]) -> list[Time]:

@@ -1,4 +1,4 @@
-"""What a header says its column is, and what Klaviyo calls that, by ``vocabulary.toml``."""
+"""The role that a header names, and Klaviyo's name for it, by ``vocabulary.toml``."""
 
 import re
 import tomllib
@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import Path
 from typing import Final, Literal, get_args
 
+KeyRole = Literal["order", "shop", "clock", "zone"]
 SoldRole = Literal["line_id", "sku", "product_id", "product", "quantity", "price", "row_total"]
 ProductRole = Literal["category", "brand", "url", "image"]
 AmountRole = Literal["total", "subtotal", "shipping", "tax", "discount", "refund"]
@@ -14,17 +15,7 @@ PersonRole = Literal["customer", "phone", "first_name", "last_name", "name", "co
 AddressRole = Literal["address1", "address2", "city", "zip", "region"]
 TimeRole = Literal["ordered", "cancelled", "fulfilled", "refunded"]
 Role = Literal[
-    "order",
-    "shop",
-    "clock",
-    "zone",
-    SoldRole,
-    ProductRole,
-    AmountRole,
-    OrderRole,
-    PersonRole,
-    AddressRole,
-    TimeRole,
+    KeyRole, SoldRole, ProductRole, AmountRole, OrderRole, PersonRole, AddressRole, TimeRole
 ]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 SOLD_ROLES: Final[tuple[SoldRole, ...]] = get_args(SoldRole)
@@ -38,7 +29,7 @@ TIME_ROLES: Final[tuple[TimeRole, ...]] = get_args(TimeRole)
 Topic = Literal[
     "birthday", "cents", "id", "items", "no_customer", "no_items", "taxes", "time", "utc"
 ]
-"""What words of a header say about its column, whatever its role."""
+"""A topic that words of a header show, whatever the role of its column."""
 
 _LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 

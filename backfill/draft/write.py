@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from backfill.display import counted, listed
 from backfill.draft.events import event_blocks
 from backfill.draft.facts import CERTAIN_NULL_WORDS, WHOLE_FLOATS, Column
 from backfill.draft.nested import Nested
@@ -81,9 +82,9 @@ def question_lines(drafted: str) -> tuple[tuple[int, str], ...]:
 
 
 def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: Nested) -> None:
-    """What a draft says of the export as a whole."""
-    rows = _counted(max(column.rows for column in columns), "row")
-    width = _counted(len(export.columns), "column")
+    """Comments about the export as a whole."""
+    rows = counted(max(column.rows for column in columns), "row")
+    width = counted(len(export.columns), "column")
     files = Path(export.files[0]).name
     if len(export.files) > 1:
         files += f" and {len(export.files) - 1} more files"
@@ -93,9 +94,9 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
     )
     empty = [c.name for c in columns if not c.filled and c.place not in nested.places]
     if empty:
-        schema.comment(f"Left out because they are empty: {_listed(empty, 12)}.")
+        schema.comment(f"Left out because they are empty: {listed(empty, 12)}.")
     if nameless := sum(not name.strip() for name in export.columns):
-        schema.comment(f"Left out because they have no name: {_counted(nameless, 'column')}.")
+        schema.comment(f"Left out because they have no name: {counted(nameless, 'column')}.")
     for name, evidence in nested.evidence.items():
         schema.comment(f'"{name}": {evidence}.')
     if unreadable := [name for name in export.columns if makes_lines(name)]:
@@ -104,21 +105,13 @@ def _add_head(schema: Block, export: Export, columns: Sequence[Column], nested: 
         )
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
-
-
 def _schema_name(file: str) -> str:
     stem = Path(file).name.split(".")[0]
     return re.sub(r"[\W_]+", "-", stem).strip("-").lower() or "export"
 
 
 def _null_values(columns: Sequence[Column], roles: Roles) -> list[tuple[str, int]]:
-    """The words for nothing that no cell can mean, each with the number of its cells."""
+    """The words for an empty cell that have no other meaning, each with its number of cells."""
     counts: Counter[str] = Counter()
     allowed: set[str] = set(CERTAIN_NULL_WORDS)
     for column in columns:
@@ -222,11 +215,11 @@ def _lines_evidence(key: Key, roles: Roles) -> str:
     ]
     if not told:
         return "by name"
-    return f"orders whose rows differ: {_listed(told, 6)}"
+    return f"orders whose rows differ: {listed(told, 6)}"
 
 
 def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:
-    """The zone of times without an offset, where it is known, and what to say of it."""
+    """The zone of times without an offset, if it is known, and the comment about it."""
     time = roles.ordered
     if time is None or not time.naive or roles.zone is not None:
         return None, ""

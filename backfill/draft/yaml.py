@@ -18,12 +18,12 @@ WIDTH: Final = 100
 """Of a line with a comment. Values are never broken."""
 
 QUESTION: Final = "?"
-"""Stands where a person has to put an answer; ``check`` stops there."""
+"""The placeholder for an answer of the user; ``check`` stops there."""
 
 _PLAIN: Final = re.compile(r"[^\W\d_](?:[\w .()/$-]*[\w)])?|\$?[A-Za-z_][\w$]*")
 _WORDS: Final = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"))
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What ends a line, or what a terminal obeys."""
+"""Characters that end a line or control a terminal."""
 
 
 class Block:
@@ -64,7 +64,7 @@ class Block:
     def add(self, key: str, value: "YamlValue | Block", why: str = "") -> None:
         """A key with its evidence: behind it where the line takes it, else above it.
 
-        Comments at the end of a nested block stand above the next key of this one.
+        Comments at the end of a nested block come above the next key of this one.
         """
         name, node = _scalar(key), value.node if isinstance(value, Block) else _flow(value)
         why = _one_line(why)
@@ -79,7 +79,7 @@ class Block:
             self.above = value.above
 
     def add_once(self, key: str, value: YamlValue, why: str) -> None:
-        """``add``, but the first value of a key stays."""
+        """Like ``add``, but the first value of a key stays."""
         if key not in self:
             self.add(key, value, why)
 
@@ -108,7 +108,7 @@ def dump(node: object) -> str:
 
 
 def flow_text(value: YamlValue) -> str:
-    """A value as it stands behind its key, to be quoted in a sentence."""
+    """A value as YAML writes it after its key, for a sentence that quotes it."""
     return dump({"": _flow(value)}).removeprefix("'': ").rstrip("\n")
 
 
@@ -151,7 +151,7 @@ def leaf(name: str) -> YamlValue:
 
 
 def template(names: Sequence[str], more: str = "") -> YamlValue:
-    """``"{shop}-{number}"``; one column that cannot stand in braces stands as itself."""
+    """``"{shop}-{number}"``; a single column that cannot be in braces is named alone."""
     fitting = all(fits_template(name) and name == name.strip() for name in names)
     if not fitting and len(names) == 1 and not more:
         return leaf(names[0])

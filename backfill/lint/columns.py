@@ -37,7 +37,7 @@ class Role:
     text: bool
     """It is sent as it is, although the schema could give it a type."""
     amount: bool
-    """Its digits may be an amount: nothing says that they are a name or a number of something."""
+    """Its digits may be an amount: neither its name nor its use makes them an identifier."""
     currency: bool
 
 

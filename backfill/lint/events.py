@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -12,6 +11,7 @@ import pyarrow as pa
 from backfill.engine.duck import connect_spilling
 from backfill.event import IDENTIFIERS
 from backfill.lint.finding import Finding
+from backfill.mapping.query import quote
 from backfill.planning.judgement import Verdict
 from backfill.planning.plan import Plan
 from backfill.planning.shared_identity import shared_identities
@@ -128,11 +128,7 @@ def _kept_events(connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
         dropped = np.flatnonzero(verdicts >= Verdict.REPEAT)
         connection.register(f"dropped{at}", pa.table({"n": dropped}))
         parts.append(
-            f"select {columns} from read_parquet('{_quoted(path)}', file_row_number = true) "
+            f"select {columns} from read_parquet({quote(str(path)).text}, file_row_number = true) "
             f"where file_row_number not in (select n from dropped{at})"
         )
     return f"({' union all '.join(parts)})"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

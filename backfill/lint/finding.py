@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from backfill.display import counted
+from backfill.display import counted, listed
 
 _TEXTS: Final[Mapping[str, Mapping[str, str]]] = tomllib.loads(
     Path(__file__).with_name("findings.toml").read_text(encoding="utf-8")
@@ -51,6 +51,5 @@ def lines(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def _together(unused: Sequence[Finding]) -> str:
-    named = ", ".join(f'"{one.column}" {one.count:,}' for one in unused[:_UNUSED_NAMES])
-    more = f" and {len(unused) - _UNUSED_NAMES} more" if len(unused) > _UNUSED_NAMES else ""
-    return f"{len(unused)} columns used by no event, with their filled cells: {named}{more}"
+    named = listed([f'"{one.column}" {one.count:,}' for one in unused], _UNUSED_NAMES)
+    return f"{len(unused)} columns used by no event, with their filled cells: {named}"

@@ -166,13 +166,8 @@ def run(
 
 def runs(state: str | Path = STATE) -> pd.DataFrame:
     """The runs of a state folder, the newest last. Raises UsageError if there is none."""
-    known = [run | {"summary": dict(run["summary"])} for run in known_runs(Path(state))]
     columns = ["run", "schema", "state", "started", "ended", *_COUNTS, "next"]
-    rows = [
-        [run[name] if name in run else run["summary"].get(name) for name in columns]
-        for run in known
-    ]
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = pd.DataFrame([run["summary"] | run for run in known_runs(Path(state))], columns=columns)
     for name in ("started", "ended"):
         frame[name] = pd.to_datetime(frame[name], utc=True)
     return frame.astype(dict.fromkeys(_COUNTS, "Int64"))

@@ -97,7 +97,7 @@ class Preview:
             for file, row in order.rows:
                 cells = self._cells[file, row][: len(self._columns)]
                 rows.append((order.reason, order.column or None, self._files[file], row, *cells))
-        return pd.DataFrame(rows, columns=["_reason", "_column", "_file", "_row", *self._columns])
+        return pd.DataFrame(rows, columns=[*REJECT_COLUMNS, *self._columns])
 
 
 def _cells_of(
@@ -199,7 +199,9 @@ class Report:
     @property
     def refusals(self) -> pd.DataFrame:
         """A row an event that Klaviyo refused, by the hash of its key."""
-        lines = self._folder.refusals.read_text("utf-8").splitlines() if self._refused else []
+        lines = (
+            self._folder.refusals.read_text("utf-8").splitlines() if self.summary.refused else []
+        )
         names = ["key", "metric", "status", "code", "detail"]
         return pd.DataFrame([json.loads(line) for line in lines], columns=names)
 
@@ -234,16 +236,12 @@ class Report:
         ax.legend(frameon=False)
         return ax
 
-    @property
-    def _refused(self) -> bool:
-        return self.summary.refused > 0
-
     def _states(self, keys: pa.ChunkedArray, verdicts: "npt.NDArray[np.uint8]") -> pa.Array:
         fresh = {"planned": "to send", "gated": "to send"}.get(self.summary.state, "delivered")
         states = np.full(len(keys), fresh, dtype=object)
         if self._delivered is not None:
             states[~pc.is_in(keys, self._delivered).to_numpy()] = "left"
-        if self._refused:
+        if self.summary.refused:
             refused = pa.array([bytes.fromhex(key) for key in self.refusals["key"]], pa.binary(16))
             states[pc.is_in(keys, refused).to_numpy()] = "refused"
         states[verdicts == Verdict.KNOWN] = "already"

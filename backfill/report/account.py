@@ -1,16 +1,16 @@
-"""What the account says of a plan's metrics before a live run, as lines for a person."""
+"""What the account has of a plan's metrics before a live run, as lines for a person."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from backfill.account.metrics import MetricStatus, MetricStatuses
-from backfill.display import plain
+from backfill.display import counted, listed, plain
 
 _FLOWS_SHOWN: Final = 10
 
 
 def metric_lines(statuses: MetricStatuses) -> Iterator[str]:
-    """Give a line for each metric, and one for what nobody looked at."""
+    """A line for each metric, and one for what was not looked at."""
     for metric in statuses.metrics:
         yield f'"{plain(metric.name)}": {"; ".join(_clauses(metric))}'
     if statuses.not_looked_at:
@@ -31,8 +31,5 @@ def _clauses(metric: MetricStatus) -> Iterator[str]:
     if not metric.flows:
         yield "no live flow hangs on it"
         return
-    shown = ", ".join(f'"{plain(flow)}"' for flow in metric.flows[:_FLOWS_SHOWN])
-    more = len(metric.flows) - _FLOWS_SHOWN
-    also = f" and {more} more" if more > 0 else ""
-    count = len(metric.flows)
-    yield f"{count} live {'flow hangs' if count == 1 else 'flows hang'} on it: {shown}{also}"
+    shown = listed([f'"{plain(flow)}"' for flow in metric.flows], _FLOWS_SHOWN)
+    yield f"{counted(len(metric.flows), 'live flow hangs', 'live flows hang')} on it: {shown}"

@@ -1,4 +1,4 @@
-"""A run, and the orders of a preview, as HTML. The templates escape whatever an export says."""
+"""A run, and the orders of a preview, as HTML. The templates escape all text of an export."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

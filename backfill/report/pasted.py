@@ -68,7 +68,7 @@ def _quoted_url(url: str) -> str:
 def learnq(payload: str) -> str:
     """The call of klaviyo.js that tracks the event, for use in a ``<script>``.
 
-    It names neither person nor time: it tracks the visitor whom a cookie names, now.
+    It has neither person nor time: it tracks the visitor that a cookie identifies, now.
 
     Source: Track API reference v1-2, "Front-end tracking events (JavaScript)".
     """

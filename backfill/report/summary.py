@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from backfill.delivery.delivery import Delivery
-from backfill.planning.judgement import MetricCount
+from backfill.planning.judgement import MetricCount, MonthCount
 from backfill.planning.plan import Plan
 
 State = Literal["planned", "finished", "stopped", "failed", "gated"]
@@ -20,14 +20,6 @@ class Metric:
     last: str
     """The times of its first and its last event."""
     value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    metric: str
-    month: str
-    """In UTC, ``2026-11``."""
-    events: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +52,7 @@ class Summary:
     changed_orders: int
     people: int
     metrics: tuple[Metric, ...]
-    months: tuple[Month, ...]
+    months: tuple[MonthCount, ...]
     requests: int
     bytes: int
     seconds: float
@@ -119,7 +111,7 @@ def summarise(
         changed_orders=judgement.changed_orders,
         people=judgement.people,
         metrics=tuple(map(_metric, judgement.metrics)),
-        months=tuple(Month(found.metric, found.month, found.events) for found in judgement.months),
+        months=judgement.months,
         requests=delivery.requests,
         bytes=delivery.body_bytes,
         seconds=round(seconds, 3),

@@ -1,6 +1,7 @@
 """What verify found: as lines for a terminal, and as one object for programs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from backfill.account.verify import Day, Verified
@@ -50,19 +51,9 @@ def as_dict(verified: Verified) -> dict[str, Any]:
 
 
 def _day(day: Day, files: Sequence[str]) -> dict[str, Any]:
-    return {
-        "metric": day.metric,
-        "day": day.day.isoformat(),
-        "delivered": day.delivered,
-        "found": day.found,
-        "missing": day.missing,
-        "unexpected": day.unexpected,
-        "elsewhere": day.elsewhere,
-        "value": day.value,
-        "value_there": day.value_there,
-        "values_differ": day.values_differ,
-        "rows": [{"file": files[file], "row": row} for file, row in day.places],
-    }
+    shown = asdict(day) | {"day": day.day.isoformat(), "missing": day.missing}
+    del shown["places"]
+    return shown | {"rows": [{"file": files[file], "row": row} for file, row in day.places]}
 
 
 def _span(days: Sequence[Day]) -> str:

@@ -10,6 +10,7 @@ see all of them (ten calls of replace, each of which makes a text ten times as l
 ``engine.bounded`` stops the others while they run.
 """
 
+import functools
 import re
 import tomllib
 from collections.abc import Callable, Iterator

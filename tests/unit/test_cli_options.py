@@ -4,8 +4,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from backfill.cli.options import ApiOption, FormOption, MethodOption, ProfilesOption
-from backfill.planning.judge import Profiles
+from backfill.planning.judgement import Profiles
 from backfill.report.preview import Form
 from backfill.wire.apis import ApiName, Method
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from backfill.display import plain, plain_json, truncate
+from backfill.display import listed, plain, plain_json, truncate
 
 texts = st.text(max_size=20) | st.sampled_from(["'", "</script>", "__proto__", "\u2028", "😀\x9b"])
 values = st.recursive(
@@ -62,3 +62,15 @@ def test_text_is_cut_to_the_columns_of_a_terminal(text, width, shown):
 @given(texts, st.integers(1, 30))
 def test_nothing_is_wider_than_its_room(text, width):
     assert cell_len(truncate(plain(text), width)) <= width
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        pytest.param([], "", id="no names"),
+        pytest.param(["a", "b"], "a, b", id="no more than fit"),
+        pytest.param(["a", "b", "c", "d"], "a, b and 2 more", id="the rest is counted"),
+    ],
+)
+def test_a_list_of_names_is_cut(names, text):
+    assert listed(names, 2) == text

@@ -54,9 +54,9 @@ def found(cells, of=role(), orders=0):  # noqa: B008
         pytest.param(["a"] + [""] * 199, role(), [("nearly_empty", 1)], id="nearly all is empty"),
         pytest.param(["a"] + [""] * 99, role(), [("empty", 99)], id="one in a hundred is filled"),
         pytest.param(
-            ["x", "#N/A", "#REF!", "#DIV/0!", "########", "#1001", "# 5", "#"] * 2,
+            ["x", "#N/A", "#REF!", "#DIV/0!", "########", "#WERT!", "#NV", "#1001", "# 5", "#"] * 2,
             role(),
-            [("spreadsheet_error", 8)],
+            [("spreadsheet_error", 12)],
             id="a spreadsheet's errors, and no order's number",
         ),
         pytest.param(
