@@ -14,6 +14,8 @@ from backfill.sources.spreadsheets import (
     DATE_OF_CODE,
     ERROR_VALUE,
     NUMBER_DIGITS,
+    REJECT_COLUMNS,
+    clean_cells,
 )
 
 RUINED_BY_EXCEL: Final = {
@@ -62,7 +64,7 @@ class CellScan:
 
     def findings(self, orders: int) -> Iterator[Finding]:
         for scan in self._columns:
-            if scan.role.name not in spreadsheets.REJECT_COLUMNS:  # those are ours
+            if scan.role.name not in REJECT_COLUMNS:  # those are ours
                 yield from scan.findings(self._rows, orders)
 
 
@@ -101,12 +103,12 @@ class _ColumnScan:
             timed = cells.filter(pc.match_substring(cells, ":"))
             self._all_midnight = _matches(timed, _CLOCK) <= _matches(timed, _MIDNIGHT)
         if role.text and self._all_numbers:
-            cleaned = spreadsheets.clean_cells(cells).drop_null()
+            cleaned = clean_cells(cells).drop_null()
             self._all_numbers = _matches(cleaned, _NUMBER) == len(cleaned)
             all_doubles = self._all_doubles and self._all_numbers
             self._all_doubles = all_doubles and _matches(cleaned, _DOUBLE) == len(cleaned)
         if role.currency and len(self.values) < _CURRENCIES_MAX:
-            found = pc.unique(spreadsheets.clean_cells(cells)).drop_null()
+            found = pc.unique(clean_cells(cells)).drop_null()
             self.values.update(found.to_pylist()[:_CURRENCIES_MAX])
 
     def _count_ruined(self, kind: str, cells: pa.ChunkedArray) -> None:

@@ -70,6 +70,9 @@ _MONTH: Final = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 DATE_OF_CODE: Final = rf"[0-9]{{1,2}}-{_MONTH}|{_MONTH}-[0-9]{{2}}"
 """What is left of the codes ``1-3`` and ``MAR1``: ``1-Mar``."""
 
+DAY_NUMBER: Final = "[34][0-9]{4}([.,][0-9]+)?"
+"""A day as a spreadsheet counts it, from 1982 to 2036."""
+
 NUMBER_DIGITS: Final = 15
 """Digits of a number that Excel keeps; zeros replace the others.
 

@@ -4,6 +4,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
+from backfill.cli import options as opt
 from backfill.planning.judgement import Profiles
 from backfill.report.preview import Form
 from backfill.wire.apis import ApiName, Method
@@ -19,10 +20,10 @@ def choices(option):
 @pytest.mark.parametrize(
     ("option", "known"),
     [
-        pytest.param(ApiOption, ApiName, id="--api"),
-        pytest.param(MethodOption, Method, id="--method"),
-        pytest.param(ProfilesOption, Profiles, id="--profiles"),
-        pytest.param(FormOption, Form, id="--as"),
+        pytest.param(opt.Api, ApiName, id="--api"),
+        pytest.param(opt.Method, Method, id="--method"),
+        pytest.param(opt.Profiles, Profiles, id="--profiles"),
+        pytest.param(opt.Form, Form, id="--as"),
     ],
 )
 def test_an_option_offers_all_that_its_type_knows(option, known):
