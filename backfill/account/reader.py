@@ -14,9 +14,9 @@ import httpx
 
 from backfill import limits
 from backfill.errors import DeniedError, StoppedByUserError, StoppedError
-from backfill.transport.client import DEFAULT_TIMEOUTS, Timeouts
 from backfill.transport.denied import denied_error
 from backfill.transport.exchange import REAL_CLOCKS, Clocks, Exchange
+from backfill.transport.http import DEFAULT_TIMEOUTS, Timeouts
 from backfill.transport.pace import Pace, Quota, windows_of
 from backfill.transport.retry import (
     DEFAULT_RETRY_POLICY,

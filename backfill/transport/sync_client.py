@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from backfill.transport.client import Timeouts, reply_of, request_headers, tls_of
+from backfill.transport.http import Timeouts, reply_of, request_headers, tls_of
 from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import Reply
 

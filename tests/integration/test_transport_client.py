@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from backfill.errors import UsageError
-from backfill.transport.client import MAX_REPLY_BYTES, Client, Timeouts
+from backfill.transport.client import MAX_REPLY_BYTES, Client
+from backfill.transport.http import Timeouts
 from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import RateLimitStatus, Reply
 from backfill.wire.track import Track

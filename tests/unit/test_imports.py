@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import environment
+
 PACKAGE = Path(__file__).parents[2] / "backfill"
 LAYERS = (
     ("errors", "limits", "event", "display", "engine"),
@@ -197,13 +199,14 @@ def test_mapping_opens_no_file_but_those_that_came_with_python():
     assert json.loads(ran.stdout) == [[], 1, []]
 
 
-def test_help_loads_none_of_the_heavy_packages():
+def loaded_by(command, packages, folder):
+    """Those of the packages that a command loads, and what it prints."""
     program = (
         "import sys\n"
         "from backfill.cli.commands import main\n"
-        "sys.argv = ['backfill', '--help']\n"
+        f"sys.argv = {['backfill', *command]!r}\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        f"print('loaded', [name for name in {HEAVY!r} if name in sys.modules])\n"
+        f"print([name for name in {packages!r} if name in sys.modules])\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program],
@@ -211,7 +214,23 @@ def test_help_loads_none_of_the_heavy_packages():
         text=True,
         timeout=60,
         check=True,
-        cwd=PACKAGE.parent,
+        cwd=folder,
+        env=environment(),
     )
-    assert ran.stdout.splitlines()[-1] == "loaded []"
-    assert "Usage" in ran.stdout
+    *printed, loaded = ran.stdout.splitlines()
+    return loaded, "\n".join(printed)
+
+
+def test_help_loads_none_of_the_heavy_packages(tmp_path):
+    loaded, printed = loaded_by(["--help"], HEAVY, tmp_path)
+    assert loaded == "[]"
+    assert "Usage" in printed
+
+
+@pytest.mark.parametrize("command", ["check", "preview"])
+def test_what_sends_nothing_loads_no_client(command, tmp_path):
+    shop = PACKAGE / "cli" / "demo"
+    files = [str(shop / "orders.yaml"), str(shop / "orders.csv")]
+    loaded, printed = loaded_by([command, *files], ("duckdb", "aiohttp"), tmp_path)
+    assert loaded == "['duckdb']"
+    assert "orders.yaml: fits" in printed or "Placed Order" in printed
