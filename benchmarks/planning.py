@@ -11,7 +11,7 @@ from pathlib import Path
 from backfill import limits
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
-from backfill.planning.make import make_plan
+from backfill.planning.make_plan import make_plan
 from backfill.planning.plan import Plan
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -71,7 +71,7 @@ def plan(
 ) -> None:
     """Read all, send nothing: what a run would do, in counts, with its digest."""
     from backfill.cli.environment import chosen_account, chosen_api, method_for
-    from backfill.cli.terminal import exit_code, open_run, report
+    from backfill.cli.terminal import end_run, open_run
     from backfill.running.settings import Options, RejectLimit
 
     options = Options(
@@ -86,8 +86,7 @@ def plan(
     found = chosen_account(url, api, account, needed=False)
     with open_run(schema, exports, state, found, options) as opened:
         result = opened.plan()
-    report(result, state, json_=json_)
-    raise typer.Exit(exit_code(result, options))
+    end_run(result, state, options, json_=json_)
 
 
 def run(
@@ -116,7 +115,7 @@ def run(
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
     from backfill.cli.environment import chosen_account, chosen_api, method_for
-    from backfill.cli.terminal import exit_code, open_run, report
+    from backfill.cli.terminal import end_run, open_run
     from backfill.running.settings import Options, RejectLimit
     from backfill.transport.pace import Quota, parse_rate
 
@@ -139,8 +138,7 @@ def run(
     with open_run(schema, exports, state, found, options, yes=yes) as opened:
         result = opened.run()
     asked = result.summary.state == "gated" and not found.is_local  # it showed the plan
-    report(result, state, json_=json_, silent=asked)
-    raise typer.Exit(exit_code(result, options))
+    end_run(result, state, options, json_=json_, silent=asked)
 
 
 def verify(

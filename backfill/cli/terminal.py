@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import typer
 
@@ -82,7 +82,7 @@ def _confirm(
         return True
     if not sys.stdin.isatty():
         raise GateError(
-            f"{account.url} is a live account and nobody is here to say yes: say --yes; nothing "
+            f"{account.url} is a live account and nobody is here to say yes: pass --yes; nothing "
             "was sent"
         )
     return _ask(f"Send {summary.left:,} events to {account.url}?")
@@ -99,14 +99,20 @@ def _ask(question: str) -> bool:
         signal.signal(signal.SIGINT, before)
 
 
-def report(result: RunResult, state: Path, *, json_: bool, silent: bool = False) -> None:
+def end_run(
+    result: RunResult, state: Path, options: Options, *, json_: bool, silent: bool = False
+) -> NoReturn:
     """Print the summary, the files that a person needs, and the error with what to do next.
 
     Args:
         result: the run's.
         state: the state folder.
+        options: the run's.
         json_: print the summary as JSON on stdout too.
         silent: the summary's lines have been printed already.
+
+    Raises:
+        typer.Exit: with the run's exit code.
     """
     summary = result.summary
     for line in () if silent else lines(summary):
@@ -122,9 +128,10 @@ def report(result: RunResult, state: Path, *, json_: bool, silent: bool = False)
         echo(f"backfill: {result.error}")
         if summary.next and not isinstance(result.error, DeniedError):
             echo(f"go on with: {summary.next}")
+    raise typer.Exit(_exit_code(result, options))
 
 
-def exit_code(result: RunResult, options: Options) -> int:
+def _exit_code(result: RunResult, options: Options) -> int:
     """That of the error; without one, whether anything was lost."""
     if result.error is not None:
         return result.error.exit_code

@@ -123,17 +123,11 @@ def deliver(
             was written.
     """
     stopping = stop or threading.Event()
-
-    def endpoint(wire: Wire, windows: tuple[Window, ...]) -> Endpoint:
-        client = Client(url, wire, connections=options.concurrency, timeouts=options.timeouts)
-        return Endpoint(wire, client, Pace(windows, options.clocks.monotonic))
-
-    endpoints = [endpoint(wire, options.windows)]
+    wires = [(wire, options.windows)]
     if fallback is not None:
-        endpoints.append(endpoint(fallback, options.fallback_windows))
-
+        wires.append((fallback, options.fallback_windows))
     run = _Run(
-        endpoints=endpoints,
+        endpoints=[_endpoint(url, wire, windows, options) for wire, windows in wires],
         recorder=Recorder(ledger, run_id, options.clocks.wall),
         on_refusal=on_refusal,
         on_progress=on_progress,
@@ -147,6 +141,13 @@ def deliver(
         except KeyboardInterrupt:
             stopping.set()
             return ending.result()
+
+
+def _endpoint(
+    url: str, wire: Wire, windows: tuple[Window, ...], options: DeliveryOptions
+) -> Endpoint:
+    client = Client(url, wire, connections=options.concurrency, timeouts=options.timeouts)
+    return Endpoint(wire, client, Pace(windows, options.clocks.monotonic))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -100,8 +100,8 @@ class Column:
     def ruined(self) -> str:
         """Digits that a spreadsheet shortened, as evidence behind a semicolon; empty for none."""
         ruined = self.count("ruined_number")
-        told = f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
-        return told if ruined else ""
+        evidence = f"; a spreadsheet ruined {ruined:,} (5.27763E+12), which become rejects"
+        return evidence if ruined else ""
 
     @property
     def rows_filled(self) -> str:

@@ -41,12 +41,12 @@ def amount_of(column: Column) -> Amount | None:
             f"OPEN: in {unclear:,} cells three digits follow the only separator, so it separates "
             'thousands or decimals: write the decimal separator, "." or ","',
         )
-    told = f"{best:,} of {column.filled:,} cells are amounts"
+    evidence = f"{best:,} of {column.filled:,} cells are amounts"
     if comma > dot:
-        told += " with a decimal comma"
+        evidence += " with a decimal comma"
     if best < column.filled:
-        told += "; orders with other cells become rejects"
-    return Amount("," if comma > dot else ".", told)
+        evidence += "; orders with other cells become rejects"
+    return Amount("," if comma > dot else ".", evidence)
 
 
 def amount_sql(column: Column) -> str:
@@ -99,28 +99,28 @@ def value_of(
     total = _amount(of_order, "total") or _amount(of_order, "subtotal")
     quantity, price = of_line.get("quantity"), _amount(of_line, "price")
     row_total = _amount(of_line, "row_total") or _amount(of_line, "total")
-    factors, told = _line_value(sample, quantity, price, row_total)
+    factors, evidence = _line_value(sample, quantity, price, row_total)
     line_sql = " * ".join(sql_name(column.name) for column in factors)
     if len(factors) == 1:
         line_sql += _cents(factors[0])
     columns = tuple(column for column in (total, quantity, price, row_total) if column is not None)
     if total is not None:
-        told = f'"{total.name}" by name'
+        evidence = f'"{total.name}" by name'
         if factors and key is not None:
-            told = _sum_evidence(sample, key, total, factors, of_order) or told
+            evidence = _sum_evidence(sample, key, total, factors, of_order) or evidence
         cents = _cents(total)
         return Value(
             columns=columns,
-            evidence=told,
+            evidence=evidence,
             sql=sql_name(total.name) + cents,
             line_sql=line_sql,
             kind="sql" if cents else "column",
         )
     if not factors:
         return None
-    told += "; no column holds a total"
+    evidence += "; no column holds a total"
     kind: Literal["sql", "sum"] = "sql" if key is None else "sum"
-    return Value(columns=columns, evidence=told, sql=line_sql, line_sql=line_sql, kind=kind)
+    return Value(columns=columns, evidence=evidence, sql=line_sql, line_sql=line_sql, kind=kind)
 
 
 def _cents(column: Column) -> str:

@@ -130,12 +130,12 @@ def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False)
 
 
 def _email_evidence(column: Column) -> str:
-    told = f"{column.cells_of('email')} are e-mail addresses"
+    evidence = f"{column.cells_of('email')} are e-mail addresses"
     if not column.all("email"):
-        told += "; orders with other cells become rejects"
+        evidence += "; orders with other cells become rejects"
     if masked := column.count("masked"):
-        told += f"; {masked:,} are masked"
-    return told + _missing(column)
+        evidence += f"; {masked:,} are masked"
+    return evidence + _missing(column)
 
 
 def _missing(column: Column) -> str:
@@ -147,35 +147,37 @@ def _phone(column: Column, country: Column | None, *, alone: bool) -> Attribute:
     """``alone``: the person has no e-mail."""
     prefixed = column.count("country_prefix")
     here: YamlValue = leaf(column.name)
-    told = f"{column.cells_of('phone')} look like phone numbers, {prefixed:,} with a country prefix"
+    evidence = (
+        f"{column.cells_of('phone')} look like phone numbers, {prefixed:,} with a country prefix"
+    )
     if not alone:
         here = {"column": column.name, "unfit": "leave_out"}
-        told += "; other cells are left out, and their orders stay"
+        evidence += "; other cells are left out, and their orders stay"
     if country is not None:
-        told += "; without a prefix, the order's country counts"
-        return Attribute(here, column, told, {"phone": {"country": country.name}})
+        evidence += "; without a prefix, the order's country counts"
+        return Attribute(here, column, evidence, {"phone": {"country": country.name}})
     if prefixed == column.filled:
-        return Attribute(here, column, told, "phone")
+        return Attribute(here, column, evidence, "phone")
     if not alone:
-        told += "; {phone: {region: US}} reads numbers without a prefix"
-        return Attribute(here, column, told, "phone")
-    told = (
-        f"OPEN: {told}; {column.filled - prefixed:,} have none: write the country that they belong "
-        "to (US, DE …)"
+        evidence += "; {phone: {region: US}} reads numbers without a prefix"
+        return Attribute(here, column, evidence, "phone")
+    evidence = (
+        f"OPEN: {evidence}; {column.filled - prefixed:,} have none: write the country that they "
+        "belong to (US, DE …)"
     )
-    return Attribute(here, column, told, {"phone": {"region": QUESTION}})
+    return Attribute(here, column, evidence, {"phone": {"region": QUESTION}})
 
 
 def _id(column: Column, email: Column | None) -> Attribute:
-    told = f"by name; {column.rows_filled}, about {column.distinct:,} different values"
-    told += _missing(column) + column.ruined
+    evidence = f"by name; {column.rows_filled}, about {column.distinct:,} different values"
+    evidence += _missing(column) + column.ruined
     spec: YamlValue = None
     if column.all("whole_float"):
         spec = "integer"
-        told += f"; {WHOLE_FLOATS}"
+        evidence += f"; {WHOLE_FLOATS}"
     if email is None:
-        return Attribute(leaf(column.name), column, told, spec)
+        return Attribute(leaf(column.name), column, evidence, spec)
     missing = f"case when {sql_name(email.name)} is null then {sql_name(column.name)} end"
     return Attribute(
-        {"sql": missing}, column, f"only in rows without an e-mail address: {told}", spec
+        {"sql": missing}, column, f"only in rows without an e-mail address: {evidence}", spec
     )

@@ -159,7 +159,7 @@ def _add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -
     """
     country = roles.of_order.get("country")
     gone = used | roles.person.columns - ({country.name} if country is not None else set())
-    told = [
+    elsewhere = [
         *(roles.key.columns if roles.key else ()),
         roles.ordered and roles.ordered.column,
         roles.clock and roles.clock.column,
@@ -168,7 +168,7 @@ def _add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -
         *(roles.of_line.values() if not roles.lines else ()),
         *(roles.value.columns if roles.value is not None and roles.value.kind != "sum" else ()),
     ]
-    gone |= {column.name for column in told if column is not None}
+    gone |= {column.name for column in elsewhere if column is not None}
     for column in roles.columns:
         if column.name not in gone and not roles.is_line(column):
             _add_own_name(properties, column, roles, types)

@@ -16,13 +16,13 @@ from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
 from backfill.planning.preview import PreviewedOrder, preview_orders
 from backfill.schema.bind import BoundSchema, bind
+from backfill.schema.column_uses import needed_columns
 from backfill.schema.columns import CellPart
 from backfill.schema.document import read_document
 from backfill.schema.load import LoadedSchema, load_schema
 from backfill.schema.model import Leaf
 from backfill.schema.shipped import paths
 from backfill.schema.shop_timezone import column_without_timezone, with_timezone
-from backfill.schema.uses import needed_columns
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 

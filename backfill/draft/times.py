@@ -56,14 +56,14 @@ def time_of(column: Column, files: Sequence[str]) -> Time | None:
 
 def _iso_time(column: Column, utc: str) -> Time:
     offsets = column.count("offset")
-    told = f"{column.cells_of('iso')} are ISO 8601"
+    evidence = f"{column.cells_of('iso')} are ISO 8601"
     if column.is_typed_time:
-        told = "the file says that these are times"
+        evidence = "the file says that these are times"
     if offsets == column.filled:
-        told += ", each with its offset"
-        return Time(column=column, spec="time", evidence=told, naive=False)
-    told += f", {offsets:,} with an offset" if offsets else ", without an offset"
-    return Time(column=column, spec="time", evidence=told, utc=utc)
+        evidence += ", each with its offset"
+        return Time(column=column, spec="time", evidence=evidence, naive=False)
+    evidence += f", {offsets:,} with an offset" if offsets else ", without an offset"
+    return Time(column=column, spec="time", evidence=evidence, utc=utc)
 
 
 def _epoch_time(column: Column) -> Time | None:
@@ -72,8 +72,8 @@ def _epoch_time(column: Column) -> Time | None:
     )
     for unit, kind, words in (("s", "epoch_s", "seconds"), ("ms", "epoch_ms", "milliseconds")):
         if named and column.mostly(kind):
-            told = f"{column.cells_of(kind)} count {words} since 1970"
-            return Time(column=column, spec={"epoch": unit}, evidence=told, naive=False)
+            evidence = f"{column.cells_of(kind)} count {words} since 1970"
+            return Time(column=column, spec={"epoch": unit}, evidence=evidence, naive=False)
     return None
 
 
@@ -83,15 +83,15 @@ def _formatted_time(column: Column, files: Sequence[str], utc: str) -> Time | No
         return None
     likely = sorted(reading, key=_preference)
     best = likely[0]
-    rivals, told = _rivals(likely, column, files)
+    rivals, evidence = _rivals(likely, column, files)
     if rivals:
         spec: YamlValue = {"time": QUESTION}
-        return Time(column=column, spec=spec, evidence=told, rivals=rivals, utc=utc)
+        return Time(column=column, spec=spec, evidence=evidence, rivals=rivals, utc=utc)
     form = best.form
     return Time(
         column=column,
         spec={"time": form},
-        evidence=told if has_clock(form) else f"{told}; days without a time of day",
+        evidence=evidence if has_clock(form) else f"{evidence}; days without a time of day",
         form=form,
         naive="%z" not in form,
         day_only=not has_clock(form),
@@ -129,8 +129,8 @@ def _rivals(
     if rival in likely and not best.proving:
         return forms, all_cells + " and as ".join(map(in_words, forms))
     if rival in likely and rival.proving:
-        told = ", ".join(f"{_place(count, files)} has {count.proof}" for count in (best, rival))
-        return forms, f"{told}: this column has both orders of day and month"
+        evidence = ", ".join(f"{_place(count, files)} has {count.proof}" for count in (best, rival))
+        return forms, f"{evidence}: this column has both orders of day and month"
     if not best.proving:
         return (), cells
     proof = f"{best.proof} in {_place(best, files)}"
@@ -160,13 +160,13 @@ def _settled(time: Time, proven: Mapping[str, Column]) -> Time:
     if len(known) != 1 or swap_day_and_month(known[0]) in proven:
         return time
     [form] = known
-    told = (
+    evidence = (
         f'its cells fit both orders of day and month; "{proven[form].name}" proves {in_words(form)}'
     )
     return replace(
         time,
         spec={"time": form},
-        evidence=told,
+        evidence=evidence,
         form=form,
         rivals=(),
         day_only=not has_clock(form),

@@ -147,11 +147,11 @@ def _add_source(
     if optional:
         source.add("optional", optional, "some files lack them")
     if null_values:
-        told = ", ".join(f"{word} in {count:,} cells" for word, count in null_values)
+        evidence = ", ".join(f"{word} in {count:,} cells" for word, count in null_values)
         source.add(
             "null_values",
             [word for word, _ in null_values],
-            f"words that mean an empty cell: {told}",
+            f"words that mean an empty cell: {evidence}",
         )
     if timezone:
         source.add("timezone", timezone, why_timezone)
@@ -189,33 +189,33 @@ def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -
 
 
 def _key_evidence(key: Key, roles: Roles) -> str:
-    told = f"{key.orders:,} values in {key.rows:,} rows{'' if key.is_whole else ' of a sample'}"
+    evidence = f"{key.orders:,} values in {key.rows:,} rows{'' if key.is_whole else ' of a sample'}"
     if not key.several:
-        return f"{told}, none repeats: each row is an order"
+        return f"{evidence}, none repeats: each row is an order"
     same = [
         column.name
         for column in (*([roles.ordered.column] if roles.ordered else []), *roles.person.identity)
         if not column.is_member and column not in key.columns
     ]
-    told += f"; {key.several:,} repeat, {key.adjacent:,} of these in neighbouring rows"
+    evidence += f"; {key.several:,} repeat, {key.adjacent:,} of these in neighbouring rows"
     if same:
         most = max(key.varying.get(name, 0) for name in same)
-        told += f"; {' and '.join(same)} {'is' if len(same) == 1 else 'are'} the same in "
-        told += "all of them" if not most else f"{key.several - most:,} of them"
-    return told
+        evidence += f"; {' and '.join(same)} {'is' if len(same) == 1 else 'are'} the same in "
+        evidence += "all of them" if not most else f"{key.several - most:,} of them"
+    return evidence
 
 
 def _lines_evidence(key: Key, roles: Roles) -> str:
     if not key.several:
         return "by name; no order here has two rows"
-    told = [
+    varying = [
         f"{column.name} {key.varying.get(column.name, 0):,}"
         for column in roles.lines
         if key.varying.get(column.name)
     ]
-    if not told:
+    if not varying:
         return "by name"
-    return f"orders whose rows differ: {listed(told, 6)}"
+    return f"orders whose rows differ: {listed(varying, 6)}"
 
 
 def _timezone(roles: Roles, given: str | None) -> tuple[str | None, str]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.schema.bind import BoundSchema
+from backfill.schema.column_uses import is_line_column, leaf_type, needed_columns, uses
 from backfill.schema.columns import CellPart
 from backfill.schema.model import Leaf, Schema
 from backfill.schema.types import Type
-from backfill.schema.uses import is_line_column, leaf_type, needed_columns, uses
 
 _NO_AMOUNT: Final = re.compile(
     r"(?i)(^|[^a-z])(id|ids|no|nr|num|number|numero|zip|plz|postal|postcode|post|phone|telefon|tel|"

@@ -15,8 +15,8 @@ from backfill.mapping.query import quote
 from backfill.planning.judgement import Verdict
 from backfill.planning.plan import Plan
 from backfill.planning.shared_identity import shared_identities
+from backfill.schema.column_uses import leaf_columns
 from backfill.schema.model import Schema
-from backfill.schema.uses import leaf_columns
 
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
 """Earlier times are the default of some program. Those of 1970 are rejects already."""

@@ -15,20 +15,16 @@ from backfill.errors import SchemaError
 from backfill.mapping.cell_sql import CellContext
 from backfill.mapping.cells import read_cell
 from backfill.mapping.connection import connect
-from backfill.mapping.duplicates import REPEATED
 from backfill.mapping.events import compile_event, select_events
 from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
 from backfill.mapping.leaves import LINE_NUMBER, LeafCompiler
 from backfill.mapping.people import compile_person
 from backfill.mapping.program import Bounds, Program
 from backfill.mapping.query import Query, Sql, Stage, join, needed, quote, sql
+from backfill.mapping.repeated_orders import REPEATED
 from backfill.mapping.unnest import unnest
 from backfill.schema.bind import BoundSchema
-from backfill.schema.columns import CellPart, FileName
-from backfill.schema.document import KeyPath
-from backfill.schema.load import LoadedSchema
-from backfill.schema.types import Type
-from backfill.schema.uses import (
+from backfill.schema.column_uses import (
     Use,
     default_type,
     is_line_column,
@@ -37,6 +33,10 @@ from backfill.schema.uses import (
     needed_columns,
     uses,
 )
+from backfill.schema.columns import CellPart, FileName
+from backfill.schema.document import KeyPath
+from backfill.schema.load import LoadedSchema
+from backfill.schema.types import Type
 
 
 def compile_schema(

@@ -9,8 +9,8 @@ from backfill.mapping.leaves import LeafCompiler, json_object
 from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
 from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
+from backfill.schema.column_uses import documented_field, leaf_columns
 from backfill.schema.model import Event, Leaf
-from backfill.schema.uses import documented_field, leaf_columns
 
 _SPECIAL: Final = ("$event_id", "$value")
 

@@ -24,11 +24,7 @@ from backfill.mapping.query import (
 from backfill.mapping.unnest import fault_mark, part_reasons
 from backfill.mapping.values import as_json, as_sql, as_text
 from backfill.schema.bind import BoundSchema
-from backfill.schema.columns import CellPart
-from backfill.schema.model import Leaf
-from backfill.schema.template import LineNumberPart, parse_template
-from backfill.schema.types import Type
-from backfill.schema.uses import (
+from backfill.schema.column_uses import (
     column_type,
     default_type,
     expression_type,
@@ -36,6 +32,10 @@ from backfill.schema.uses import (
     leaf_expression,
     leaf_type,
 )
+from backfill.schema.columns import CellPart
+from backfill.schema.model import Leaf
+from backfill.schema.template import LineNumberPart, parse_template
+from backfill.schema.types import Type
 
 SUM_BOUND: Final = 10**15
 SUM_SCALE: Final = 18

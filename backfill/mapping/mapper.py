@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
 from backfill.mapping.connection import connect
-from backfill.mapping.duplicates import AcrossFiles, flag_repeated_orders, resolve_overlap
 from backfill.mapping.program import Program, is_cell
+from backfill.mapping.repeated_orders import AcrossFiles, flag_repeated_orders, resolve_overlap
 
 K = TypeVar("K")
 

@@ -10,8 +10,8 @@ from backfill.mapping.computed import LeafSql
 from backfill.mapping.faults import Fault
 from backfill.mapping.leaves import LeafCompiler, json_object
 from backfill.mapping.query import NULL, Query, Sql, Stage, case, coalesce, join, quote, sql
+from backfill.schema.column_uses import documented_field, leaf_columns
 from backfill.schema.model import Schema
-from backfill.schema.uses import documented_field, leaf_columns
 
 _NAMES: Final = ("$first_name", "$last_name")
 """They tell people with one e-mail address apart."""

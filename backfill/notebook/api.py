@@ -151,17 +151,23 @@ def run(
     )
     keys = Keys(key, private_key, account)
     found = account_of(url, keys, api_of(keys, api), needed=True)
+    return _report(schema, export, state, found, options, Backfill.run, _confirmed(found, yes=yes))
+
+
+def _confirmed(account: Account, *, yes: bool) -> Confirm:
+    """The last gate of a notebook: a live account needs a yes."""
 
     def confirm(_: Summary, remarks: Callable[[], Sequence[str]]) -> bool:
-        if yes or found.is_local:
+        if yes or account.is_local:
             return True
         for line in remarks():
             _print(line)
         raise GateError(
-            f"{found.url} is a live account: look at plan(…), then say yes=True; nothing was sent"
+            f"{account.url} is a live account: look at plan(…), then pass yes=True; "
+            "nothing was sent"
         )
 
-    return _report(schema, export, state, found, options, Backfill.run, confirm)
+    return confirm
 
 
 def runs(state: str | Path = STATE) -> pd.DataFrame:

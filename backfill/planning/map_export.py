@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backfill.engine.bounded import bounded
+from backfill.engine.query_limits import bounded
 from backfill.event import EVENTS, PROFILE_FIELDS
-from backfill.mapping.duplicates import AcrossFiles
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.mapping.program import Program
+from backfill.mapping.repeated_orders import AcrossFiles
 from backfill.planning.oversized import reject_oversized
 from backfill.sources.export import Export
 from backfill.sources.spill import buckets_for, spill

@@ -15,7 +15,7 @@ from backfill.errors import SchemaError, UsageError
 from backfill.mapping.file_names import check_file_names
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known, Profiles
-from backfill.planning.make import make_plan
+from backfill.planning.make_plan import make_plan
 from backfill.planning.map_export import CellsListener
 from backfill.planning.plan import Plan
 from backfill.planning.preview import PreviewedOrder, preview_orders

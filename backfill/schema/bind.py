@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from backfill.errors import Problem, SchemaError
+from backfill.schema.column_uses import needed_columns, uses
 from backfill.schema.columns import (
     Absent,
     CellPart,
@@ -17,7 +18,6 @@ from backfill.schema.columns import (
 from backfill.schema.document import KeyPath
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
-from backfill.schema.uses import needed_columns, uses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

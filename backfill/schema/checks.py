@@ -6,14 +6,7 @@ from typing import Final
 
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
 from backfill.limits import TRACK_MAX_METRICS
-from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
-from backfill.schema.document import KeyPath
-from backfill.schema.expression import is_numeric
-from backfill.schema.model import Schema
-from backfill.schema.suggest import did_you_mean
-from backfill.schema.template import parse_template
-from backfill.schema.types import Kind, Type
-from backfill.schema.uses import (
+from backfill.schema.column_uses import (
     FIELD_KINDS,
     Use,
     expression_type,
@@ -25,6 +18,13 @@ from backfill.schema.uses import (
     sql_type,
     uses,
 )
+from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
+from backfill.schema.document import KeyPath
+from backfill.schema.expression import is_numeric
+from backfill.schema.model import Schema
+from backfill.schema.suggest import did_you_mean
+from backfill.schema.template import parse_template
+from backfill.schema.types import Kind, Type
 
 PROFILE_KEYS: Final = tuple(f"${name}" for name in (*IDENTIFIERS, *PROFILE_FIELDS))
 EVENT_KEYS: Final = ("$event_id", "$value", "$extra")

@@ -7,7 +7,7 @@ events on every day and every machine.
 DuckDB's own limit on memory does not count the texts and lists of a running expression. So an
 expression that makes a long text or list out of a short one is refused too. The rules here do not
 see all of them (ten calls of replace, each of which makes a text ten times as long);
-``engine.bounded`` stops the others while they run.
+``engine.query_limits`` stops the others while they run.
 """
 
 import functools

@@ -7,9 +7,9 @@ takes the same orders under other ids for new ones, and would then hold the hist
 import json
 from dataclasses import fields
 
+from backfill.schema.column_uses import needed_columns
 from backfill.schema.model import Event, Leaf, Schema
 from backfill.schema.types import Type
-from backfill.schema.uses import needed_columns
 
 
 def id_rule(schema: Schema, event: Event) -> str:

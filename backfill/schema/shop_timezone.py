@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from backfill.schema.column_uses import Use, column_type, leaf_columns, leaf_type, uses
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
 from backfill.schema.types import Type, parse_zone
-from backfill.schema.uses import Use, column_type, leaf_columns, leaf_type, uses
 
 
 def with_timezone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:

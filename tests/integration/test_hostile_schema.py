@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from backfill.engine.bounded import bounded
+from backfill.engine.query_limits import bounded
 from backfill.errors import FixInputError, SchemaError, UsageError
 from backfill.mapping.compile import check_constants
 from backfill.mapping.connection import connect

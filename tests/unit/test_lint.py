@@ -283,7 +283,7 @@ def test_an_address_of_many_people(tmp_path):
     mail = ["till@shop.example"] * 25 + [f"p{at}@x.example" for at in range(375)]
     schema = SIMPLE.replace("{$email: mail}", "{$email: mail, $first_name: who}\nprofiles: newest")
     frame = orders(mail=mail, who=[f"Ada{at}" for at in range(400)])
-    said_of_it = '"mail": 25 orders of one identity for over 20 people: say source.shared_identity'
+    said_of_it = '"mail": 25 orders of one identity for over 20 people: set source.shared_identity'
     assert any(line.startswith(said_of_it) for line in said(tmp_path, frame, schema))
     once = orders(mail=mail, who=["Ada"] * 400)
     assert not any("identity" in line for line in said(tmp_path, once, schema))

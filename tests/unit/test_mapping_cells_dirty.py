@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from backfill.planning.judgement import Known
-from backfill.planning.make import make_plan
+from backfill.planning.make_plan import make_plan
 from backfill.running.rejects_csv import write_rejects
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from backfill.errors import ExportError
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
-from backfill.planning.make import make_plan
+from backfill.planning.make_plan import make_plan
 from backfill.planning.plan import Reject
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

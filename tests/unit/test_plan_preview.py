@@ -8,7 +8,7 @@ import pytest
 
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
-from backfill.planning.make import make_plan
+from backfill.planning.make_plan import make_plan
 from backfill.planning.preview import preview_orders
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema

@@ -3,9 +3,9 @@
 import pytest
 
 from backfill.errors import SchemaError, UsageError
+from backfill.schema.column_uses import leaf_type
 from backfill.schema.load import load_schema
 from backfill.schema.model import Leaf
-from backfill.schema.uses import leaf_type
 
 GOOD = """\
 name: shop

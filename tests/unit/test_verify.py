@@ -18,7 +18,7 @@ from backfill.errors import DeniedError, ScopeError, StoppedByUserError
 from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
-from backfill.planning.make import make_plan
+from backfill.planning.make_plan import make_plan
 from backfill.report import verify as words
 from backfill.report.account import metric_lines
 from backfill.schema.bind import bind
