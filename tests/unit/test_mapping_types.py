@@ -120,6 +120,7 @@ GRAMMAR = [
     lands("money", "0.125", "0.13", "half goes up"),
     lands("money", "-0.125", "-0.13", "half goes away from zero"),
     lands("money", "0.124999", "0.12", "less than half goes down"),
+    lands("money", "1.0049999", "1", "an amount of seven places is rounded once"),
     lands("money", "-0.001", "0", "what rounds to nought has no sign"),
     reject("money", "12,34", "not_money", "a decimal comma where a point is declared"),
     reject("money", "1,23,456.00", "not_money", "thousands marks stand after three digits"),
