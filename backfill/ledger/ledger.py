@@ -146,7 +146,11 @@ def read_runs(path: Path) -> list[Run]:
 
 
 class Ledger:
-    """Make one with ``Ledger.open``; a context manager. Any thread may call it, one at a time."""
+    """The events that were delivered to one target; make one with ``Ledger.open``.
+
+    A context manager. Any thread may call it, one at a time. Each method raises UsageError where
+    the file cannot be read, and StoppedError where it cannot be written.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, target: Target) -> None:
         self._path = path
@@ -156,7 +160,11 @@ class Ledger:
 
     @classmethod
     def open(cls, path: Path, target: Target) -> Self:
-        """Open the ledger at ``path`` for ``target``, or create one.
+        """Open a ledger, or create one.
+
+        Args:
+            path: an SQLite file.
+            target: the account and the URL; what was sent to others does not count.
 
         Raises:
             UsageError: the file is damaged, of a newer version, or cannot be opened.
@@ -182,6 +190,11 @@ class Ledger:
 
     def record(self, batch: DeliveredBatch, *, run_id: str, time_s: int) -> None:
         """Record what was acknowledged; it is on the disk when this returns.
+
+        Args:
+            batch: events, each with its key and its content.
+            run_id: the run that sent them.
+            time_s: when they were acknowledged, in Unix seconds.
 
         Raises:
             StoppedError: it cannot be written; nothing more may be sent.
@@ -277,7 +290,11 @@ class Ledger:
         return frozenset(self._texts("SELECT metric FROM metrics WHERE target = ?"))
 
     def rules(self, metric: str) -> frozenset[str]:
-        """The id rules by which events of ``metric`` went to this target."""
+        """The id rules by which events of a metric went to this target.
+
+        Args:
+            metric: its name.
+        """
         return frozenset(
             self._texts("SELECT rule FROM rules WHERE target = ? AND metric = ?", metric)
         )
@@ -286,6 +303,10 @@ class Ledger:
         """Note the id rule of a metric before its first event goes.
 
         Rules of a metric that has delivered nothing are forgotten: no event has an id by them.
+
+        Args:
+            metric: its name.
+            rule: as ``id_rules`` gives it.
         """
         with translated(self._path, to_write=True), self._connection:
             if metric not in self._metrics:
@@ -308,6 +329,14 @@ class Ledger:
             )
 
     def end_run(self, run_id: str, *, state: RunState, ended: int, summary: str) -> None:
+        """Note how a run ended.
+
+        Args:
+            run_id: the run.
+            state: how.
+            ended: when, in Unix seconds.
+            summary: its counts as JSON.
+        """
         with translated(self._path, to_write=True), self._connection:
             self._connection.execute(
                 "UPDATE runs SET state = ?, ended = ?, summary = ? WHERE id = ?",

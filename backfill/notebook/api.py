@@ -34,9 +34,15 @@ STATE = ".backfill"
 
 
 def load_schema(source: str | Path) -> LoadedSchema:
-    """A schema from a file, or from YAML text if ``source`` has a line break.
+    """Load and check a schema.
 
-    Raises SchemaError with all problems at once, each with its line.
+    Args:
+        source: the path of a YAML file, the name of a shipped schema, or YAML text, which has a
+            line break.
+
+    Raises:
+        SchemaError: it has problems; the error holds them all, each with its line.
+        UsageError: there is no such file.
     """
     loaded = _load(source)
     check_constants(loaded)
@@ -54,10 +60,24 @@ def preview(
     method: Method = "post",
     url: str = limits.API_URL,
 ) -> Preview:
-    """The first ``limit`` orders, whole: source rows beside payloads, rejects beside reasons.
+    """The first orders, whole: source rows beside payloads, rejects beside reasons.
 
     If the schema names an order, this reads the whole export, because an order's rows may be
     scattered. Only ``plan`` shows ids that clash.
+
+    Args:
+        schema: a loaded schema, or what ``load_schema`` takes.
+        export: a path or a pattern, several of them, a DataFrame or an Arrow table.
+        limit: the number of orders.
+        profiles: which events write their person's attributes: each person's newest one, none, or
+            every one. None takes the schema's ``profiles``.
+        timezone: the zone of the shop's clock, as "Europe/Berlin". None takes the schema's.
+        until: a date or a time; later events are left out. None leaves out none.
+        method: "get" shows the Track API's GET, and what its URLs cannot hold.
+        url: the base of the account's URLs.
+
+    Raises:
+        FixInputError: schema, export or options.
     """
     options = Options(profiles=profiles, timezone=timezone, until=until)
     prepared = prepare(_loaded(schema), export, options)
@@ -82,7 +102,26 @@ def plan(
 ) -> Report:
     """Read all, send nothing: what a run would do.
 
-    With the account's key (or a sandbox's ``url``) it leaves out what was delivered before.
+    Args:
+        schema: a loaded schema, or what ``load_schema`` takes.
+        export: a path or a pattern, several of them, a DataFrame or an Arrow table.
+        state: the folder of the ledger and of all runs; it is created.
+        url: the base of the account's URLs; a sandbox's ``url`` needs no key.
+        key: the account's public key, of six characters, for the Track API.
+        private_key: a private key, pk_…, for Bulk Create Events and Create Event. Without a key
+            nobody knows what was delivered before; with one, it is left out.
+        account: a name for the account, if the private key may not read its account.
+        api: "track", "events" or "bulk". None takes "bulk" for a private key, else "track".
+        profiles: which events write their person's attributes: each person's newest one, none, or
+            every one. None takes the schema's ``profiles``.
+        timezone: the zone of the shop's clock, as "Europe/Berlin". None takes the schema's.
+        until: a date or a time; later events are left out. None leaves out none.
+        method: "get" plans for the Track API's GET.
+
+    Raises:
+        FixInputError: schema, export or options.
+        DeniedError: Klaviyo refuses the key.
+        StoppedError: Klaviyo does not answer, or the disk is full.
     """
     keys = Keys(key, private_key, account)
     found = account_of(url, keys, api_of(keys, api), needed=False)
@@ -123,10 +162,34 @@ def run(
 ) -> Report:
     """Plan, then deliver what is not delivered yet; run it again to go on.
 
-    A ``private_key`` (pk_…) means Bulk Create Events, a public ``key`` the Track API; ``api``
-    overrides that. ``trigger_flows`` lets old orders start the account's live flows: customers get
-    mails of them. A live account needs ``yes=True``. An interrupt, or ``limit``, ends the run
-    cleanly: the report's ``error`` says so, and its ``summary.left`` counts what is left.
+    An interrupt, or ``limit``, ends the run cleanly: the report's ``error`` says so, and its
+    ``summary.left`` counts what is left.
+
+    Args:
+        schema: a loaded schema, or what ``load_schema`` takes.
+        export: a path or a pattern, several of them, a DataFrame or an Arrow table.
+        state: the folder of the ledger and of all runs; it is created.
+        url: the base of the account's URLs; a sandbox's ``url`` needs no key.
+        key: the account's public key, of six characters, for the Track API.
+        private_key: a private key, pk_…, for Bulk Create Events and Create Event.
+        account: a name for the account, if the private key may not read its account.
+        api: "track", "events" or "bulk". None takes "bulk" for a private key, else "track".
+        profiles: which events write their person's attributes: each person's newest one, none, or
+            every one. None takes the schema's ``profiles``.
+        timezone: the zone of the shop's clock, as "Europe/Berlin". None takes the schema's.
+        until: a date or a time; later events are left out. None leaves out none.
+        method: "get" sends by the Track API's GET.
+        limit: the most events to send now. None sends all.
+        max_rejects: a number of orders, or a share as "1%": with more rejects nothing is sent.
+            None lets any number pass.
+        expect: the digest of the only plan to send. None sends any plan.
+        new_ids: send although the rule of ``$event_id`` differs from that of delivered events.
+        concurrency: requests at the same time.
+        rate: requests a second and a minute, as "10/s,150/min", or "none". None takes the limits
+            that Klaviyo documents.
+        quota: the share of the rate limits to use, as "50%".
+        trigger_flows: let old orders start the account's live flows: customers get mails of them.
+        yes: a live account needs True.
 
     Raises:
         FixInputError: schema, export or options; nothing was sent.
@@ -171,7 +234,14 @@ def _confirmed(account: Account, *, yes: bool) -> Confirm:
 
 
 def runs(state: str | Path = STATE) -> pd.DataFrame:
-    """The runs of a state folder, the newest last. Raises UsageError if there is none."""
+    """The runs of a state folder, a row each, the newest last.
+
+    Args:
+        state: the folder.
+
+    Raises:
+        UsageError: it has no runs.
+    """
     columns = ["run", "schema", "state", "started", "ended", *_COUNTS, "next"]
     frame = pd.DataFrame([run["summary"] | run for run in known_runs(Path(state))], columns=columns)
     for name in ("started", "ended"):

@@ -67,7 +67,14 @@ class Limits(Protocol):
     """What an API takes of one event, known before the event is sent."""
 
     def measure(self, events: pa.Table) -> pa.Table:
-        """Give the columns ``size`` and ``attributes_size`` of ``event.EVENTS``, in bytes."""
+        """Measure events.
+
+        Args:
+            events: rows of ``event.EVENTS`` without the sizes.
+
+        Returns:
+            The columns ``size`` and ``attributes_size`` of ``event.EVENTS``, in bytes.
+        """
 
     def oversized(self, events: pa.Table, *, carries: bool) -> pa.Table:
         """Give each measured event that no request may hold, once, as ``OVERSIZED``.
@@ -80,27 +87,55 @@ class Limits(Protocol):
 
 
 class Wire(Limits, Protocol):
+    """The requests of one API, with the key of one account."""
+
     @property
-    def api(self) -> Api: ...
+    def api(self) -> Api:
+        """Its row in the table of APIs."""
 
     @property
     def method(self) -> str:
-        """Of HTTP: POST or GET."""
+        """The HTTP method: POST or GET."""
 
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """The headers of every request, the key among them."""
 
     def payloads(self, events: pa.Table) -> list[str]:
-        """Give the JSON of each event, for people to look at; events as for ``requests``."""
+        """The JSON of each event, for people to look at.
+
+        Args:
+            events: as for ``requests``.
+        """
 
     def requests(self, events: pa.RecordBatch) -> Iterator[Request]:
-        """Encode rows of ``event.EVENTS`` that also have a bool column ``carries``.
+        """Encode events.
 
-        Every row is in exactly one request, in order.
+        Args:
+            events: rows of ``event.EVENTS`` with a bool column ``carries``: whether the event goes
+                with its person's attributes.
+
+        Returns:
+            The requests; every row is in exactly one of them, in order.
         """
 
     def read(self, reply: Reply) -> Answer:
-        """Read a 2xx answer; what is not plainly a yes or a no is ``unreadable``."""
+        """Read an answer.
+
+        Args:
+            reply: its status is 2xx.
+
+        Returns:
+            What it says; ``unreadable`` where that is not plainly a yes or a no.
+        """
 
     def rows_at(self, pointer: str, request: Request) -> range:
-        """Give the rows of ``request`` that a JSON:API pointer names; none if it names no event."""
+        """The rows of a request that a refusal names.
+
+        Args:
+            pointer: a JSON pointer of the JSON:API, as ``/data/attributes/time``.
+            request: the request that was refused.
+
+        Returns:
+            Places in the encoded events; none where the pointer names no event.
+        """
