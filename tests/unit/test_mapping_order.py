@@ -98,6 +98,7 @@ def test_an_order_column_has_its_first_value_that_is_not_empty():
         pytest.param(["a@shop.de", "b@shop.de"], {(0, 1): "differs_in_order Email"}, id="differ"),
         pytest.param(["", "b@shop.de"], {}, id="the first row has none"),
         pytest.param([" a@shop.de", "a@shop.de "], {}, id="differ in blanks around"),
+        pytest.param(["Ada@Shop.de", "ada@shop.de"], {}, id="differ in case"),
     ],
 )
 def test_rows_of_an_order_agree_about_who_it_is(emails, outcome):
