@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from backfill.sandbox import Sandbox
+
+settings.register_profile(
+    "backfill",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("backfill")  # the same examples each time, however slow the machine is
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data"

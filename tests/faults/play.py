@@ -17,7 +17,7 @@ from tests.faults.arm import Arm
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.starts import Ended, Server, Start, Starter
 from tests.faults.state import LEDGER, assert_private, assert_swept, damage, held
-from tests.faults.steps import Step
+from tests.faults.steps import CREATE, Step
 from tests.faults.told import assert_told
 from tests.waiting import HungError, wait_until
 
@@ -109,7 +109,7 @@ class _Playing:
 
     def play(self) -> None:
         last = self.what.parts - 1
-        first_only = any(":begin" in step.arm.point for step in self.what.steps)
+        first_only = any(step.arm.point == CREATE for step in self.what.steps)
         faulty = 0 if first_only or self.what.seed % 2 else last
         for part in range(self.what.parts):
             for step in self.what.steps if part == faulty else ():

@@ -45,9 +45,12 @@ class Step:
 _KILLED: Final = (-9,)
 _STOPPED: Final = (3,)
 
+CREATE: Final = "backfill.ledger.ledger:create"
+"""Called by the first start of a state folder alone."""
+
 _PHASES: Final[dict[str, tuple[str, ...]]] = {
     "kill opening": (
-        "backfill.ledger.ledger:create",
+        CREATE,
         "backfill.ledger.ledger:Ledger.begin_run",
         "backfill.running.folder:StateFolder.begin",
     ),

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 import pyarrow as pa
 import pytest
 from aiohttp import web
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill import event
@@ -443,9 +443,7 @@ def test_when_the_ledger_is_full_nothing_more_is_sent():
     assert delivery.unrecorded < 5_000
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(
     events=st.integers(1, 300),
     stops=st.lists(st.integers(0, 300), max_size=3),

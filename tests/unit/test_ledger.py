@@ -230,7 +230,7 @@ def read_all(path):
         return numbers(ledger)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(place=st.integers(0, 10**9))
 def test_a_ledger_cut_at_any_byte_is_never_read_as_less(full, tmp_path_factory, place):
     path = tmp_path_factory.mktemp("cut") / "ledger.sqlite"
@@ -242,7 +242,7 @@ def test_a_ledger_cut_at_any_byte_is_never_read_as_less(full, tmp_path_factory, 
         read_all(path)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(place=st.integers(0, 10**9), flip=st.integers(1, 255))
 def test_a_changed_byte_is_found_or_changes_nothing(full, tmp_path_factory, place, flip):
     path = tmp_path_factory.mktemp("flip") / "ledger.sqlite"

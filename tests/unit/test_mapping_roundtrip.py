@@ -128,7 +128,7 @@ def once(pairs):
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(table=tables())
 @example(
     table=(["a", "A", '{"a"}', "a''b\"c"], ["a", "A", '{"a"}', "a''b\"c"], [["x", "y", "z", "w"]])

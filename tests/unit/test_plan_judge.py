@@ -15,7 +15,7 @@ from backfill.event import EVENTS
 from backfill.planning.judge import judge
 from backfill.planning.judgement import Judgement, Known, Verdict, order_of
 
-SETTINGS = settings(max_examples=60, deadline=None)
+SETTINGS = settings(max_examples=60)
 
 
 def digest(text, size):

@@ -200,7 +200,7 @@ CELL = st.tuples(
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(files=st.lists(st.lists(CELL, min_size=1, max_size=5), min_size=1, max_size=3))
 def test_rows_orders_and_reasons_add_up_for_any_export(files, tmp_path_factory):
     tables = [rows(*(" ".join(cell) for cell in file)) for file in files]

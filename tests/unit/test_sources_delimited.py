@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
@@ -16,9 +16,7 @@ from backfill.sources.encoding import Position
 from backfill.sources.quoting import check_quotes
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
-SHARED_FOLDER = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
-)
+SHARED_FOLDER = settings(max_examples=150)
 AS_FOUND = ReadOptions()
 
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.errors import UsageError
@@ -27,7 +27,6 @@ def trimmed(cell):
     return (cell or "").strip()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     rows=st.lists(st.tuples(KEYS, KEYS)),
     size=st.integers(1, 9),

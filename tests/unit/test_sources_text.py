@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill.errors import ExportError
@@ -130,7 +130,6 @@ def test_a_slice_is_read_where_it_begins():
     assert as_text(whole.slice(1)).to_pylist() == ['{"b":2}']
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_any_double_comes_back_from_its_text(values):
     found = texts(values, pa.float64())

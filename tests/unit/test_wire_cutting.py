@@ -115,7 +115,7 @@ orders = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=70)
 @given(orders, st.integers(1, 6), st.integers(300, 2500))
 def test_no_request_is_over_a_limit_and_none_could_take_the_next_event(drawn, most, most_bytes):
     events = [

@@ -365,7 +365,7 @@ json_texts = st.dictionaries(words, st.recursive(words, st.lists, max_leaves=4),
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words.filter(bool), words, words, words, json_texts, json_texts)
 def test_any_text_arrives_as_it_is(metric, event_id, city, name, own, properties):
     event = {

@@ -276,7 +276,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.dictionaries(texts, values, max_size=3),
     st.integers(0, 11),

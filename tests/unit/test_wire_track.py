@@ -181,7 +181,6 @@ wired_events = st.fixed_dictionaries(
 
 
 @given(wired_events)
-@settings(deadline=None)
 def test_a_server_reads_exactly_what_was_given_whatever_the_text(event):
     properties = json.loads(event["properties"] or "{}")
     expected = {"$event_id": event["event_id"]} | (
@@ -208,7 +207,7 @@ def test_a_server_reads_exactly_what_was_given_whatever_the_text(event):
 
 
 @given(st.lists(wired_events, min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sizes_are_those_of_the_bodies(events):
     rows = table(*events)
 
@@ -278,7 +277,6 @@ def read_query(query):
 
 
 @given(wired_events)
-@settings(deadline=None)
 def test_a_get_says_what_a_post_says(event):
     [query], [text] = queries(table(event)), Track(TOKEN).payloads(table(event))
 
@@ -289,7 +287,6 @@ def test_a_get_says_what_a_post_says(event):
 
 @pytest.mark.slow
 @given(wired_events, st.from_regex(r"[A-Za-z0-9]{6}", fullmatch=True))
-@settings(deadline=None)
 def test_a_get_has_the_size_that_was_measured_whatever_the_key(event, token):
     rows = table(event)
 
