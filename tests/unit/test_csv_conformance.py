@@ -276,7 +276,6 @@ CELLS = st.text(
 
 @settings(
     max_examples=150,
-    derandomize=True,
 )
 @given(
     table=st.integers(1, 4).flatmap(

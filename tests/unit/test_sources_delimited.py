@@ -16,7 +16,6 @@ from backfill.sources.encoding import Position
 from backfill.sources.quoting import check_quotes
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
-SHARED_FOLDER = settings(max_examples=150)
 AS_FOUND = ReadOptions()
 
 
@@ -362,7 +361,7 @@ DIALECTS = {
 }
 
 
-@SHARED_FOLDER
+@settings(max_examples=150)
 @given(
     data=st.data(),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"]),
@@ -387,7 +386,7 @@ def test_any_table_comes_back(
     ]
 
 
-@SHARED_FOLDER
+@settings(max_examples=150)
 @given(data=st.data(), **DIALECTS)
 def test_one_quote_more_or_less_is_read_as_csv_reads_it_or_refused(
     tmp_path, data, delimiter, quoting, line_end, chunk_bytes, batch_bytes
