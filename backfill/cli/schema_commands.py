@@ -1,4 +1,4 @@
-"""The commands about schemas: check one, list those that come along, write one, describe them all.
+"""The commands about schemas: check one, list the shipped ones, write one, describe them all.
 
 A command imports what it needs when it is called: ``backfill --help`` loads nothing heavy.
 """
@@ -45,7 +45,7 @@ def schemas(
         str | None, typer.Argument(metavar="[NAME]", help="One whose YAML to print.")
     ] = None,
 ) -> None:
-    """List the schemas that come along, or print one, to copy and edit."""
+    """List the shipped schemas, or print one, to copy and edit."""
     from backfill.report.schemas import shipped_lines, shipped_text
 
     if name is not None:

@@ -74,8 +74,8 @@ def _suggestion(source: str | Path) -> str:
     """What to write instead of a name that no file has."""
     near = nearest(str(source))
     if not near:
-        return "; backfill schemas lists those of the package"
-    return f"; of those of the package, did you mean {' or '.join(near)}?"
+        return "; `backfill schemas` lists the shipped ones"
+    return f"; of the shipped ones, did you mean {' or '.join(near)}?"
 
 
 def _read_file(source: str | Path) -> str:

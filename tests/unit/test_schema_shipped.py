@@ -59,7 +59,7 @@ def test_a_file_of_the_same_name_goes_first_and_a_folder_does_not(tmp_path, monk
             "did you mean online_retail?",
             id="a path that is not there",
         ),
-        pytest.param("zz9", "; backfill schemas lists those of the package", id="nothing near"),
+        pytest.param("zz9", "; `backfill schemas` lists the shipped ones", id="nothing near"),
     ],
 )
 def test_a_wrong_name_is_told_with_the_nearest(wrong, said):
