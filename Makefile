@@ -28,7 +28,7 @@ versions: newest oldest
 newest oldest: $(READY)
 	rm -rf .venv-$@
 	$(BIN)/uv venv --quiet --python $(BIN)/python .venv-$@
-	$(BIN)/uv pip install --quiet --python .venv-$@/bin/python $(UV_$@) --editable '.[dev]'
+	$(BIN)/uv pip install --quiet --system-certs --python .venv-$@/bin/python $(UV_$@) --editable '.[dev]'
 	.venv-$@/bin/python -m pytest -n auto -m "not slow" -p no:cacheprovider
 
 UV_newest := --upgrade
