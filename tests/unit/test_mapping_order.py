@@ -393,3 +393,10 @@ def test_counts_of_slices_add_up():
         orders_rejected=1,
         disagreements=Counter(Note=3, X=1),
     )
+
+
+def test_a_condition_on_an_empty_cell_does_not_hold():
+    shop = schema(PLACED | {"where": "Status = 'paid'"})
+    found = mapped(shop, rows("1 a", "2 b") | {"Status": ["", "paid"]})
+    assert items(found) == {"2": ["b"]}
+    assert found.counts.rows_left_out == 1
