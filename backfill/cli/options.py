@@ -12,7 +12,7 @@ from typer import Argument, Option
 STATE: Final = Path(".backfill")
 
 SchemaFile = Annotated[
-    str, Argument(metavar="SCHEMA", help="The YAML file, or the name of a schema that comes along.")
+    str, Argument(metavar="SCHEMA", help="The YAML file, or the name of a shipped schema.")
 ]
 ExportFiles = Annotated[
     list[str],

@@ -40,7 +40,7 @@ def open_run(
     """A run with bars on stderr, which signals stop.
 
     Args:
-        schema: the YAML file, or the name of a schema that comes along.
+        schema: the YAML file, or the name of a shipped schema.
         exports: names of files or patterns.
         state: the folder of the ledger and of all runs.
         account: where events go.

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from backfill.engine.duck import connect_spilling
 from backfill.lint.finding import Finding
 from backfill.schema.model import Schema
+from backfill.sources.spreadsheets import clean_cells
 
 _CODE: Final = re.compile("[A-Za-z]{3}")
 _CODES_SHOWN: Final = 4
@@ -40,13 +41,18 @@ class LineCurrencies:
             f"k{at}": header.index(name) for at, name in enumerate(schema.source.order or ())
         }
         self._currency = header.index(column)
+        self._null_values = schema.source.null_values
         self._column = column
         self._path = path
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, columns: Sequence[pa.ChunkedArray]) -> None:
-        pairs = {name: columns[at] for name, at in self._columns.items()}
-        table = pa.table({**pairs, "currency": columns[self._currency]})
+        """The columns of consecutive rows; an order's rows are told by the plan's rule."""
+        cells = {
+            name: clean_cells(columns[at], self._null_values)
+            for name, at in {**self._columns, "currency": self._currency}.items()
+        }
+        table = pa.table(cells)
         table = table.group_by(table.column_names, use_threads=False).aggregate([])
         if self._writer is None:
             self._path.touch(mode=0o600)  # before a byte is in it
@@ -61,7 +67,7 @@ class LineCurrencies:
         if not several:
             return
         keys = ", ".join(self._columns)
-        mixed = "count(distinct nullif(trim(currency), '')) > 1"
+        mixed = f"coalesce({keys}) is not null and count(distinct currency) > 1"
         with connect_spilling(spill) as connection:
             [(orders,)] = connection.execute(
                 f"select count(*) from (select {keys} from read_parquet(?) "

@@ -26,5 +26,5 @@ def shipped_text(name: str) -> str:
     found = paths()
     if name not in found:
         near = nearest(name) or tuple(found)
-        raise UsageError(f'no schema "{name}" comes along; there are {", ".join(near)}')
+        raise UsageError(f'no shipped schema is called "{name}"; there are {", ".join(near)}')
     return found[name].read_text(encoding="utf-8")

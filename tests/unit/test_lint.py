@@ -272,6 +272,16 @@ def test_currencies_on_the_lines_of_one_order(tmp_path):
     assert '"Currency": 5 orders with lines of several currencies, and $value sums them up' in found
 
 
+def test_the_lines_of_one_order_are_told_as_the_plan_tells_them(tmp_path):
+    schema = SIMPLE.replace("{timezone", "{order: no, line: [total, Currency], timezone")
+    schema = schema.replace("$value: total", "$value: {sum: total}, C: {each: Currency}")
+    numbers = [f'="{at // 2}"' if at % 2 else f" {at // 2}" for at in range(398)]
+    frame = orders(no=[*numbers, "", " "], mail=["a@x.example"] * 400)
+    frame["Currency"] = ["EUR"] * 388 + ["EUR", "USD"] * 6
+    found = said(tmp_path, frame, schema)
+    assert '"Currency": 5 orders with lines of several currencies, and $value sums them up' in found
+
+
 def test_a_person_with_a_large_part_of_all_orders(tmp_path):
     mail = ["desk@shop.example"] * 130 + [f"p{at}@x.example" for at in range(270)]
     assert said(tmp_path, orders(mail=mail)) == [

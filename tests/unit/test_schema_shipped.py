@@ -84,5 +84,5 @@ def test_the_list_has_each_name_with_what_it_is_for_within_the_terminal():
 def test_the_text_of_one_is_that_of_its_file_and_a_wrong_name_is_told():
     text = (ROOT / "schemas" / "online_retail.yaml").read_text("utf-8")
     assert shipped_text("online_retail") == text
-    with pytest.raises(UsageError, match='no schema "online" comes along; there are online_retail'):
+    with pytest.raises(UsageError, match='is called "online"; there are online_retail'):
         shipped_text("online")
