@@ -38,7 +38,10 @@ def sandbox(
         ),
     ] = 0.0,
 ) -> None:
-    """Run a local Klaviyo to send to; the first line of stdout is JSON with its url."""
+    """Run a local Klaviyo to send to.
+
+    The first line of stdout is JSON with its url.
+    """
     from backfill.sandbox import Behaviour, FaultsError, Sandbox, StoreError
 
     def ready(url: str) -> None:
@@ -57,7 +60,10 @@ def sandbox(
 
 
 def demo() -> None:
-    """Backfill a sample export into a local Klaviyo, and show what it recorded beside the plan."""
+    """Backfill a sample export into a local Klaviyo.
+
+    It shows what was recorded beside what was planned.
+    """
     from backfill.cli.demo import show
 
     show(typer.echo)

@@ -27,7 +27,10 @@ def preview(
     timezone: opt.Timezone = None,
     until: opt.Until = None,
 ) -> None:
-    """Show the first orders, whole, as they would go over the wire, rejects beside them."""
+    """Show the first orders, whole, as they would be sent.
+
+    Rejects are among them, with their reasons.
+    """
     from backfill.account.account import Account, wire_of
     from backfill.cli.environment import chosen_api, method_for
     from backfill.report.pasted import curl_writer
@@ -69,7 +72,10 @@ def plan(
     keep_plan: opt.KeepPlan = False,
     json_: opt.Json = False,
 ) -> None:
-    """Read all, send nothing: what a run would do, in counts, with its digest."""
+    """Read all, send nothing, and show what a run would do.
+
+    It shows counts, what looks wrong, and the digest of the plan.
+    """
     from backfill.cli.environment import chosen_account, chosen_api, method_for
     from backfill.cli.terminal import end_run, open_run
     from backfill.running.settings import Options, RejectLimit
@@ -160,7 +166,10 @@ def verify(
     ] = False,
     json_: opt.Json = False,
 ) -> None:
-    """Plan again, send nothing: is what was delivered in the account, by metric and day?"""
+    """Ask the account whether it has what was delivered.
+
+    It plans again, sends nothing, and compares by metric and day.
+    """
     from backfill.account.account import account_to_verify
     from backfill.cli.environment import chosen_api, read_keys
     from backfill.cli.terminal import FINISHED_WITH_LOSSES, open_run
@@ -190,7 +199,10 @@ def diff(
     until: opt.Until = None,
     json_: opt.Json = False,
 ) -> None:
-    """Show what an edit of a schema changes; exit code 1 if ids change: a second copy."""
+    """Show what an edit of a schema changes.
+
+    The exit code is 1 if ids change: delivered events would get a second copy.
+    """
     from backfill.account.account import Account
     from backfill.cli.environment import chosen_api
     from backfill.cli.terminal import compare_schemas
@@ -208,7 +220,10 @@ def diff(
 
 
 def status(state: opt.State = opt.STATE, *, json_: opt.Json = False) -> None:
-    """List the runs of a state folder, how they ended, and the command that goes on."""
+    """List the runs of a state folder, and how they ended.
+
+    The last line is the command that continues, if there is something left.
+    """
     from backfill.report.status import lines
     from backfill.running.history import known_runs
 

@@ -24,7 +24,10 @@ def check(
     ] = None,
     timezone: opt.Timezone = None,
 ) -> None:
-    """Check a schema, and whether the exports' headers fit it; all problems at once."""
+    """Check a schema, and whether the exports' headers fit it.
+
+    All problems are shown at once, each with its line.
+    """
     from backfill.mapping.compile import check_constants
     from backfill.running.prepare import bind_export, in_zone, open_choices
     from backfill.schema.load import load_schema
@@ -65,7 +68,10 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
     timezone: opt.Timezone = None,
 ) -> None:
-    """Look at an export, and write a commented schema for it to begin from."""
+    """Write a commented schema for an export.
+
+    It is a draft: what the export does not prove is asked in it.
+    """
     from datetime import UTC, datetime
 
     from backfill.draft.draft import draft_schema, write_draft

@@ -313,9 +313,11 @@ def test_the_demo_records_what_it_planned(tool: Tool):
 
 
 def test_help_has_a_line_for_every_command(tool: Tool):
-    said = tool("--help")
+    said = tool("--help", COLUMNS="80")
     for name in ("check", "preview", "plan", "run", "status", "schema-json", "sandbox", "demo"):
         assert name in said.out
+    _usage, *lines = said.out.splitlines()
+    assert [line for line in lines if line.endswith("...")] == []  # none is cut
 
 
 def test_the_json_schema_is_printed(tool: Tool):
