@@ -75,7 +75,7 @@ def test_a_page_has_the_counts_of_a_plan_and_its_first_rejects(state):
     assert "month Placed Order 2020-01 1 2020-03 1 all 2 value 13.5" in page
     assert "1 no_identity no e-mail, phone number or id" in page
     assert "Rejects (the first 2 rows of 2 orders)" in page
-    assert "Total: the cell is no amount of money" in page
+    assert "Total: the cell is not an amount of money" in page
 
 
 def test_a_plan_is_frames_and_sends_nothing(state):

@@ -269,7 +269,7 @@ def test_json_has_the_payload_digit_by_digit_and_the_reason_in_words(shop: Tool)
         "reject": {
             "reason": "not_an_email",
             "column": "Mail",
-            "why": "the cell is no e-mail address",
+            "why": "the cell is not an e-mail address",
         },
     }
 
