@@ -73,8 +73,7 @@ def compile_event(
     properties = column("properties", json_object(members))
     wanted, faults_of_where = _where(event, leaves, time, bounds)
     where_fault = column("where_fault", first_fault(faults_of_where))
-    decided = "coalesce($wanted, false) and $fault is null"
-    wanted = column("wanted", sql(decided, wanted=wanted, fault=where_fault))
+    wanted = column("wanted", sql("$wanted and $fault is null", wanted=wanted, fault=where_fault))
     faults = [
         *(compiled.faults if compiled else ()),
         *faults,
