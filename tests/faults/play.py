@@ -17,7 +17,7 @@ from tests.faults.arm import Arm
 from tests.faults.scenario import Scenario, scenario
 from tests.faults.starts import Ended, Server, Start, Starter
 from tests.faults.state import LEDGER, assert_private, assert_swept, damage, held
-from tests.faults.steps import CREATE, Step
+from tests.faults.steps import CREATE, PROCESS, Step
 from tests.faults.told import assert_told
 from tests.waiting import HungError, wait_until
 
@@ -236,7 +236,7 @@ class _Playing:
     ) -> None:
         """After each start; ``trusted`` says that the ledger was whole before it."""
         self.played.steps.append(f"{kind or 'start'} -> {ended.code}")
-        assert_told(ended, kind, codes)
+        assert_told(ended, kind, codes, set(self.what.kinds) - {*PROCESS, "outage"})
         assert_private(self._state)
         now = held(self._state).keys
         if ended.code >= 0 and (summary := ended.summary) is not None:
