@@ -290,7 +290,9 @@ def test_with_its_pace_nothing_is_turned_away_and_the_allowance_is_told(send):
     with Sandbox(rate_limits=True, clock=clock) as sandbox:
         delivery = send(sandbox, orders(20_000), options=options)
 
-    assert (delivery.delivered, delivery.requests, delivery.paused_s) == (20_000, 20, 0.0)
+        limited = sandbox.stats()["limited"]
+    # How many requests that took is not said: a busy machine answers some too late.
+    assert (delivery.delivered, limited, delivery.paused_s) == (20_000, 0, 0.0)
     assert delivery.rate_limit.limit == 150
     assert 0 <= delivery.rate_limit.remaining < 150
     assert 0 <= delivery.rate_limit.reset_s <= 60
