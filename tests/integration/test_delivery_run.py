@@ -119,7 +119,7 @@ class FakeClock:
     async def sleep(self, wait_s):
         self.slept_s.append(wait_s)
         self.now_s += wait_s
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)  # the sandbox is in this process, and has to answer
 
     def clocks(self):
         return Clocks(monotonic=self, wall=self, sleep=self.sleep, jitter=lambda: 1.0)
