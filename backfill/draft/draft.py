@@ -217,6 +217,9 @@ def _assert_fits(text: str, export: Export, roles: Roles) -> None:
         "region": "US",
         "time": "%d/%m/%Y",
         "$id": {"value": "none"},
+        "$email": {"value": "none"},
+        "where": "true",
+        "$value": {"value": "0"},
         "order": roles.key.names[0] if roles.key is not None else None,
     }
     answered = _answered(read_document(text, "draft").values, answers)

@@ -37,7 +37,7 @@ def line_columns(
     if nested.lines:
         return [column for column in columns if column.name in nested.lines]
     when = ordered.column if ordered else None
-    of_order = (*key.columns, when, email_of(columns), customer_of(columns))
+    of_order = (*key.columns, when, email_of(columns).column, customer_of(columns))
     names = {column.name for column in of_order if column is not None}
     found = [
         column

@@ -70,7 +70,7 @@ def choose_key(
 
     ``has_lines``: cells hold the lines of an order. ``ordered`` is when an order was placed.
     """
-    named = (ordered.column if ordered else None, email_of(columns), customer_of(columns))
+    named = (ordered.column if ordered else None, email_of(columns).column, customer_of(columns))
     fixed = [column for column in named if column is not None and not column.is_member]
     shops = [
         column

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from backfill.display import listed
 from backfill.draft.facts import WHOLE_FLOATS, Column
 from backfill.draft.vocabulary import KLAVIYO_NAMES, Role, address_of, mentions, rank
 from backfill.draft.yaml import QUESTION, leaf, sql_name
@@ -12,6 +13,9 @@ from backfill.schema.document import YamlValue
 _MOST: Final = 0.5
 _FEW: Final = 10
 """A column with so many times fewer addresses than another holds the shop's, not its customers'."""
+
+_ENOUGH_ROWS: Final = 4
+"""So many orders of one address, and no other, are no evidence of a customer."""
 
 _BARE: Final = 2
 """The rank of ``customer`` alone: such a column may hold names."""
@@ -42,16 +46,60 @@ class Person:
         return {some.column.name for some in self.attributes.values() if some.column is not None}
 
 
-def email_of(columns: Iterable[Column]) -> Column | None:
+@dataclass(frozen=True, slots=True)
+class EmailChoice:
+    """The column of the customer's e-mail address, among all that hold addresses."""
+
+    column: Column | None
+    """The likeliest one; None where no column holds addresses."""
+    others: tuple[Column, ...] = ()
+    """The other columns of addresses, the likeliest first."""
+    doubt: str = ""
+    """Why a person has to say whether ``column`` is the customer's."""
+
+
+def email_of(columns: Iterable[Column]) -> EmailChoice:
+    """Rank the columns of e-mail addresses by their names, and by how many addresses each has."""
     fitting = [column for column in columns if column.share("email") >= _MOST]
     most = max((column.distinct for column in fitting), default=0)
+    first, *others = sorted(fitting, key=lambda column: _unlikelihood(column, most)) or [None]
+    if first is None:
+        return EmailChoice(None)
+    return EmailChoice(first, tuple(others), _doubt(first, others, most))
 
-    def unlikelihood(column: Column) -> tuple[bool, int, int, int]:
-        other = column.distinct * _FEW <= most or mentions("no_customer", column.label)
-        side = ("", "billing", "shipping").index(address_of(column.label))
-        return other, -(column.filled * 20 // max(column.rows, 1)), side, -column.filled
 
-    return min(fitting, key=unlikelihood, default=None)
+def _unlikelihood(column: Column, most: int) -> tuple[bool, int, int, int, int]:
+    side = ("", "billing", "shipping").index(address_of(column.label))
+    filled = -(column.filled * 20 // max(column.rows, 1))
+    return _has_few(column, most), _meaning(column), filled, side, -column.filled
+
+
+def _has_few(column: Column, most: int) -> bool:
+    """Whether it has so few addresses that they are the shop's, and not its customers'."""
+    return column.distinct * _FEW <= most or (
+        column.distinct == 1 and column.filled >= _ENOUGH_ROWS
+    )
+
+
+def _meaning(column: Column) -> int:
+    """0: its name means the customer; 1: it means nobody; 2: it means someone else."""
+    if mentions("no_customer", column.label):
+        return 2
+    return 0 if mentions("customer", column.label) else 1
+
+
+def _doubt(first: Column, others: Sequence[Column], most: int) -> str:
+    if _meaning(first) == 2:  # noqa: PLR2004
+        return f'"{first.name}" is named like the column of another person than the customer'
+    if _has_few(first, most):
+        return f'each row of "{first.name}" has the same address'
+    rival = any(
+        not _has_few(column, most)
+        and _meaning(column) == _meaning(first)
+        and address_of(column.label) != "shipping"
+        for column in others
+    )
+    return "no name says which of these columns holds the customer's address" if rival else ""
 
 
 def customer_of(columns: Iterable[Column]) -> Column | None:
@@ -71,14 +119,17 @@ def person_of(columns: Sequence[Column], country: Column | None) -> Person:
 
     ``country`` is the order's: phone numbers without a prefix are of it.
     """
-    email, customer = email_of(columns), customer_of(columns)
+    choice, customer = email_of(columns), customer_of(columns)
+    email = None if choice.doubt else choice.column
     phone = _best("phone", [column for column in columns if column.share("phone") >= _MOST])
     found: dict[str, Attribute] = {}
-    if email is not None:
-        found["$email"] = Attribute(leaf(email.name), email, _email_evidence(email))
+    if choice.doubt:
+        found["$email"] = Attribute(QUESTION, None, _email_question(choice))
+    elif email is not None:
+        found["$email"] = Attribute(leaf(email.name), email, _email_evidence(choice))
     if phone is not None:
-        found["$phone_number"] = _phone(phone, country, alone=email is None)
-    if customer is not None and (email is None or email.filled < email.rows):
+        found["$phone_number"] = _phone(phone, country, alone=choice.column is None)
+    if customer is not None and not choice.doubt and (email is None or email.filled < email.rows):
         found["$id"] = _id(customer, email)
     if not found:
         why = (
@@ -101,10 +152,14 @@ def _names(columns: Sequence[Column]) -> dict[str, Attribute]:
     first, last, whole = (
         _best(role, columns, billing_first=True) for role in ("first_name", "last_name", "name")
     )
-    if first is not None:
+    if first is not None and first.share("with_digits") <= _MOST:
         named = {"$first_name": first, "$last_name": last}
         return {name: _by_name(column) for name, column in named.items() if column is not None}
-    if whole is None or whole.share("number") > _MOST or rank("order", whole.label) is not None:
+    if (
+        whole is None
+        or whole.share("several_words") <= _MOST
+        or rank("order", whole.label) is not None
+    ):
         return {}
     why = f"split from a full name; {whole.rows_filled}"
     return {
@@ -129,13 +184,29 @@ def _best(role: Role, columns: Iterable[Column], *, billing_first: bool = False)
     return min(named, key=unlikelihood, default=None)
 
 
-def _email_evidence(column: Column) -> str:
+def _email_question(choice: EmailChoice) -> str:
+    columns = [column for column in (choice.column, *choice.others) if column is not None]
+    counts = ", ".join(f'"{column.name}" has about {column.distinct:,}' for column in columns)
+    return (
+        f"OPEN: {choice.doubt}: write the name of the column that holds the address of the person "
+        f"who ordered (different addresses: {counts})"
+    )
+
+
+def _email_evidence(choice: EmailChoice) -> str:
+    column = choice.column
+    if column is None:
+        return ""
     evidence = f"{column.cells_of('email')} are e-mail addresses"
     if not column.all("email"):
         evidence += "; orders with other cells become rejects"
     if masked := column.count("masked"):
         evidence += f"; {masked:,} are masked"
-    return evidence + _missing(column)
+    evidence += _missing(column)
+    if choice.others:
+        names = listed([f'"{other.name}"' for other in choice.others], 6)
+        evidence += f"; other columns with e-mail addresses: {names}"
+    return evidence
 
 
 def _missing(column: Column) -> str:

@@ -27,7 +27,16 @@ AMOUNT_ROLES: Final[tuple[Role, ...]] = (*get_args(AmountRole), "price", "row_to
 TIME_ROLES: Final[tuple[TimeRole, ...]] = get_args(TimeRole)
 
 Topic = Literal[
-    "birthday", "cents", "id", "items", "no_customer", "no_items", "taxes", "time", "utc"
+    "birthday",
+    "cents",
+    "customer",
+    "id",
+    "items",
+    "no_customer",
+    "no_items",
+    "taxes",
+    "time",
+    "utc",
 ]
 """A topic that words of a header show, whatever the role of its column."""
 
