@@ -164,7 +164,15 @@ class _Drafter:
 
 
 def _schema_names(header: Sequence[str]) -> dict[int, str]:
-    """How a schema names each column: the second ``City`` is ``City (2)``."""
+    """How a schema names each column: the second ``City`` is ``City (2)``.
+
+    Raises UsageError for a name that a schema cannot have.
+    """
+    if QUESTION in header:
+        raise UsageError(
+            f'the header has the name "{QUESTION}", which means an open question in a schema: '
+            "rename the column, and draft again"
+        )
     rejects = REJECT_COLUMNS if set(REJECT_COLUMNS) <= set(header) else ()
     return {
         place: name if header.count(name) == 1 else f"{name} ({header[: place + 1].count(name)})"
@@ -216,6 +224,7 @@ def _assert_fits(text: str, export: Export, roles: Roles) -> None:
         "decimal": ".",
         "region": "US",
         "time": "%d/%m/%Y",
+        "event_time": {"column": roles.ordered.column.name} if roles.ordered else None,
         "$id": {"value": "none"},
         "$email": {"value": "none"},
         "where": "true",
@@ -237,7 +246,11 @@ def _answered(values: YamlValue, answers: Mapping[str, YamlValue], key: str = ""
     if values == QUESTION:
         return answers.get(key, values)
     if isinstance(values, dict):
-        return {name: _answered(value, answers, name) for name, value in values.items()}
+        asked = {"time": "event_time"} if "event" in values else {}
+        return {
+            name: _answered(value, answers, asked.get(name, name) if value == QUESTION else name)
+            for name, value in values.items()
+        }
     if isinstance(values, list):
         return [_answered(value, answers) for value in values]
     return values

@@ -165,15 +165,24 @@ def _refunded(roles: Roles) -> _Condition | None:
 
 
 def _add_time(event: Block, time: Time, roles: Roles, types: Block) -> None:
-    types.add_once(time.column.name, time.spec, _time_evidence(time))
+    _add_time_type(time, types)
     zone = _zone(time, roles)
     event.add("time", {"column": time.column.name, **zone} if zone else leaf(time.column.name))
+
+
+def _add_time_type(time: Time, types: Block) -> None:
+    types.add_once(time.column.name, time.spec, _time_evidence(time))
 
 
 def _add_order_time(event: Block, roles: Roles, types: Block, *, explained: bool) -> None:
     """Add the time of the order; two columns may hold its day and its time of day."""
     time, clock = roles.ordered, roles.clock
     if time is None:
+        return
+    if roles.time_doubt:
+        for some in roles.times.values():
+            _add_time_type(some, types)
+        event.add("time", QUESTION, _time_question(roles) if explained else "")
         return
     if clock is None:
         _add_time(event, time, roles, types)
@@ -183,6 +192,14 @@ def _add_order_time(event: Block, roles: Roles, types: Block, *, explained: bool
     why = _time_evidence(time, clock.form) + f"; the time of day is in {clock.column.name}"
     value: dict[str, YamlValue] = {"template": both, "as": {"time": form}, **_zone(time, roles)}
     event.add("time", value, why if explained else "")
+
+
+def _time_question(roles: Roles) -> str:
+    names = ", ".join(f'"{time.column.name}"' for time in roles.times.values())
+    return (
+        f"OPEN: {roles.time_doubt}: write the column that says when the order was placed "
+        f"(columns of times: {names}); without one, draft from another export"
+    )
 
 
 def _zone(time: Time, roles: Roles) -> dict[str, YamlValue]:

@@ -62,9 +62,9 @@ def email_of(columns: Iterable[Column]) -> EmailChoice:
     """Rank the columns of e-mail addresses by their names, and by how many addresses each has."""
     fitting = [column for column in columns if column.share("email") >= _MOST]
     most = max((column.distinct for column in fitting), default=0)
-    first, *others = sorted(fitting, key=lambda column: _unlikelihood(column, most)) or [None]
-    if first is None:
+    if not fitting:
         return EmailChoice(None)
+    first, *others = sorted(fitting, key=lambda column: _unlikelihood(column, most))
     return EmailChoice(first, tuple(others), _doubt(first, others, most))
 
 

@@ -16,6 +16,7 @@ from backfill.draft.vocabulary import (
 )
 from backfill.draft.yaml import QUESTION, Block, leaf
 from backfill.schema.document import YamlValue
+from backfill.schema.model import LEAF_KINDS
 
 
 def add_amounts(amounts: Iterable[Column], types: Block) -> None:
@@ -59,7 +60,7 @@ def _add_items(properties: Block, roles: Roles, types: Block) -> None:
     for name, _, column in _named("lists", roles.of_line):
         properties.add(name, {"each": leaf(column.name)})
     items = properties.nested()
-    each = items.nested()
+    each = items.nested(reserved=(*LEAF_KINDS, "where"))  # beside these, no other key can be
     add_item_members(each, roles, types)
     items.add("each", each)
     properties.add("Items", items)

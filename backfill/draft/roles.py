@@ -21,6 +21,7 @@ from backfill.draft.vocabulary import (
     Role,
     address_of,
     is_excluded,
+    mentions,
     rank,
 )
 
@@ -51,6 +52,8 @@ class Roles:
     """Of each column that holds times."""
     ordered: Time | None
     """When an order was placed."""
+    time_doubt: str
+    """Why a person has to say when an order was placed; empty where ``ordered`` is sure."""
     clock: Clock | None
     """Its time of day, if another column holds that."""
     zone: Column | None
@@ -85,17 +88,22 @@ def roles_of(
     found = [time for column in plain if (time := time_of(column, files))]
     times = {time.column.name: time for time in settled_by_others(found)}
     flat = [column for column in plain if column.name not in nested.lines]
-    ordered = _ordered([times[column.name] for column in flat if column.name in times])
+    flat_times = [times[column.name] for column in flat if column.name in times]
+    ordered = _ordered(flat_times)
     choice = choose_key(sample, flat, ordered, has_lines=bool(nested.lines))
     lines = line_columns(choice.key, plain, nested, times, ordered)
     rest = [column for column in flat if column not in lines]
     of_line, of_order = _line_and_order_roles(choice, lines, rest)
+    time_doubt = _time_doubt(flat_times, ordered)
+    if not (nested.lines or _is_of_orders(choice, ordered, of_line, of_order)):
+        time_doubt = "no column names an order, an amount or a product, so these may be no orders"
     return Roles(
         columns=tuple(plain),
         choice=choice,
         lines=tuple(lines),
         times=times,
         ordered=ordered,
+        time_doubt=time_doubt,
         clock=_clock(flat, ordered),
         zone=_zone(flat),
         person=person_of(rest, of_order.get("country")),
@@ -137,6 +145,29 @@ def _ordered(times: Sequence[Time]) -> Time | None:
         return times[min(named)[-1]]
     others = [time for time in times if not is_excluded("ordered", time.column.label)]
     return max(others or times, key=lambda time: time.column.filled, default=None)
+
+
+def _time_doubt(times: Sequence[Time], ordered: Time | None) -> str:
+    if ordered is None or rank("ordered", ordered.column.label) is not None:
+        return ""
+    if is_excluded("ordered", ordered.column.label):
+        return "no column is named like the time at which an order was placed"
+    others = [time for time in times if not is_excluded("ordered", time.column.label)]
+    return "no name says which of these columns is the time of the order" if others[1:] else ""
+
+
+def _is_of_orders(
+    choice: KeyChoice,
+    ordered: Time | None,
+    of_line: Mapping[Role, Column],
+    of_order: Mapping[Role, Column],
+) -> bool:
+    """Whether some column shows that the rows are orders, and not customers or bookings."""
+    names = [*(choice.key.columns if choice.key is not None else ())]
+    names += [ordered.column] if ordered is not None else []
+    named = any(mentions("order", column.label) for column in names)
+    amounts = {"total", "subtotal", "price", "row_total"} & {*of_line, *of_order}
+    return named or bool(amounts) or bool({"sku", "product_id", "product"} & set(of_line))
 
 
 def _best(roles: Iterable[Role], columns: Sequence[Column]) -> dict[Role, Column]:

@@ -30,12 +30,15 @@ Topic = Literal[
     "birthday",
     "cents",
     "customer",
+    "fee",
     "id",
     "items",
     "no_customer",
     "no_items",
+    "order",
     "taxes",
     "time",
+    "unit",
     "utc",
 ]
 """A topic that words of a header show, whatever the role of its column."""

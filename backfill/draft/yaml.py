@@ -46,9 +46,9 @@ class Block:
     def __bool__(self) -> bool:
         return bool(self.node)
 
-    def nested(self) -> "Block":
-        """A block to be the value of a key of this one."""
-        return Block(self._indent + 2)
+    def nested(self, reserved: Sequence[str] = ()) -> "Block":
+        """A block to be the value of a key of this one; ``reserved`` as for the class."""
+        return Block(self._indent + 2, reserved)
 
     def comment(self, sentence: str) -> None:
         """Above the next key, in as many lines as it needs."""

@@ -489,7 +489,7 @@ def test_an_order_number_that_repeats_at_other_times_is_asked_about(tmp_path):
     ]
     header = ("Order ID", "Status", "Updated at", "E-mail", "Total")
     draft = drafted(csv_file(tmp_path, header, rows))
-    assert [text for _, text in draft.questions] == ['order: "?"']
+    assert [text for _, text in draft.questions] == ['order: "?"', 'time: "?"']
     assert "OPEN: Order ID repeats with different Updated at (10 of 10 values" in draft.text
     assert "open question" in " ".join(problems_of(draft))
     answered = draft.text.replace('order: "?"', "order: Order ID")
