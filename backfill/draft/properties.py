@@ -167,7 +167,7 @@ def _add_unused(properties: Block, roles: Roles, types: Block, used: set[str]) -
         roles.zone,
         *(roles.of_order.get(role) for role in ("discount_code", "discount", "currency")),
         *(roles.of_line.values() if not roles.lines else ()),
-        *(roles.value.columns if roles.value is not None and roles.value.kind != "sum" else ()),
+        *(roles.value.used if roles.value is not None else ()),
     ]
     gone |= {column.name for column in elsewhere if column is not None}
     for column in roles.columns:

@@ -8,9 +8,10 @@ from typing import Final
 from backfill.draft.facts import MOST, Column
 from backfill.draft.formats import has_clock
 from backfill.draft.lines_of_order import Cancellation, cancellation_of, line_columns
-from backfill.draft.money import Value, amount_of, value_of
+from backfill.draft.money import amount_of
 from backfill.draft.nested import Nested
 from backfill.draft.order_key import KeyChoice, choose_key
+from backfill.draft.order_value import Value, value_of
 from backfill.draft.people import Person, person_of
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.times import Time, settled_by_others, time_of
@@ -110,7 +111,7 @@ def roles_of(
         of_line=of_line,
         of_order=of_order,
         later=_later([times[column.name] for column in rest if column.name in times], ordered),
-        value=value_of(sample, choice.key, of_order, of_line),
+        value=value_of(sample, choice.key, rest, lines, of_order, of_line),
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
         line_id=sample.line_id(choice.key, of_line.get("line_id")),
     )
@@ -193,7 +194,9 @@ def _holds(role: Role, column: Column) -> bool:
         case "quantity":
             return column.mostly("number")
         case _ if role in AMOUNT_ROLES:
-            return amount_of(column) is not None and not column.share("iso") and not column.formats
+            flag = role not in LINE_ROLES and column.values and {*column.values} <= {"0", "1"}
+            times = column.share("iso") or column.formats
+            return amount_of(column) is not None and not times and not flag
         case "product":
             return not column.mostly("integer")
         case "currency":
