@@ -124,7 +124,7 @@ def _says_when_and_who(bound: BoundSchema) -> bool:
 
 def _read(match: _Match, export: Export, today: date, timezone: str | None) -> list[PreviewedOrder]:
     """The export's first orders, as the schema reads them."""
-    zone = timezone or match.bound.schema.source.timezone or "UTC"
+    zone = match.bound.schema.source.timezone or timezone or "UTC"
     now = datetime.combine(today, time(12), UTC)
     bounds = Bounds(TRACK_MIN_TIME_S, int(now.timestamp()) + MAX_FUTURE_S, None)
     bound = bind(with_timezone(match.bound.loaded, zone), export.columns, export.lacking)

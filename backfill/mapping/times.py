@@ -21,8 +21,43 @@ DAY_FOR_MONTH: Final = "day_for_month"
 LAST_S: Final = 253_402_300_799
 """The last second of the year 9999."""
 
+_FIRST_YEAR: Final = 1000
+
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?"
-_OFFSET: Final = r"Z|[+-](0[0-9]|1[0-8])(:?[0-5][0-9])?"
+_ABBREVIATIONS: Final = {
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "WEST": 1,
+    "CET": 1,
+    "CEST": 2,
+    "MEZ": 1,
+    "MESZ": 2,
+    "EET": 2,
+    "EEST": 3,
+    "EST": -5,
+    "EDT": -4,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "JST": 9,
+    "AEST": 10,
+    "AEDT": 11,
+    "NZST": 12,
+    "NZDT": 13,
+}
+"""Hours east of Greenwich. Those of several zones are left out: CST is also China's.
+
+Source: tz database, northamerica, europe, asia and australasia, 2026-11.
+"""
+
+_AMBIGUOUS: Final = "(?i).*[^a-z](ACT|ADT|AMT|AST|BST|CST|ECT|GST|IST|SST|WST)"
+"""A cell that ends in the name of several zones; strptime would take one of them."""
+
+_OFFSET: Final = rf"{'|'.join(_ABBREVIATIONS)}|[+-](0[0-9]|1[0-8])(:?[0-5][0-9])?"
 _ISO: Final = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]{_CLOCK}( ?({_OFFSET}))?"
 _UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -42,7 +77,7 @@ def read_date(cell: Sql, form: str | None, *, temporal: bool) -> Sql:
     )
     if form is None:
         return iso
-    day = sql("$parsed::date", parsed=_parsed(cell, form))
+    day = sql("($parsed)::date", parsed=_parsed(cell, form))
     return coalesce(iso, day) if temporal else day
 
 
@@ -52,8 +87,7 @@ def read_time(
     """Unix seconds; a local time by the rules of its zone. For arguments see ``read_cell``."""
     if cell_type.unit is not None and not temporal:
         return _since_1970(cell, cell_type.unit, named)
-    form = None if cell_type.unit else cell_type.format
-    local, offset = _wall_clock(cell, form, named, temporal=temporal)
+    local, offset = _wall_clock(cell, cell_type, named, temporal=temporal)
     local, offset = named("($local)", local=local), named("($offset)", offset=offset)
     instant = _instant(cell, local, offset, context, named)
     swapped = swap_day_and_month(cell_type.format) if cell_type.format is not None else None
@@ -92,8 +126,9 @@ def _since_1970(cell: Sql, unit: str, named: Named) -> CellSql:
     return CellSql(value, ((bad, MISMATCH_REASONS["time"]), (far, "time_out_of_range")))
 
 
-def _wall_clock(cell: Sql, form: str | None, named: Named, *, temporal: bool) -> tuple[Sql, Sql]:
+def _wall_clock(cell: Sql, cell_type: Type, named: Named, *, temporal: bool) -> tuple[Sql, Sql]:
     """A time as a clock shows it, and its seconds east of Greenwich; NULL where it has none."""
+    form = None if cell_type.unit else cell_type.format
     iso, iso_offset = _iso(cell), _iso_offset(cell, named)
     if temporal:
         day = sql("$day::timestamp", day=read_date(cell, None, temporal=False))
@@ -101,9 +136,12 @@ def _wall_clock(cell: Sql, form: str | None, named: Named, *, temporal: bool) ->
     if form is None:
         return iso, iso_offset
     local, offset = _parsed(cell, form), None
-    if "%z" in form:
+    if cell_type.has_zone:
         parsed = named("$it", it=local)
         local = sql("timezone('UTC', $parsed)", parsed=parsed)
+    elif cell_type.is_utc:
+        parsed = local
+    if cell_type.has_zone or cell_type.is_utc:
         offset = sql("case when $parsed is not null then 0 end", parsed=parsed)
     if temporal:
         local = coalesce(iso, local)
@@ -112,10 +150,21 @@ def _wall_clock(cell: Sql, form: str | None, named: Named, *, temporal: bool) ->
 
 
 def _parsed(cell: Sql, form: str) -> Sql:
-    """A timestamp by a format. A narrow blank counts as one: Unicode's locales put it before AM."""
+    """A timestamp by a format, NULL for a year of two digits where the format has one of four.
+
+    It is NULL too for the name of several zones.
+
+    A narrow blank counts as a blank: Unicode's locales put it before AM.
+    """
     if " " in form:
         cell = sql("translate($cell, '\u00a0\u202f', '  ')", cell=cell)
-    return sql("try_strptime($cell, $form)", cell=cell, form=quote(form))
+    parsed = sql("try_strptime($cell, $form)", cell=cell, form=quote(form))
+    if "%Y" in form:
+        parsed = sql(f"(case when year($it) >= {_FIRST_YEAR} then $it end)", it=parsed)
+    if "%Z" in form:
+        several = matches(cell, _AMBIGUOUS)
+        parsed = sql("(case when not $several then $it end)", it=parsed, several=several)
+    return parsed
 
 
 def _instant(cell: Sql, local: Sql, offset: Sql, context: CellContext, named: Named) -> CellSql:
@@ -200,6 +249,9 @@ def _iso_offset(cell: Sql, named: Named) -> Sql:
         f"(try_cast({digits}[1:2] as bigint) * 3600 "
         f"+ coalesce(try_cast(nullif({digits}[3:4], '') as bigint), 0) * 60)"
     )
+    named_zones = " ".join(
+        f"when '{name}' then {hours * 3600}" for name, hours in _ABBREVIATIONS.items()
+    )
     return sql(
-        f"case when $tail <> '' then case when $tail = 'Z' then 0 else {seconds} end end", tail=tail
+        f"case when $tail <> '' then case $tail {named_zones} else {seconds} end end", tail=tail
     )

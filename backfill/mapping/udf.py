@@ -63,14 +63,26 @@ def _for_each(read: Callable[[str], str | None]) -> Callable[[pa.ChunkedArray], 
 
 
 def _phone(cell: str, region: str) -> str | None:
-    """A phone number as Klaviyo takes it: E.164.
+    """A phone number as Klaviyo takes it: E.164; None where it may be one of two numbers.
 
     Source: docs/klaviyo.md, "Phone numbers".
     """
     if _LETTER.search(cell):
         return None
+    text = cell.strip("' ")
+    readings = {_e164(text, region)}
+    if region and not text.startswith("+"):
+        # 49 151 … may have Germany's prefix without its plus, or be of an area whose code is 49.
+        digits = re.sub("[^0-9]", "", text)
+        if digits.startswith(str(phonenumbers.country_code_for_region(region))):
+            readings.add(_e164(f"+{digits}", None))
+    numbers = readings - {None}
+    return numbers.pop() if len(numbers) == 1 else None
+
+
+def _e164(text: str, region: str | None) -> str | None:
     try:
-        number = phonenumbers.parse(cell.lstrip("'"), region or None)
+        number = phonenumbers.parse(text, region or None)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number) or number.extension:

@@ -9,17 +9,23 @@ from backfill.schema.types import Type, parse_zone
 
 
 def with_timezone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:
-    """The same schema with another ``source.timezone``.
+    """The same schema with a ``source.timezone``, where it names none.
 
     Args:
         loaded: the schema.
         zone: an IANA time zone; None leaves the schema as it is.
 
     Raises:
-        ValueError: ``zone`` is not a time zone.
+        ValueError: ``zone`` is not a time zone, or the schema names another one.
     """
     if zone is None:
         return loaded
+    own = loaded.schema.source.timezone
+    if own is not None and own != parse_zone(zone):
+        raise ValueError(
+            f"{zone} is not the zone of the schema, whose times are in {own}: leave --timezone "
+            "out, or change source.timezone in the schema"
+        )
     source = loaded.schema.source.model_copy(update={"timezone": parse_zone(zone)})
     return replace(loaded, schema=loaded.schema.model_copy(update={"source": source}))
 

@@ -73,10 +73,22 @@ class Type:
     """The rule for a value from the file's name: a regular expression, or each name's value."""
 
     @property
-    def has_offset(self) -> bool:
-        """Does the format contain the zone of a time?"""
-        return self.unit is not None or (self.format is not None and "%z" in self.format)
+    def is_utc(self) -> bool:
+        """Does the format say, in its own letters, that the time is UTC?"""
+        return self.format is not None and _UTC.search(self.format) is not None
 
+    @property
+    def has_zone(self) -> bool:
+        """Does each cell hold the offset or the name of its zone?"""
+        return self.format is not None and re.search("%[zZ]", self.format) is not None
+
+    @property
+    def has_offset(self) -> bool:
+        """Is a time known without the zone of the shop?"""
+        return self.unit is not None or self.is_utc or self.has_zone
+
+
+_UTC: Final = re.compile(r"(?<![%A-Za-z])(?:UTC|GMT)\)?$|(?<=%[SMf])Z$")
 
 TEXT: Final = Type("text")
 

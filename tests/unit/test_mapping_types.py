@@ -19,6 +19,9 @@ BOUNDS = Bounds(1_000_000_000, 1_900_000_000)
 LA, LONDON, HOWE = "America/Los_Angeles", "Europe/London", "Australia/Lord_Howe"
 COMMA, JPY = {"money": {"decimal": ","}}, {"money": {"currency": "JPY"}}
 US, DK = {"phone": {"region": "US"}}, {"phone": {"region": "DK"}}
+DE, IT = {"phone": {"region": "DE"}}, {"phone": {"region": "IT"}}
+UTC_FORM, Z_FORM = {"time": "%d/%m/%Y %H:%M UTC"}, {"time": "%d/%m/%Y %H:%M:%SZ"}
+NAME_FORM = {"time": "%d/%m/%Y %H:%M %Z"}
 MONTH_FIRST = {"time": "%m/%d/%Y %H:%M"}
 OFFSET = {"time": "%Y-%m-%d %H:%M:%S %z"}
 LONG_MAIL = "a" * 64 + "@" + "b" * 31 + ".de"  # 99 characters, 64 of them before the @
@@ -153,7 +156,18 @@ GRAMMAR = [
     reject("time", "2023-11-05T01:01:60Z", "not_a_time", "a second that does not exist"),
     reject("time", "20231105T010135Z", "not_a_time", "ISO's basic format"),
     reject("time", "2023-11-05T01:01:35+24:00", "not_a_time", "an offset of a day"),
-    reject("time", "2023-11-05 01:01:35 UTC", "not_a_time", "a zone's name in the cell"),
+    lands("time", "2023-11-05 01:01:35 UTC", '"2023-11-05T01:01:35Z"', "UTC in the cell", LA),
+    lands("time", "2024-03-05 10:00:00 PST", '"2024-03-05T18:00:00Z"', "PST in the cell", LONDON),
+    lands("time", "2024-03-05 10:00:00 CET", '"2024-03-05T09:00:00Z"', "CET in the cell", LA),
+    reject("time", "2024-03-05 10:00:00 CST", "not_a_time", "a name of several zones"),
+    reject("time", "2024-03-05 10:00:00 XYZ", "not_a_time", "a name of no zone"),
+    lands(UTC_FORM, "05/03/2024 10:00 UTC", '"2024-03-05T10:00:00Z"', "UTC in the format", LA),
+    lands(Z_FORM, "05/03/2024 10:00:00Z", '"2024-03-05T10:00:00Z"', "Z in the format", LA),
+    lands(NAME_FORM, "05/03/2024 10:00 PST", '"2024-03-05T18:00:00Z"', "%Z in the format", LONDON),
+    reject(NAME_FORM, "05/03/2024 10:00 IST", "not_a_time", "%Z of several zones"),
+    reject(NAME_FORM, "05/03/2024 10:00 cst", "not_a_time", "%Z of several zones, small"),
+    reject({"time": "%d/%m/%Y %H:%M"}, "01/03/24 10:00", "not_a_time", "two digits of a year", LA),
+    reject({"date": "%d/%m/%Y"}, "01/03/24", "not_a_date", "two digits of a year, a day"),
     reject("time", "11/05/2023 01:01", "not_a_time", "a shop's own format, not declared"),
     lands("time", "2023-03-12 02:30:00", '"2023-03-12T10:30:00Z"', "a skipped hour, LA", LA),
     lands("time", "2023-11-05 01:30:00", '"2023-11-05T08:30:00Z"', "a doubled hour, LA", LA),
@@ -204,6 +218,13 @@ GRAMMAR = [
     lands(DK, "32 12 34 56", '"+4532123456"', "a Danish number"),
     lands("phone", "+12025550123", '"+12025550123"', "a plus needs no region"),
     reject("phone", "2025550123", "not_a_phone", "no plus and no region"),
+    reject(DE, "4915112345678", "not_a_phone", "valid with and without the prefix 49"),
+    lands(DE, "4930901820", '"+4930901820"', "its own prefix without a plus"),
+    lands(DE, "004915112345678", '"+4915112345678"', "its own prefix behind 00"),
+    lands(DE, "+4915112345678", '"+4915112345678"', "its own prefix with a plus"),
+    lands(DE, "015112345678", '"+4915112345678"', "without a prefix"),
+    lands(US, "12025550123", '"+12025550123"', "both readings are one number"),
+    lands(IT, "393471234567", '"+393471234567"', "a mobile with its prefix, Italy"),
     reject(US, "123", "not_a_phone", "too few digits"),
     reject(US, "202-555-0123 ext. 5", "not_a_phone", "an extension"),
     reject(US, "2.02555E+09", "not_a_phone", "a number that Excel spoilt"),

@@ -71,18 +71,22 @@ def test_times_without_an_offset_need_a_zone(schema, name):
     assert column_without_timezone(schema.schema) == name
 
 
-def test_another_zone_changes_a_copy_and_the_rule_of_ids_sees_it():
-    first = loaded(
-        event=(', properties: {$event_id: "{no}"}', ""),
-        zone=("{order: no}", "{order: no, timezone: Europe/Berlin}"),
-    )
+def test_a_zone_changes_a_copy_and_the_rule_of_ids_sees_it():
+    first = loaded(event=(', properties: {$event_id: "{no}"}', ""))
     second = in_zone(first, "Asia/Tokyo")
-    assert first.schema.source.timezone == "Europe/Berlin"
+    assert first.schema.source.timezone is None
     assert second.schema.source.timezone == "Asia/Tokyo"
     assert in_zone(first, None) is first
     rules = {id_rule(one.schema, one.schema.events[0]) for one in (first, second)}
     assert len(rules) == 2
     assert second.problem(("events",), "so") == first.problem(("events",), "so")
+
+
+def test_a_zone_does_not_take_the_place_of_the_schemas_own():
+    first = loaded(zone=("{order: no}", "{order: no, timezone: Europe/Berlin}"))
+    assert in_zone(first, "Europe/Berlin").schema == first.schema
+    with pytest.raises(UsageError, match=r"^--timezone Asia/Tokyo is not the zone of the schema"):
+        in_zone(first, "Asia/Tokyo")
 
 
 def test_a_wrong_zone_is_told_with_the_nearest():
