@@ -71,7 +71,7 @@ def _scalar(
         case "number":
             return _number(cell, named)
         case "money":
-            return read_amount(cell, cell_type.decimal, named)
+            return read_amount(cell, cell_type.decimal, cell_type.currency, named)
         case "boolean":
             return sql(
                 "case when lower($cell) in ('true','yes','y','t','1') then true "

@@ -10,12 +10,12 @@ from backfill.mapping.cell_sql import NUMBER, Named, matches
 from backfill.mapping.currencies import places
 from backfill.mapping.query import Sql, sql
 
-_SIGN: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei)"
+_SIGN: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei|Rs\.?|Rp\.?|Fr\.?|RM|円|元)"
 """A currency's symbol or code."""
 _BLANK: Final = r"[ \x{00A0}\x{202F}]"
 
 
-def read_amount(cell: Sql, decimal: str, named: Named) -> Sql:
+def read_amount(cell: Sql, decimal: str, currency: str | None, named: Named) -> Sql:
     """The amount, NULL for a cell that is none.
 
     Signs, a currency and thousands marks are taken off. An amount in brackets is below zero, as
@@ -24,11 +24,29 @@ def read_amount(cell: Sql, decimal: str, named: Named) -> Sql:
     Args:
         cell: the text.
         decimal: the decimal mark, ``.`` or ``,``; the other one may mark thousands.
+        currency: the ISO 4217 code, or None. A point marks thousands if it has no decimal places.
         named: makes the expressions that are used more than once.
     """
+    usual = _usual_signs(cell, named)
+    if currency is not None and places(currency) == 0:
+        usual = named(
+            "case when $grouped then replace($cell, '.', '') else $cell end",
+            cell=usual,
+            grouped=matches(usual, "[^0-9]*[1-9][0-9]{0,2}([.][0-9]{3})+[^0-9.,]*"),
+        )
     return sql(
         "try_cast($number as decimal(38,6))",
-        number=_plain_number(_without_brackets(cell, named), decimal, named),
+        number=_plain_number(_without_brackets(usual, named), decimal, named),
+    )
+
+
+def _usual_signs(cell: Sql, named: Named) -> Sql:
+    """The cell with ASCII's minus and apostrophe, and without the dash of ``1200,-``."""
+    return named(
+        "case when strlen($cell) > length($cell) or contains($cell, ',-') or contains($cell, '.-') "
+        "then regexp_replace(translate($cell, '\u2212\u2019', '-'''), "
+        "'([0-9])[.,][-\u2013\u2014]{1,2}', '\\1') else $cell end",
+        cell=cell,
     )
 
 
@@ -40,7 +58,10 @@ def _without_brackets(cell: Sql, named: Named) -> Sql:
 
 def _plain_number(cell: Sql, decimal: str, named: Named) -> Sql:
     point, mark = ("[.]", "[,'']") if decimal == "." else ("[,]", "[.'']")
-    whole = f"(?:[0-9]{{1,26}}|[0-9]{{1,3}}(?:(?:{mark}|{_BLANK})[0-9]{{3}}){{1,8}})"
+    # No number begins with a group of 0: 0,500 is a half, and 0.005 is no 5.
+    groups = f"[1-9][0-9]{{0,2}}(?:(?:{mark}|{_BLANK})[0-9]{{3}}){{1,8}}"
+    lakhs = f"[1-9][0-9]?(?:{mark}[0-9]{{2}}){{1,8}}{mark}[0-9]{{3}}"  # 1,23,456 in India
+    whole = f"(?:[0-9]{{1,26}}|{groups}|{lakhs})"
     digits = f"{whole}(?:{point}[0-9]{{1,30}})?"
     amount = f"[+-]?{_BLANK}?{_SIGN}?{_BLANK}?[+-]?{digits}{_BLANK}?{_SIGN}?"
     plain = NUMBER if decimal == "." else r"[+-]?[0-9]{1,26}"
