@@ -1,14 +1,15 @@
 """The events of a draft: what happened, when, under which id, worth what."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from backfill.draft.facts import Column
 from backfill.draft.properties import add_amounts, add_item_members, add_order
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
 from backfill.draft.times import Time
+from backfill.draft.vocabulary import status_of
 from backfill.draft.yaml import (
     QUESTION,
     Block,
@@ -21,8 +22,7 @@ from backfill.draft.yaml import (
 from backfill.mapping.query import quote
 from backfill.schema.document import YamlValue
 
-_CANCELLED: Final = r"[a-z_-]*(cancel|storn|annul|anulad|void)[a-z_-]*"
-"""A status of cancelled orders."""
+_STATUS_WORDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,9 @@ def _properties() -> Block:
 
 
 def _placed_order(roles: Roles, types: Block) -> Block:
-    event = _event("Placed Order", _key_is("not like", roles))
+    event = _event("Placed Order", _both(_key_is("not like", roles), _purchase(roles)))
+    if unknown := _unknown_statuses(roles):
+        event.comment(unknown)
     _add_order_time(event, roles, types, explained=True)
     _add_currency(event, roles, explained=True)
     properties = _properties()
@@ -73,7 +75,8 @@ def _placed_order(roles: Roles, types: Block) -> Block:
 
 
 def _ordered_product(key: Key, roles: Roles, types: Block) -> Block:
-    event = _event("Ordered Product", _key_is("not like", roles), per_line=True)
+    condition = _both(_key_is("not like", roles), _purchase(roles), _positive_line(roles))
+    event = _event("Ordered Product", condition, per_line=True)
     _add_order_time(event, roles, types, explained=False)
     _add_currency(event, roles, explained=True)
     properties = _properties()
@@ -121,9 +124,12 @@ def _add_later_value(properties: Block, name: str, roles: Roles, types: Block) -
     refund = roles.of_order.get("refund")
     if name == "Refunded Order" and refund is not None:
         add_amounts([refund], types)
-        properties.add("$value", leaf(refund.name))
+        negative = refund.count("negative")
+        amount: YamlValue = {"sql": f"abs({sql_name(refund.name)})"}
+        properties.add("$value", amount if negative else leaf(refund.name))
     elif roles.value is not None:
         negative = name == "Cancelled Order" and roles.cancellation is not None
+        negative = negative or name == "Refunded Order"
         properties.add("$value", roles.value.negated if negative else roles.value.of_order)
 
 
@@ -148,20 +154,104 @@ def _cancelled(roles: Roles) -> _Condition | None:
     found = _key_is("like", roles) or _has_time("Cancelled Order", roles)
     if found is not None or status is None:
         return found
-    words = [value for value in status.values if re.fullmatch(_CANCELLED, value.casefold())]
+    words = [value for value in status.values if status_of(value) == "cancelled"]
     if not words:
         return None
-    listed = ", ".join(quote(word).text for word in sorted(words))
     why = "the export does not say when, so this is the time of the order"
-    return _Condition(f"{sql_name(status.name)} in ({listed})", why)
+    return _Condition(f"{sql_name(status.name)} in ({_quoted(words)})", why)
 
 
 def _refunded(roles: Roles) -> _Condition | None:
     refund, time = roles.of_order.get("refund"), roles.later.get("Refunded Order")
-    if refund is None:
-        return None
     why = "" if time else "; the export does not say when, so this is the time of the order"
-    return _Condition(f"{sql_name(refund.name)} > 0", f"by name{why}", time)
+    if refund is not None:
+        if not refund.count("negative"):
+            return _Condition(f"{sql_name(refund.name)} > 0", f"by name{why}", time)
+        why = f"by name; {refund.count('negative'):,} amounts are negative{why}"
+        return _Condition(f"{sql_name(refund.name)} <> 0", why, time)
+    total = _negative_total(roles)
+    if total is None:
+        return None
+    why = f"{total.count('negative'):,} amounts are negative: returns, which are no purchase{why}"
+    return _Condition(f"{sql_name(total.name)} < 0", why, time)
+
+
+def _both(*conditions: _Condition | None) -> _Condition | None:
+    """All of these conditions as one."""
+    found = [condition for condition in conditions if condition is not None]
+    if QUESTION in [condition.sql for condition in found]:
+        found = [condition for condition in found if condition.sql == QUESTION]
+    if not found:
+        return None
+    why = "; ".join(condition.evidence for condition in found if condition.evidence)
+    return _Condition(" and ".join(condition.sql for condition in found), why)
+
+
+def _purchase(roles: Roles) -> _Condition | None:
+    """Which orders were paid: by their status, and by an amount that is not negative."""
+    return _both(_paid(roles), _not_negative(roles))
+
+
+def _not_negative(roles: Roles) -> _Condition | None:
+    total = _negative_total(roles)
+    if total is None:
+        return None
+    return _Condition(f"coalesce({sql_name(total.name)}, 0) >= 0", "a negative amount is a return")
+
+
+def _negative_total(roles: Roles) -> Column | None:
+    """The column of the order's value, if some of its amounts are negative."""
+    value = roles.value
+    if value is None or value.is_open or value.kind == "sum" or not value.used:
+        return None
+    total = value.used[0]
+    return total if total.count("negative") and not total.is_member else None
+
+
+def _paid(roles: Roles) -> _Condition | None:
+    """Orders whose status does not mean that they were never paid, cancelled or refunded."""
+    status = roles.of_order.get("status")
+    if status is None or status.is_member:
+        return None
+    meanings = {value: status_of(value) for value in status.values}
+    out = [value for value, meaning in meanings.items() if meaning not in ("", "paid")]
+    if not out:
+        return None
+    sql = f"coalesce({sql_name(status.name)}, '') not in ({_quoted(out)})"
+    return _Condition(sql, f"never paid, cancelled or refunded: {_counted(out, roles)}")
+
+
+def _unknown_statuses(roles: Roles) -> str:
+    """Which words of the status column have no known meaning; empty for none.
+
+    Only short ones are quoted: a longer cell is a note, and may name a person.
+    """
+    status = roles.of_order.get("status")
+    if status is None or status.is_member:
+        return ""
+    unknown = [value for value in status.values if not status_of(value)]
+    words = [value for value in unknown if len(value.split()) <= _STATUS_WORDS]
+    return (
+        f'Decide which of these words of "{status.name}" are no purchase, and leave them out by '
+        f"where: {_counted(words, roles)}"
+        if words
+        else ""
+    )
+
+
+def _counted(values: Iterable[str], roles: Roles) -> str:
+    return ", ".join(f"{value} ({roles.statuses.get(value, 0):,})" for value in sorted(values))
+
+
+def _quoted(values: Iterable[str]) -> str:
+    return ", ".join(quote(value).text for value in sorted(values))
+
+
+def _positive_line(roles: Roles) -> _Condition | None:
+    quantity = roles.of_line.get("quantity")
+    if quantity is None or quantity.is_member or not quantity.count("negative"):
+        return None
+    return _Condition(f"coalesce({sql_name(quantity.name)}, 1) > 0", "")
 
 
 def _add_time(event: Block, time: Time, roles: Roles, types: Block) -> None:

@@ -66,6 +66,8 @@ class Roles:
     """When an order was fulfilled, cancelled or refunded, by the name of the event."""
     value: Value | None
     cancellation: Cancellation | None
+    statuses: Mapping[str, int]
+    """In how many rows of the sample each status is."""
     line_id: Column | None
     """Tells the lines of an order apart."""
 
@@ -113,6 +115,7 @@ def roles_of(
         later=_later([times[column.name] for column in rest if column.name in times], ordered),
         value=value_of(sample, choice.key, rest, lines, of_order, of_line),
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
+        statuses=sample.counts(of_order.get("status")),
         line_id=sample.line_id(choice.key, of_line.get("line_id")),
     )
 

@@ -118,6 +118,13 @@ class OrderSample:
             is_whole=self._one_of == 1,
         )
 
+    def counts(self, column: Column | None) -> dict[str, int]:
+        """How many rows have each value of a column; none where it is a member, or None."""
+        if column is None or column.is_member:
+            return {}
+        cell = self.cell(column)
+        return dict(self.query(f"select {cell}, count(*) from sample group by {cell}"))
+
     def line_id(self, key: Key | None, column: Column | None) -> Column | None:
         """``column``, if no value of it is twice within an order, and none is empty."""
         if key is None or column is None or column.is_member:

@@ -69,6 +69,9 @@ _EXCLUSIONS: Final[dict[str, str]] = {
 _TOPICS: Final[dict[str, str]] = {
     topic: _pattern(words) for topic, words in _LISTS["topics"].items()
 }
+_STATUSES: Final[dict[str, str]] = {
+    meaning: _pattern(words) for meaning, words in _LISTS["statuses"].items()
+}
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LETTERS: Final = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "№": "no"})
 
@@ -104,6 +107,13 @@ def mentions(topic: Topic, header: str) -> bool:
 
 def _holds_word(words: str, header: str) -> bool:
     return re.search(rf"\b(?:{words})\b", normal(header)) is not None
+
+
+def status_of(value: str) -> str:
+    """What a status means for a purchase: "paid", "unpaid", "cancelled", "refunded"; "" unknown."""
+    name = normal(value)
+    found = (meaning for meaning, words in _STATUSES.items() if re.fullmatch(words, name))
+    return next(found, "")
 
 
 def address_of(header: str) -> Literal["", "billing", "shipping"]:
