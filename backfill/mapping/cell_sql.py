@@ -59,6 +59,9 @@ class CellContext:
     """A condition: the row names a time zone that does not exist."""
     country: Sql | None = None
     """The ISO 3166 code of a phone number's country; NULL for none."""
+    places: Sql | None = None
+    """The decimal places of the row's currency, NULL where it has none that is known; None where
+    no column holds the currency."""
 
 
 NO_CONTEXT: Final = CellContext()

@@ -16,7 +16,7 @@ from backfill.mapping.cell_sql import (
     unreadable,
 )
 from backfill.mapping.emails import read_email
-from backfill.mapping.money import read_amount
+from backfill.mapping.money import read_amount, read_minor_units
 from backfill.mapping.query import Sql, coalesce, quote, sql
 from backfill.mapping.structured import spec_of
 from backfill.mapping.times import read_date, read_time
@@ -46,6 +46,8 @@ def read_cell(
             return CellSql(cell)
         case "time":
             return read_time(cell, cell_type, context, named, temporal=temporal)
+        case "money" if cell_type.minor:
+            return read_minor_units(cell, cell_type, context.places, named)
         case "email":
             return read_email(cell, named)
         case "list":

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from backfill.mapping.cell_sql import MISMATCH_REASONS
-from backfill.mapping.currencies import places
 from backfill.mapping.faults import Fault
-from backfill.mapping.money import decimal_text, round_amount
+from backfill.mapping.money import decimal_text, round_amount, round_to
 from backfill.mapping.query import Sql, sql
+from backfill.schema.currencies import places
 from backfill.schema.expression import is_numeric
 from backfill.schema.model import Leaf
 from backfill.schema.types import Type
@@ -38,6 +38,8 @@ class Computed:
     sql_type: str
     money: tuple[Type, ...]
     """The types of the amounts of money in it."""
+    places: Sql | None
+    """The decimal places of the row's currency, where a column holds it."""
     faults: tuple[Fault, ...]
 
     @property
@@ -108,6 +110,8 @@ def _number(found: Computed, wanted: Type | None, *, in_value: bool) -> tuple[Sq
     is_money = found.money or in_value if wanted is None else wanted.kind == "money"
     if is_money:
         currency = (wanted and wanted.currency) or found.currency
+        if found.places is not None and currency is None:
+            return round_to(exact, found.places), 6
         return round_amount(exact, currency), places(currency)
     if wanted is not None and wanted.kind == "integer":
         return sql("try_cast($value as decimal(38,0))", value=exact), 0

@@ -9,6 +9,7 @@ from backfill.mapping.cell_sql import CellContext
 from backfill.mapping.cells import read_cell
 from backfill.mapping.computed import Computed, LeafSql, fraction_faults, result_leaf
 from backfill.mapping.faults import Fault, order_faults
+from backfill.mapping.money import places_sql
 from backfill.mapping.query import (
     NULL,
     Query,
@@ -116,8 +117,8 @@ class LeafCompiler:
         if read.clock_change is not None:
             self._count_clock_changes(self.query.named(read.clock_change))
         return LeafSql(
-            json=self.query.named(as_json(value, cell_type)),
-            text=self.query.named(as_text(value, cell_type)),
+            json=self.query.named(as_json(value, cell_type, context.places)),
+            text=self.query.named(as_text(value, cell_type, context.places)),
             value=value,
             faults=(*self._part_faults(column), *faults),
         )
@@ -126,12 +127,11 @@ class LeafCompiler:
         """What else decides how a cell is read, in the schema or in the same row."""
         timezone = self.bound.schema.source.timezone
         zone = None if timezone is None else quote(timezone)
-        country = None
-        if cell_type.country is not None and self.has([cell_type.country]):
-            cell = self.columns[cell_type.country]
-            country = self.query.sql("backfill_country($cell)", cell=cell)
+        country, places = self.columns.get(cell_type.country or ""), self._places(cell_type)
+        if country is not None:
+            country = self.query.sql("backfill_country($cell)", cell=country)
         if zone_column is None or not self.has([zone_column]):
-            return CellContext(zone, country=country)
+            return CellContext(zone, country=country, places=places)
         cell = self.columns[zone_column]
         found = self.query.sql("backfill_zone($cell)", cell=cell)
         in_row = self.query.sql(
@@ -141,7 +141,12 @@ class LeafCompiler:
             found=found,
         )
         unknown = sql("($cell is not null and $found is null)", cell=cell, found=found)
-        return CellContext(in_row, unknown, country)
+        return CellContext(in_row, unknown, country, places)
+
+    def _places(self, cell_type: Type) -> Sql | None:
+        """The decimal places of the row's currency, where a column holds it."""
+        code = self.columns.get(cell_type.currency_column or "")
+        return None if code is None else self.query.named(places_sql(code))
 
     def _count_left_out(self, faults: Sequence[Fault]) -> None:
         """Count the orders by the first of these faults that they have."""
@@ -184,8 +189,8 @@ class LeafCompiler:
         context = self._context(replace(cell_type, country=None), None)
         value = read_cell(quote(text), cell_type, context).value
         return LeafSql(
-            json=as_json(value, cell_type),
-            text=as_text(value, cell_type),
+            json=as_json(value, cell_type, context.places),
+            text=as_text(value, cell_type, context.places),
             value=sql("($value)", value=value),
         )
 
@@ -298,7 +303,12 @@ class LeafCompiler:
             Fault(lacking, "no_value_in_sum", leaf.sum or ""),
         )
         total = self.query.aggregated("sum", line)
-        summed = replace(found, sql=total, sql_type=f"DECIMAL(38,{scale})", faults=faults)
+        row_places = found.places
+        if row_places is not None and row_places.stage is Stage.LINE:
+            row_places = self.query.aggregated("first", row_places)
+        summed = replace(
+            found, sql=total, sql_type=f"DECIMAL(38,{scale})", places=row_places, faults=faults
+        )
         made = result_leaf(summed, leaf.as_, in_value=key == "$value")
         return replace(made, faults=(*faults, *fraction_faults(total, leaf)))
 
@@ -328,6 +338,7 @@ class LeafCompiler:
             sql=self.query.sql("try($computed)", computed=computed),
             sql_type=expression_type(self.bound.schema, expression),
             money=tuple(one for one in types.values() if one.kind == "money"),
+            places=next(filter(None, map(self._places, types.values())), None),
             faults=(
                 *self._column_faults(columns, types),
                 Fault(failed, "sql_failed", expression.text),

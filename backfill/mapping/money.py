@@ -6,12 +6,23 @@ zero to the decimal places of its currency.
 
 from typing import Final
 
-from backfill.mapping.cell_sql import NUMBER, Named, matches
-from backfill.mapping.currencies import places
-from backfill.mapping.query import Sql, sql
+from backfill.mapping.cell_sql import (
+    MISMATCH_REASONS,
+    NUMBER,
+    CellSql,
+    Named,
+    matches,
+    unreadable,
+)
+from backfill.mapping.query import Sql, case, join, quote, sql
+from backfill.schema.currencies import codes_by_places, places
+from backfill.schema.types import Type
 
 _SIGN: Final = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3}|kr\.?|zł|Kč|Ft|lei|Rs\.?|Rp\.?|Fr\.?|RM|円|元)"
 """A currency's symbol or code."""
+NO_CURRENCY: Final = "minor_without_currency"
+FRACTION: Final = "minor_fraction"
+"""The reasons of amounts in minor units: nothing says how many make one, or one is no whole."""
 _BLANK: Final = r"[ \x{00A0}\x{202F}]"
 
 
@@ -48,6 +59,58 @@ def _usual_signs(cell: Sql, named: Named) -> Sql:
         "'([0-9])[.,][-\u2013\u2014]{1,2}', '\\1') else $cell end",
         cell=cell,
     )
+
+
+def read_minor_units(cell: Sql, cell_type: Type, row_places: Sql | None, named: Named) -> CellSql:
+    """An amount that the cell gives in the smallest units of its currency, such as cents.
+
+    Args:
+        cell: the text.
+        cell_type: money in minor units.
+        row_places: the places of the row's currency; None where the type names the currency.
+        named: makes the expressions that are used more than once.
+    """
+    count = named("$it", it=read_amount(cell, cell_type.decimal, named))
+    scale = row_places
+    if scale is None:
+        known = cell_type.currency is not None
+        scale = Sql(str(places(cell_type.currency))) if known else Sql("null::integer")
+    whole = sql("($count = trunc($count))", count=count)
+    arms = [
+        (
+            sql(f"$whole and $scale = {digits}", whole=whole, scale=scale),
+            sql(
+                f"(($count)::decimal(38,0) * {10**-digits:.{digits}f})::decimal(38,6)", count=count
+            ),
+        )
+        for digits in codes_by_places()
+    ]
+    value = named("$it", it=case(arms))
+    return CellSql(
+        value,
+        (
+            (unreadable(cell, count), MISMATCH_REASONS["money"]),
+            (sql("($cell is not null and $scale is null)", cell=cell, scale=scale), NO_CURRENCY),
+            (sql("($count is not null and not $whole)", count=count, whole=whole), FRACTION),
+        ),
+    )
+
+
+def places_sql(code: Sql) -> Sql:
+    """The decimal places of the currency in a cell, NULL where it holds no current code.
+
+    Args:
+        code: the cell's text.
+    """
+    upper = sql("upper($code)", code=code)
+    arms = [
+        (
+            sql("$code in ($all)", code=upper, all=join(", ", map(quote, codes))),
+            Sql(str(digits)),
+        )
+        for digits, codes in codes_by_places().items()
+    ]
+    return case(arms)
 
 
 def _without_brackets(cell: Sql, named: Named) -> Sql:
@@ -92,6 +155,26 @@ def decimal_text(value: Sql, scale: int) -> Sql:
     return sql("rtrim(rtrim($text, '0'), '.')", text=text) if scale else text
 
 
-def amount_text(value: Sql, currency: str | None) -> Sql:
-    """An amount as it is written: rounded, and in its shortest form."""
-    return decimal_text(round_amount(value, currency), places(currency))
+def amount_text(value: Sql, currency: str | None, row_places: Sql | None = None) -> Sql:
+    """An amount as it is written: rounded, and in its shortest form.
+
+    Args:
+        value: the amount.
+        currency: the code that the schema names.
+        row_places: the places of the row's currency, where a column holds it.
+    """
+    if row_places is None:
+        return decimal_text(round_amount(value, currency), places(currency))
+    return decimal_text(round_to(value, row_places), 6)
+
+
+def round_to(value: Sql, row_places: Sql) -> Sql:
+    """An amount rounded half away from zero to the places of the row's currency, or else to two."""
+    arms = [
+        (
+            sql(f"coalesce($places, {places(None)}) = {digits}", places=row_places),
+            sql(f"($value)::decimal(38,{digits})::decimal(38,6)", value=value),
+        )
+        for digits in codes_by_places()
+    ]
+    return case(arms)

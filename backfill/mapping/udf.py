@@ -11,9 +11,9 @@ import phonenumbers
 import pyarrow as pa
 
 from backfill.engine.duck import add_function
-from backfill.mapping.currencies import currency_code
 from backfill.mapping.structured import Number, read_exact, write_exact
 from backfill.schema.countries import country_code
+from backfill.schema.currencies import currency_code
 from backfill.schema.zones import zone_reader
 
 _LETTER: Final = re.compile(r"[^\W\d_]")

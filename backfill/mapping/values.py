@@ -6,11 +6,17 @@ from backfill.mapping.times import timestamp
 from backfill.schema.types import Type
 
 
-def as_json(value: Sql, value_type: Type) -> Sql:
-    """The JSON text, NULL where there is no value."""
+def as_json(value: Sql, value_type: Type, places: Sql | None = None) -> Sql:
+    """The JSON text, NULL where there is no value.
+
+    Args:
+        value: as it was read.
+        value_type: its type.
+        places: the decimal places of the row's currency, where a column holds it.
+    """
     match value_type.kind:
         case "integer" | "boolean" | "money":
-            return as_text(value, value_type)
+            return as_text(value, value_type, places)
         case "number" | "json" | "pairs":
             return value
         case "time" | "date":
@@ -19,13 +25,13 @@ def as_json(value: Sql, value_type: Type) -> Sql:
             return sql("to_json($value)::varchar", value=value)
 
 
-def as_text(value: Sql, value_type: Type) -> Sql:
-    """The same value inside a template or an id."""
+def as_text(value: Sql, value_type: Type, places: Sql | None = None) -> Sql:
+    """The same value inside a template or an id; for arguments see ``as_json``."""
     match value_type.kind:
         case "integer" | "boolean":
             return sql("($value)::varchar", value=value)
         case "money":
-            return amount_text(value, value_type.currency)
+            return amount_text(value, value_type.currency, places)
         case "time":
             return sql("strftime($time, '%Y-%m-%dT%H:%M:%SZ')", time=timestamp(value))
         case "date":

@@ -102,12 +102,14 @@ def leaf_columns(leaf: Leaf) -> tuple[str, ...]:
 
 
 def needed_columns(schema: Schema, leaf: Leaf) -> tuple[str, ...]:
-    """The columns of the leaf, and those that decide how they are read: a zone, a country."""
+    """The columns of the leaf, and those that decide how they are read: zone, country, currency."""
     own = leaf_columns(leaf)
     types = [schema.columns[name] for name in own if name in schema.columns]
     if leaf.as_ is not None:
         types.append(leaf.as_)
-    context = [leaf.zone, *(cell_type.country for cell_type in types)]
+    context = [leaf.zone]
+    for cell_type in types:
+        context += [cell_type.country, cell_type.currency_column]
     return tuple(dict.fromkeys([*own, *(name for name in context if name is not None)]))
 
 

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 import phonenumbers
 from pydantic import BeforeValidator, WithJsonSchema
 
+from backfill.schema.currencies import currency_code
 from backfill.schema.suggest import did_you_mean
 
 Kind = Literal[
@@ -57,6 +58,10 @@ class Type:
     """The decimal mark of an amount."""
     currency: str | None = None
     """The ISO 4217 code of an amount: it says to how many places the amount is rounded."""
+    currency_column: str | None = None
+    """The column that holds this code row by row; None where ``currency`` or nothing says it."""
+    minor: bool = False
+    """Is an amount a count of the currency's smallest units, such as cents?"""
     region: str | None = None
     """The ISO 3166 code of the country of phone numbers without a country prefix."""
     country: str | None = None
@@ -146,7 +151,7 @@ def _type_with_options(word: object, options: object) -> Type:
     raise ValueError(
         f'"{word}" does not take these options; the forms are '
         "{time: FORMAT}, {date: FORMAT}, "
-        '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR}}, '
+        '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR, minor: true}}, '
         '{phone: {country: COLUMN, region: US}}, {list: ";"}, '
         '{pairs: {between: "|", sign: ":", lines: ";"}}, {file_name: PATTERN}'
     )
@@ -205,18 +210,28 @@ def _format(text: str) -> str:
 
 
 def _money(options: dict[str, object]) -> Type:
-    unknown = set(options) - {"decimal", "currency"}
+    unknown = set(options) - {"decimal", "currency", "minor"}
     decimal, currency = options.get("decimal", "."), options.get("currency")
-    if unknown or decimal not in (".", ","):
-        raise ValueError('money takes decimal: "." or "," and currency: a code such as EUR')
-    if currency is not None and not (
-        isinstance(currency, str) and len(currency) == 3 and currency.isascii()  # noqa: PLR2004
-    ):
-        raise ValueError("currency is a code of three letters, such as EUR")
+    minor = {"true": True, "false": False}.get(str(options.get("minor", "false")).lower())
+    if unknown or decimal not in (".", ",") or minor is None:
+        raise ValueError(
+            'money takes decimal: "." or ",", minor: true for cents, and currency: a code such as '
+            "EUR, or the column that holds it"
+        )
+    if currency is not None and not (isinstance(currency, str) and currency.strip()):
+        raise ValueError("currency is a code such as EUR, or the column that holds each row's code")
+    if minor and currency is None:
+        raise ValueError(
+            "minor units need currency: a code such as EUR, or the column that holds each row's "
+            "code (a yen has no smaller unit, a dinar a thousand)"
+        )
+    code = currency_code(currency) if isinstance(currency, str) else None
     return Type(
         "money",
         decimal="," if decimal == "," else ".",
-        currency=currency.upper() if isinstance(currency, str) else None,
+        currency=code,
+        currency_column=currency if isinstance(currency, str) and code is None else None,
+        minor=minor,
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from backfill.errors import SchemaError
 from backfill.mapping.compile import compile_schema
-from backfill.mapping.currencies import places
 from backfill.mapping.mapper import Mapper
 from backfill.mapping.program import Bounds
 from backfill.schema.bind import bind
+from backfill.schema.currencies import places
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame

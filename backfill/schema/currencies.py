@@ -26,6 +26,14 @@ def currency_code(cell: str) -> str | None:
     return code if code in _places() else None
 
 
+def codes_by_places() -> dict[int, list[str]]:
+    """The codes of ISO 4217 by the decimal places of their amounts."""
+    found: dict[int, list[str]] = {}
+    for code, count in sorted(_places().items()):
+        found.setdefault(count, []).append(code)
+    return found
+
+
 @functools.cache
 def _places() -> dict[str, int]:
     return {
