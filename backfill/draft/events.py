@@ -67,7 +67,7 @@ def _placed_order(roles: Roles, types: Block) -> Block:
     if roles.value is None:
         event.comment("no $value: no column holds amounts; join the table that holds them")
     else:
-        add_amounts(roles.value.columns, types)
+        add_amounts(roles.value.columns, types, roles.of_order.get("currency"))
         properties.add("$value", roles.value.of_order, roles.value.evidence)
     add_order(properties, roles, types)
     event.add("properties", properties)
@@ -123,7 +123,7 @@ def _later_events(roles: Roles, types: Block) -> Iterator[Block]:
 def _add_later_value(properties: Block, name: str, roles: Roles, types: Block) -> None:
     refund = roles.of_order.get("refund")
     if name == "Refunded Order" and refund is not None:
-        add_amounts([refund], types)
+        add_amounts([refund], types, roles.of_order.get("currency"))
         negative = refund.count("negative")
         amount: YamlValue = {"sql": f"abs({sql_name(refund.name)})"}
         properties.add("$value", amount if negative else leaf(refund.name))

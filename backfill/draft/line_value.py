@@ -91,11 +91,10 @@ def _alone(column: Column, of_line: Mapping[Role, Column]) -> LineAmount:
 
 
 def _total(column: Column, why: str, *, sure: bool) -> LineAmount:
-    cents = " / 100" if mentions("cents", column.label) else ""
     return LineAmount(
         columns=(column,),
-        sql=sql_name(column.name) + cents,
-        cells="" if column.is_member else amount_sql(column) + cents,
+        sql=sql_name(column.name),
+        cells="" if column.is_member else amount_sql(column),
         words=f'"{column.name}"',
         evidence=why,
         is_sure=sure,

@@ -1,7 +1,7 @@
 """Which amount is the value of an order: the arithmetic of the cells decides, else a question."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final, Literal
 
@@ -11,9 +11,16 @@ from backfill.draft.money import amount_of, amount_sql
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.vocabulary import AMOUNT_ROLES, Role, mentions, rank
 from backfill.draft.yaml import QUESTION, leaf, sql_name
+from backfill.schema.currencies import places
 from backfill.schema.document import YamlValue
 
 _CANDIDATES: Final = 5
+_ENOUGH: Final = 3
+"""So many whole numbers may be amounts in cents."""
+
+_OTHERS: Final = 3
+"""Amounts of no known role that may be part of a total."""
+
 _CENT: Final = 0.021
 """Sums of rounded amounts differ by less than this."""
 
@@ -99,25 +106,28 @@ def value_of(
 
     ``columns`` are the order's, ``lines`` those of a line.
     """
-    amounts = line_amounts(sample, of_line, lines)
+    currency = of_order.get("currency")
+    amounts = [_in_known_units(some, currency) for some in line_amounts(sample, of_line, lines)]
     taken = {*(c.name for c in of_line.values()), *(key.names if key is not None else ())}
     taken -= {of_order[role].name for role in ("total", "subtotal") if role in of_order}
     candidates = _candidates([column for column in columns if column.name not in taken], of_order)
     if not candidates:
         return _sum_of_lines(key, amounts)
-    sums = _sums(sample, key, candidates, amounts, _extras(columns, of_order))
+    free = [column for column in columns if column not in candidates and column.name not in taken]
+    sums = _sums(sample, key, candidates, amounts, _extras(free, of_order))
     line = next((some.base.line for some in sums if some.base.line is not None), None)
     line = line or next((some for some in amounts if some.is_sure), None)
     total, evidence = _total(sample, key, candidates, sums, columns, amounts)
     chosen = total or candidates[0]
-    cents = _cents(chosen)
+    if total is not None and (unit := _unit_question(total, currency)):
+        total, evidence = None, unit
     return Value(
         columns=(chosen, *(c for c in candidates if c is not chosen), *_columns(amounts)),
         used=() if total is None else (total, *_columns(amounts)),
         evidence=evidence,
-        sql=sql_name(chosen.name) + cents,
+        sql=sql_name(chosen.name),
         line_sql=line.sql if line else "",
-        kind="sql" if cents else "column",
+        kind="column",
         is_open=total is None,
         is_line_open=bool(amounts) and line is None,
     )
@@ -146,8 +156,38 @@ def _columns(amounts: Sequence[LineAmount]) -> tuple[Column, ...]:
     return tuple({column.name: column for some in amounts for column in some.columns}.values())
 
 
-def _cents(column: Column) -> str:
-    return " / 100" if mentions("cents", column.label) else ""
+def _in_known_units(some: LineAmount, currency: Column | None) -> LineAmount:
+    """The amount of a line; a person has to say what one in cents is worth without a currency."""
+    cents = [column for column in some.columns if mentions("cents", column.label)]
+    if not cents or currency is not None:
+        return some
+    why = f'"{cents[0].name}" counts cents, and no column holds the currency'
+    return replace(some, is_sure=False, evidence=why)
+
+
+def _unit_question(column: Column, currency: Column | None) -> str:
+    """The question whether an amount counts cents; empty where that is known.
+
+    A name such as ``total_cents`` says it, and a currency beside it says how many make one. Whole
+    numbers beside a currency are what payment processors export, in cents or not.
+    """
+    if mentions("cents", column.label):
+        if currency is not None:
+            return ""
+        return (
+            f'OPEN: "{column.name}" counts cents, and no column holds the currency, which says how '
+            f"many make one: write {{column: {column.name}, as: {{money: {{minor: true, currency: "
+            "USD}}} with your currency"
+        )
+    if currency is None or not column.all("integer") or column.filled < _ENOUGH:
+        return ""
+    if all(places(code.upper()) == 0 for code in currency.values):
+        return ""
+    return (
+        f'OPEN: the cells of "{column.name}" are whole numbers beside a currency, so they may '
+        f"count cents: write {column.name}, or {{column: {column.name}, as: {{money: {{minor: "
+        f"true, currency: {currency.name}}}}}}}"
+    )
 
 
 def _candidates(columns: Sequence[Column], of_order: Mapping[Role, Column]) -> list[Column]:
@@ -185,8 +225,16 @@ def _extras(columns: Sequence[Column], of_order: Mapping[Role, Column]) -> list[
     """
     found = [(of_order[role], role == "discount") for role in _SIGNED if role in of_order]
     fee = next((column for column in columns if mentions("fee", column.label)), None)
-    if fee is not None and all(column is not fee for column, _ in found):
-        found.append((fee, False))
+    refund = of_order.get("refund")
+    named = [column for column, _ in found]
+    others = [
+        column
+        for column in columns
+        if column not in named and column is not refund and column.count("fraction")
+    ]
+    if fee is not None and fee not in named:
+        others = [fee, *(column for column in others if column is not fee)]
+    found += [(column, False) for column in others[:_OTHERS]]
     return [
         (column, _sign(column, off=off, is_fee=column is fee))
         for column, off in found
@@ -293,6 +341,12 @@ def _total(
     proven = {some.total.name for some in sums if some.adds or some.base.line is not None}
     left = _without_copies([c for c in candidates if c.name not in parts], sums)
     winners = [column for column in left if column.name in proven] or left
+    rank_of = {column.name: at for at, column in enumerate(candidates)}
+    winners += [
+        column
+        for column in left
+        if column not in winners and rank_of[column.name] < rank_of[winners[0].name]
+    ]
     if len(winners) == 1:
         [column] = winners
         words = [some.words for some in sums if some.total is column]

@@ -19,9 +19,14 @@ from backfill.schema.document import YamlValue
 from backfill.schema.model import LEAF_KINDS
 
 
-def add_amounts(amounts: Iterable[Column], types: Block) -> None:
-    """The types of amounts and quantities."""
+def add_amounts(amounts: Iterable[Column], types: Block, currency: Column | None = None) -> None:
+    """The types of amounts and quantities; ``currency`` is the column that holds the order's."""
     for column in amounts:
+        if currency is not None and mentions("cents", column.label):
+            minor: YamlValue = {"minor": "true", "currency": currency.name}
+            why = "by name, in the smallest units of the currency"
+            types.add_once(column.name, {"money": minor}, why)
+            continue
         if rank("quantity", column.label) is not None:
             kind = "integer" if column.all("integer") else "number"
             why = column.cells_of(kind)
@@ -45,7 +50,7 @@ def add_order(properties: Block, roles: Roles, types: Block) -> None:
 def _add_discount(properties: Block, roles: Roles, types: Block) -> None:
     for name, role, column in _named("order", roles.of_order):
         if role == "discount":
-            add_amounts([column], types)
+            add_amounts([column], types, roles.of_order.get("currency"))
         properties.add(name, leaf(column.name))
 
 
@@ -71,7 +76,7 @@ def add_item_members(block: Block, roles: Roles, types: Block, *, others: bool =
     named = _named("item", roles.of_line)
     for name, role, column in named:
         if role in ("quantity", "price", "row_total"):
-            add_amounts([column], types)
+            add_amounts([column], types, roles.of_order.get("currency"))
         block.add(name, leaf(column.name))
     if not others:
         return

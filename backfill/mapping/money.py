@@ -70,7 +70,7 @@ def read_minor_units(cell: Sql, cell_type: Type, row_places: Sql | None, named: 
         row_places: the places of the row's currency; None where the type names the currency.
         named: makes the expressions that are used more than once.
     """
-    count = named("$it", it=read_amount(cell, cell_type.decimal, named))
+    count = named("$it", it=read_amount(cell, cell_type.decimal, None, named))
     scale = row_places
     if scale is None:
         known = cell_type.currency is not None

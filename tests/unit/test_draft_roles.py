@@ -124,11 +124,27 @@ def test_a_total_is_checked_against_the_lines(tmp_path):
     )
 
 
-def test_cents_by_name_are_divided(tmp_path):
-    rows = [(at, "2023-05-01T00:00:00Z", person(at), 1250) for at in range(9)]
-    path = csv_file(tmp_path, ("order_id", "created_at", "email", "amount_cents"), rows)
+def cents_export(folder, amount, currencies):
+    rows = [
+        (at, "2023-05-01T00:00:00Z", person(at), 1250, *currencies[at : at + 1]) for at in range(6)
+    ]
+    header = ("order_id", "created_at", "email", amount, *(["currency"] if currencies else []))
+    return csv_file(folder, header, rows)
+
+
+def test_cents_by_name_are_read_by_their_currency(tmp_path):
+    path = cents_export(tmp_path, "amount_cents", ["usd", "JPY", "KWD"] * 2)
     found = ran(drafted(path), [path], tmp_path / "state")
-    assert {event["properties"]["$value"] for event in events(found)} == {12.5}
+    values = [event["properties"]["$value"] for event in events(found)]
+    assert values == [12.5, 1250, 1.25] * 2
+
+
+@pytest.mark.parametrize(
+    ("amount", "currencies"), [("amount_cents", []), ("total_pence", []), ("amount", ["eur"] * 6)]
+)
+def test_it_is_asked_what_cents_are_worth_where_nothing_proves_it(tmp_path, amount, currencies):
+    draft = drafted(cents_export(tmp_path, amount, currencies))
+    assert [text for _, text in draft.questions] == ['$value: "?"']
 
 
 def test_a_letter_before_the_number_of_negative_orders_marks_cancellations(tmp_path):
