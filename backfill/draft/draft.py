@@ -60,7 +60,7 @@ def draft_schema(
     export = open_export(exports)
     text, note = recognise(export, today, timezone)
     if text is not None:
-        return Draft(text, (), (*export.notes, note))
+        return Draft(text, question_lines(text), (*export.notes, note))
     tables = group_by_table(export)
     with connect() as connection:
         drafter = _Drafter(connection, (today + timedelta(days=2)).isoformat(), timezone)

@@ -4,13 +4,14 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Final
 
+from backfill.draft.day_order import days_settled
 from backfill.draft.write import PROFILES_EVIDENCE, ZONE_QUESTION
-from backfill.draft.yaml import Block, dump, wrapped
+from backfill.draft.yaml import QUESTION, Block, dump, wrapped
 from backfill.errors import SchemaError
 from backfill.limits import MAX_FUTURE_S, TRACK_MIN_TIME_S
 from backfill.mapping.program import Bounds
@@ -57,6 +58,8 @@ def recognise(export: Export, today: date, timezone: str | None) -> tuple[str | 
     match = max(_matches(export), key=lambda match: len(match.used), default=None)
     if match is None:
         return None, ""
+    body, asked = days_settled(paths()[match.name].read_text(encoding="utf-8"), export)
+    match = replace(match, bound=bind(load_schema(body), export.columns, export.lacking))
     orders = _read(match, export, today, timezone)
     misread = Counter(
         (order.reason, order.column)
@@ -69,7 +72,7 @@ def recognise(export: Export, today: date, timezone: str | None) -> tuple[str | 
             f"the columns are those of {match.name}, but {misread.total()} of the first "
             f'{len(orders)} orders do not fit it ({reason} in "{column}"), so roles are guessed'
         )
-    return _recognised(match, export, orders, timezone)
+    return _recognised(match, export, orders, timezone, asked)
 
 
 def _named_places(export: Export) -> list[int]:
@@ -132,9 +135,13 @@ def _read(match: _Match, export: Export, today: date, timezone: str | None) -> l
 
 
 def _recognised(
-    match: _Match, export: Export, orders: Sequence[PreviewedOrder], timezone: str | None
+    match: _Match,
+    export: Export,
+    orders: Sequence[PreviewedOrder],
+    timezone: str | None,
+    body: str,
 ) -> tuple[str, str]:
-    """The schema with a head that says how it was recognised, and a note."""
+    """The schema with a head that says how it was recognised, and a note; ``body`` is its text."""
     places = _named_places(export)
     unused = [export.columns[place] for place in places if place not in match.used]
     rejects = Counter(order.reason for order in orders if order.reason)
@@ -143,13 +150,13 @@ def _recognised(
     reasons = "".join(f", {count} {reason}" for reason, count in rejects.most_common())
     head = [
         f"Recognised by `backfill init` as {match.name}: {used}; {read} its schema says{reasons}. "
-        "The rest of this file is that schema: run it as it is, or edit it."
+        "The rest of this file is that schema: "
+        + ("answer where it asks." if f'"{QUESTION}"' in body else "run it as it is, or edit it.")
     ]
     if unused:
         file = Path(export.files[0]).name
         head.append(f"Columns of {file} that it does not use: {', '.join(unused)}.")
     text = "".join(f"# {line}\n" for sentence in head for line in wrapped(sentence))
-    body = paths()[match.name].read_text(encoding="utf-8")
     zone_open = column_without_timezone(match.bound.schema) is not None
     text += _completed(body, zone_open=zone_open, timezone=timezone)
     return text, f"recognised as {match.name}: {used}; {read} it says"

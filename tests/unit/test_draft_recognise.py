@@ -19,7 +19,11 @@ def name_of(draft):
     return found and found[1]
 
 
-@pytest.mark.parametrize("name", PLATFORMS)
+ASKED = "bigcommerce_orders"
+"""Its sample has 24/12/2022 and 01/13/2023, so that its day order is asked."""
+
+
+@pytest.mark.parametrize("name", [name for name in PLATFORMS if name != ASKED])
 def test_each_platform_is_recognised_by_its_sample(name):
     draft = drafted(*Platform(name).exports)
     assert name_of(draft) == name
@@ -36,6 +40,48 @@ def test_each_platform_is_recognised_by_its_sample(name):
 )
 def test_each_layout_of_a_platform_is_recognised_alone(path):
     assert name_of(drafted(path)) == path.parent.name
+
+
+def bigcommerce(folder, *days, status="Shipped"):
+    """An export of one order a day; the last has ``status``."""
+    header = ("Order ID", "Customer Email", "Order Date", "Order Status", "Date Shipped")
+    [export] = Platform(ASKED).exports
+    with export.open(encoding="utf-8-sig", newline="") as file:
+        [sample, *_] = csv.DictReader(file)
+    rows = []
+    for number, day in enumerate(days):
+        last = status if number == len(days) - 1 else "Shipped"
+        own = dict(zip(header, (number, person(number), day, last, ""), strict=True))
+        rows.append({**sample, **own}.values())
+    return csv_file(folder, sample, rows)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (("03/04/2024", "05/06/2024"), "each cell fits both"),
+        (("24/12/2023", "12/24/2023"), "24/12/2023 fits only the first, 12/24/2023 only the"),
+    ],
+)
+def test_a_platforms_day_order_that_the_cells_do_not_prove_is_asked(tmp_path, days, said):
+    draft = drafted(bigcommerce(tmp_path, *days))
+    assert name_of(draft) == ASKED
+    assert [text.partition(":")[0] for _, text in draft.questions] == ["Order Date", "Date Shipped"]
+    assert said in draft.text.replace("\n  # ", " ")
+    assert "run it as it is" not in draft.text
+
+
+@pytest.mark.parametrize(
+    ("proof", "form"), [("12/24/2023", "%m/%d/%Y"), ("24/12/2023", "%d/%m/%Y")]
+)
+@pytest.mark.parametrize("status", ["Shipped", "Incomplete"])
+def test_a_platforms_day_order_is_that_which_a_cell_proves(tmp_path, proof, form, status):
+    """Also a cell of a row that makes no event."""
+    draft = drafted(bigcommerce(tmp_path, "03/04/2023", proof, status=status))
+    assert name_of(draft) == ASKED
+    columns = schema_of(draft).columns
+    assert form in str(columns["Order Date"])
+    assert columns["Order Date"] == columns["Date Shipped"]
 
 
 def test_a_zone_that_was_said_stands_in_the_schema():
