@@ -46,6 +46,9 @@ sum of a hundred thousand lines fits into DECIMAL(38)."""
 _CHECKED_FIELDS: Final = ("$email", "$phone_number", "currency")
 """Fields whose texts are read as cells are, also where SQL makes them."""
 
+_NO_NAME: Final = "regexp_matches($cell, '[0-9_@]')"
+"""An id or an e-mail address, of which no part is a name."""
+
 LINE_NUMBER: Final = "line_number"
 """The column of ``lines`` that counts them: 1, 2, 3 … in each order."""
 
@@ -213,6 +216,9 @@ class LeafCompiler:
         name = leaf.column or ""
         if not self.has([name]):
             return self._default(leaf, cell_type)
+        if leaf.take is not None:
+            unfit = self.query.named(sql(f"coalesce({_NO_NAME}, false)", cell=self.columns[name]))
+            self._count_left_out([Fault(unfit, "not_a_name", name)])
         cell, unmapped = _apply_map(_part_of_name(self.columns[name], leaf.take), leaf, name)
         found = self._cell(cell, cell_type, name, leaf)
         found = replace(found, faults=(*unmapped, *found.faults))
@@ -379,7 +385,7 @@ def _part_of_name(cell: Sql, take: str | None) -> Sql:
         case _:
             return cell
     either = f"case when contains($cell, ',') then {comma} else {plain} end"
-    return sql(f"nullif({either}, '')", cell=cell)
+    return sql(f"case when not {_NO_NAME} then nullif({either}, '') end", cell=cell)
 
 
 def _apply_map(cell: Sql, leaf: Leaf, column: str) -> tuple[Sql, tuple[Fault, ...]]:

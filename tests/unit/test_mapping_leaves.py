@@ -190,6 +190,9 @@ WHOLE_ORDER = [
         id="an optional column with a default",
     ),
     pytest.param(
+        {"column": "A", "take": "first_name"}, {"A": ["cus_P1"]}, {}, None, id="no name: id"
+    ),
+    pytest.param(
         {"column": "A", "take": "first_name"}, {"A": ["Ada King"]}, {}, '"Ada"', id="first name"
     ),
     pytest.param(
