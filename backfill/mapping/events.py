@@ -5,10 +5,11 @@ from typing import Final
 
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
 from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
-from backfill.mapping.leaves import LeafCompiler, json_object
+from backfill.mapping.leaves import LeafCompiler
 from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
 from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
+from backfill.mapping.values import json_object
 from backfill.schema.column_uses import documented_field, leaf_columns
 from backfill.schema.model import Event, Leaf
 

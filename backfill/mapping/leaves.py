@@ -1,6 +1,5 @@
 """A leaf of a schema as SQL: its JSON, its text, and what makes its order a reject."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -11,7 +10,6 @@ from backfill.mapping.computed import Computed, LeafSql, fraction_faults, result
 from backfill.mapping.faults import Fault, order_faults
 from backfill.mapping.money import places_sql
 from backfill.mapping.query import (
-    NULL,
     Query,
     Sql,
     Stage,
@@ -23,7 +21,7 @@ from backfill.mapping.query import (
     values_of,
 )
 from backfill.mapping.unnest import fault_mark, part_reasons
-from backfill.mapping.values import as_json, as_sql, as_text
+from backfill.mapping.values import as_json, as_sql, as_text, json_object
 from backfill.schema.bind import BoundSchema
 from backfill.schema.column_uses import (
     column_type,
@@ -114,7 +112,7 @@ class LeafCompiler:
         faults = tuple(
             Fault(self.query.named(condition), reason, column) for condition, reason in read.faults
         )
-        if leaf is not None and leaf.unfit == "leave_out":
+        if column in self._left_out_columns() or (leaf is not None and leaf.unfit == "leave_out"):
             self._count_left_out(faults)
             faults = ()
         if read.clock_change is not None:
@@ -125,6 +123,11 @@ class LeafCompiler:
             value=value,
             faults=(*self._part_faults(column), *faults),
         )
+
+    def _left_out_columns(self) -> set[str | None]:
+        """The columns of a person whose unfit cells are left out, wherever they are read."""
+        leaves = self.bound.schema.customer_properties.values()
+        return {leaf.column for leaf in leaves if leaf.unfit == "leave_out"}
 
     def _context(self, cell_type: Type, zone_column: str | None) -> CellContext:
         """What else decides how a cell is read, in the schema or in the same row."""
@@ -360,17 +363,6 @@ class LeafCompiler:
             if types[name].kind == "number":
                 long = "regexp_matches($number, '[.][0-9]{7}')"
                 yield Fault(self.query.sql(long, number=column.value), "too_many_places", name)
-
-
-def json_object(members: Mapping[str, Sql]) -> Sql:
-    """A JSON object of the members, given as JSON, that are not NULL; NULL where there are none."""
-    if not members:
-        return NULL
-    pairs = (
-        sql("$key || $value", key=quote(json.dumps(name, ensure_ascii=False) + ":"), value=member)
-        for name, member in members.items()
-    )
-    return sql("('{' || nullif(concat_ws(',', $pairs), '') || '}')", pairs=join(", ", pairs))
 
 
 def _part_of_name(cell: Sql, take: str | None) -> Sql:

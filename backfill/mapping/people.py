@@ -8,8 +8,9 @@ from backfill.event import IDENTIFIERS, hash_sql
 from backfill.limits import DISCARDED_DOMAINS
 from backfill.mapping.computed import LeafSql
 from backfill.mapping.faults import Fault
-from backfill.mapping.leaves import LeafCompiler, json_object
+from backfill.mapping.leaves import LeafCompiler
 from backfill.mapping.query import NULL, Query, Sql, Stage, case, coalesce, join, quote, sql
+from backfill.mapping.values import json_object
 from backfill.schema.column_uses import documented_field, leaf_columns
 from backfill.schema.model import Schema
 

@@ -1,7 +1,10 @@
 """A value that was read from a cell, as JSON, as text, and inside the SQL of a schema."""
 
+import json
+from collections.abc import Mapping
+
 from backfill.mapping.money import amount_text
-from backfill.mapping.query import Sql, sql
+from backfill.mapping.query import NULL, Sql, join, quote, sql
 from backfill.mapping.times import timestamp
 from backfill.schema.types import Type
 
@@ -53,3 +56,14 @@ def as_sql(value: Sql, value_type: Type) -> Sql:
             return sql("($value)::json", value=value)
         case _:
             return value
+
+
+def json_object(members: Mapping[str, Sql]) -> Sql:
+    """A JSON object of the members, given as JSON, that are not NULL; NULL where there are none."""
+    if not members:
+        return NULL
+    pairs = (
+        sql("$key || $value", key=quote(json.dumps(name, ensure_ascii=False) + ":"), value=member)
+        for name, member in members.items()
+    )
+    return sql("('{' || nullif(concat_ws(',', $pairs), '') || '}')", pairs=join(", ", pairs))

@@ -1,0 +1,34 @@
+"""A phone that does not fit is left out wherever it is read, and its order stays."""
+
+import pytest
+
+from backfill.schema.shipped import paths
+from tests.drafts import csv_file
+from tests.platforms import events, mapped
+
+HEADERS = {
+    "orders": "order_id,ordered_at,order_total,customer_email,customer_phone,customer_id",
+    "order_lines": "order_id,ordered_at,price,customer_email,customer_phone,customer_id,quantity,"
+    "line_number",
+}
+
+
+@pytest.mark.parametrize("schema", HEADERS)
+def test_a_bad_phone_that_the_sql_of_an_id_reads_too_rejects_no_order(tmp_path, schema):
+    day, amount = "2023-05-01T10:00:00Z", "12.50"
+    rows = [
+        ("A1", day, amount, "ada@mail.example", "no phone", "C1", 1, 1),
+        ("A2", day, amount, "", "no phone", "C2", 1, 1),
+        ("A3", day, amount, "", "+4930901820", "C3", 1, 1),
+    ]
+    header = HEADERS[schema].split(",")
+    path = csv_file(tmp_path, header, [row[: len(header)] for row in rows])
+    text = paths()[schema].read_text(encoding="utf-8")
+    found = mapped(text, [path], tmp_path / "state", timezone="UTC", profiles="none")
+    assert found["rejects"] == []
+    people = [event["customer_properties"] for event in events(found, "Placed Order")]
+    assert people == [
+        {"$email": "ada@mail.example"},
+        {"$id": "C2"},
+        {"$phone_number": "+4930901820"},
+    ]
