@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from backfill.lint.columns import Role
 from backfill.lint.finding import Finding
+from backfill.mapping.people import NULL_WORDS
 from backfill.sources.spreadsheets import (
     DATE_OF_CODE,
     ERROR_VALUE,
@@ -24,6 +25,20 @@ RUINED_BY_EXCEL: Final = {
     "rounded_id": rf"^[1-9][0-9]{{{NUMBER_DIGITS - 1}}}0+$",
 }
 """What a cell looks like when a spreadsheet has ruined it, by the kind of finding."""
+
+_UNREADABLE: Final = {
+    "replaced": "\ufffd",
+    # UTF-8 read as Windows-1252: a letter of two bytes begins with Ã or Â, a dash or quote with â€.
+    "mojibake": (
+        "[\u00c2\u00c3][\u0080-\u00bf\u0152-\u0192\u2013-\u2122]|\u00e2\u20ac|\u00ef\u00bf\u00bd"
+    ),
+}
+"""Letters that were lost or read in another encoding, by the kind of finding."""
+
+_ENTITY: Final = r"&([A-Za-z]{2,8}|#[0-9]{2,5}|#[xX][0-9A-Fa-f]{2,4});"
+_NULL_WORDS: Final = pa.array(
+    [cased for word in NULL_WORDS for cased in {word, word.upper(), word.capitalize(), "NaN"}]
+)
 
 _DATE_LENGTHS: Final = (5, 6)
 _LONGEST_ID: Final = 24
@@ -78,6 +93,7 @@ class _ColumnScan:
         self._filled = 0
         self._long_numbers = 0
         self._ruined = dict.fromkeys(RUINED_BY_EXCEL, 0)
+        self._unreadable = dict.fromkeys((*_UNREADABLE, "entity", "null_word"), 0)
         self._all_numbers = True
         self._all_doubles = True
         self._all_midnight = True
@@ -99,6 +115,8 @@ class _ColumnScan:
         long = _where(cells, (lengths > NUMBER_DIGITS) & (lengths <= _LONGEST_ID))
         self._long_numbers += _matches(long, _LONG_NUMBER)
         self._count_ruined("rounded_id", long)
+        if role.used:
+            self._count_unreadable(cells, lengths)
         if role.time and self._all_midnight:
             timed = cells.filter(pc.match_substring(cells, ":"))
             self._all_midnight = _matches(timed, _CLOCK) <= _matches(timed, _MIDNIGHT)
@@ -114,6 +132,17 @@ class _ColumnScan:
     def _count_ruined(self, kind: str, cells: pa.ChunkedArray) -> None:
         self._ruined[kind] += _matches(cells, RUINED_BY_EXCEL[kind])
 
+    def _count_unreadable(self, cells: pa.ChunkedArray, lengths: "npt.NDArray[np.int64]") -> None:
+        letters: npt.NDArray[np.int64] = pc.fill_null(pc.utf8_length(cells), 0).to_numpy()
+        foreign = _where(cells, lengths > letters)
+        for kind, pattern in _UNREADABLE.items():
+            self._unreadable[kind] += _matches(foreign, pattern)
+        self._unreadable["entity"] += _matches(
+            cells.filter(pc.fill_null(pc.match_substring(cells, "&"), False)), _ENTITY
+        )
+        words = pc.is_in(cells, value_set=_NULL_WORDS)
+        self._unreadable["null_word"] += pc.sum(words).as_py() or 0
+
     def findings(self, rows: int, orders: int) -> Iterator[Finding]:
         role, name, filled = self.role, self.role.name, self._filled
         for kind, count in self._ruined.items():
@@ -121,6 +150,8 @@ class _ColumnScan:
             by_chance = kind == "rounded_id" and (count == 1 or count * 2 <= self._long_numbers)
             if count and not by_chance:
                 yield Finding(kind, name, count)
+        found = self._unreadable.items()
+        yield from (Finding(kind, name, count) for kind, count in found if count)
         if role.time and self._all_midnight and role.used and filled >= _ROWS_MIN:
             yield Finding("midnight", name, filled)
         if role.text and self._all_numbers and filled:

@@ -1,7 +1,9 @@
 """What looks wrong in the events of a plan, taken together."""
 
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -17,6 +19,11 @@ from backfill.planning.plan import Plan
 from backfill.planning.shared_identity import shared_identities
 from backfill.schema.column_uses import leaf_columns
 from backfill.schema.model import Schema
+
+_RELAYS: Final[Mapping[str, list[str]]] = tomllib.loads(
+    Path(__file__).with_name("relays.toml").read_text(encoding="utf-8")
+)
+"""Domains of addresses that a marketplace makes for an order."""
 
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
 """Earlier times are the default of some program. Those of 1970 are rejects already."""
@@ -43,6 +50,8 @@ def event_findings(schema: Schema, plan: Plan, now_s: int) -> Iterator[Finding]:
     with connect_spilling(plan.folder / "spill") as connection:
         scan = _EventScan(connection, schema, plan)
         yield from scan.times(now_s)
+        yield from scan.values()
+        yield from scan.relay_addresses()
         yield from scan.people()
         yield from scan.shared_identities()
         yield from scan.rare_properties()
@@ -68,6 +77,34 @@ class _EventScan:
             for kind, count in (("before_1995", early), ("future", late)):
                 if count:
                     yield Finding(kind, ", ".join(names) or "time", count, {"metric": metric})
+
+    def values(self) -> Iterator[Finding]:
+        """Events without the value that the schema maps, and events of a negative one."""
+        valued = {event.event for event in self._schema.events if "$value" in event.properties}
+        rows = self._rows(
+            "select metric, count(*), count(*) filter (value is null), "
+            f"count(*) filter (value < 0) from {self._events} group by 1 order by 1"
+        )
+        for metric, total, missing, negative in rows:
+            facts = {"metric": metric, "total": total}
+            if missing and metric in valued:
+                yield Finding("without_value", "$value", missing, facts)
+            if negative:
+                yield Finding("negative_value", "$value", negative, facts)
+
+    def relay_addresses(self) -> Iterator[Finding]:
+        if "$email" not in self._schema.customer_properties:
+            return
+        domain = "split_part(email, '@', 2)"
+        tests = [
+            f"ends_with('.' || {domain}, {quote('.' + relay).text})" for relay in _RELAYS["domains"]
+        ] + [f"starts_with({domain}, {quote(part).text})" for part in _RELAYS["beginnings"]]
+        rows = self._rows(
+            f"select count(distinct (file, row)) from {self._events} where {' or '.join(tests)}"
+        )
+        for (orders,) in rows:
+            if orders:
+                yield Finding("relay_address", self._columns_of("email"), orders)
 
     def people(self) -> Iterator[Finding]:
         """A person with too large a part of all events."""
@@ -122,7 +159,7 @@ class _EventScan:
 def _kept_events(connection: duckdb.DuckDBPyConnection, plan: Plan) -> str:
     """SQL for the plan's events without repeats and without those of rejected orders."""
     person = ", ".join(["person", *IDENTIFIERS, "first_name", "last_name"])
-    columns = f"metric, time, {person}, properties, file, row"
+    columns = f"metric, time, value, {person}, properties, file, row"
     parts = []
     for at, (path, verdicts) in enumerate(zip(plan.parts, plan.judgement.verdicts, strict=True)):
         dropped = np.flatnonzero(verdicts >= Verdict.REPEAT)

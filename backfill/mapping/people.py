@@ -14,6 +14,9 @@ from backfill.mapping.values import json_object
 from backfill.schema.column_uses import documented_field, leaf_columns
 from backfill.schema.model import Schema
 
+NULL_WORDS: Final = ("null", "(null)", "none", "nan", "n/a", "undefined")
+"""In small letters. ``plan`` reports them in every column."""
+
 _NAMES: Final = ("$first_name", "$last_name")
 """They tell people with one e-mail address apart."""
 
@@ -58,7 +61,9 @@ def compile_person(
     own: dict[str, Sql] = {}
     for key, leaf in compiled.items():
         if key.startswith("$"):
-            texts[key.removeprefix("$")] = leaf.json if key == "$consent" else leaf.text
+            name = key.removeprefix("$")
+            text = leaf.json if key == "$consent" else leaf.text
+            texts[name] = text if name in IDENTIFIERS else _without_null_word(text)
         else:
             own[key] = leaf.json
     if own:
@@ -98,6 +103,12 @@ def _compiled(schema: Schema, leaves: LeafCompiler, *, attributes: bool) -> dict
             compiled = replace(compiled, faults=())  # no event carries the name
         found[key] = compiled
     return dict(sorted(found.items(), key=lambda pair: _rank(pair[0])))
+
+
+def _without_null_word(text: Sql) -> Sql:
+    """The text, NULL for a word that a program wrote for nothing: no city is called undefined."""
+    words = join(", ", map(quote, NULL_WORDS))
+    return sql("case when lower($it) not in ($words) then $it end", it=text, words=words)
 
 
 def _rank(key: str) -> int:

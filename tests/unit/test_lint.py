@@ -307,6 +307,40 @@ def test_a_person_with_most_orders_of_a_small_export(tmp_path):
     assert said(tmp_path, orders(40, mail=desk + [f"p{at}@x.example" for at in range(20)])) == []
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["Caf\u00c3\u00a9", "M\u00c3\u00bcller", "\u00e2\u20ac\u0153x"], [("mojibake", 3)]),
+        (["Caf\u00e9", "\u00c2ngela", "SAO JO\u00c3O", "\u00c3"], []),
+        (["Zo&euml;", "A &amp; B", "x &#233;", "&#xE9;"], [("entity", 4)]),
+        (["A & B", "R&D;", "x&y"], []),
+        (["Jos\ufffd"], [("replaced", 1)]),
+        (["null", "None", "N/A", "nan", "undefined"], [("null_word", 5)]),
+        (["Nullmeier", "None of it", "nankeen"], []),
+    ],
+)
+def test_text_that_is_no_text(cells, expected):
+    assert found(cells) == expected
+
+
+def test_addresses_that_a_marketplace_made(tmp_path):
+    relays = ["a1@marketplace.amazon.com", "b2@marketplace.amazon.de", "c@members.ebay.co.uk"]
+    relays += ["d@dcc.paypal.com", "e@scs.tiktokw.us"]
+    mail = relays + [f"p{at}@amazon.example" for at in range(395)]
+    assert said(tmp_path, orders(mail=mail)) == [
+        '"mail": 5 orders of an address that a marketplace made for the order, and that no mail of '
+        "yours reaches"
+    ]
+
+
+def test_orders_without_a_value_and_of_a_negative_one(tmp_path):
+    frame = orders(total=[None] * 3 + ["-5"] * 2 + ["12.50"] * 395)
+    assert said(tmp_path, frame) == [
+        '"$value": 3 events of "Placed Order" without a value, of 400',
+        '"$value": 2 events of "Placed Order" with a negative value: returns?',
+    ]
+
+
 def test_a_property_that_hardly_any_event_has(tmp_path):
     coupon = ["x"] * 3 + [None] * 397
     assert said(tmp_path, orders(coupon=coupon)) == [

@@ -1,4 +1,4 @@
-"""A phone that does not fit is left out wherever it is read, and its order stays."""
+"""What does not fit in a person is left out, and the order stays."""
 
 import pytest
 
@@ -32,3 +32,18 @@ def test_a_bad_phone_that_the_sql_of_an_id_reads_too_rejects_no_order(tmp_path, 
         {"$id": "C2"},
         {"$phone_number": "+4930901820"},
     ]
+
+
+def test_words_for_nothing_are_no_part_of_a_profile(tmp_path):
+    header = ["order_id", "ordered_at", "order_total", "customer_email", "first_name", "last_name"]
+    rows = [
+        (f"A{at}", "2023-05-01T10:00:00Z", "12.50", f"p{at}@mail.example", first, last)
+        for at, (first, last) in enumerate([("null", "NaN"), ("Ada", "undefined"), ("N/A", "Noné")])
+    ]
+    path = csv_file(tmp_path, header, rows)
+    text = paths()["orders"].read_text(encoding="utf-8")
+    found = mapped(text, [path], tmp_path / "state", timezone="UTC", profiles="newest")
+    people = [event["customer_properties"] for event in events(found, "Placed Order")]
+    for person in people:
+        del person["$email"]
+    assert people == [{}, {"$first_name": "Ada"}, {"$last_name": "Noné"}]
