@@ -44,8 +44,8 @@ sum of a hundred thousand lines fits into DECIMAL(38)."""
 _CHECKED_FIELDS: Final = ("$email", "$phone_number", "currency")
 """Fields whose texts are read as cells are, also where SQL makes them."""
 
-_NO_NAME: Final = "regexp_matches($cell, '[0-9_@]')"
-"""An id or an e-mail address, of which no part is a name."""
+_NO_NAME: Final = "regexp_matches($cell, '[_@]|^[^ ,]*[0-9][^ ,]*$')"
+"""An e-mail address or an id, which is one word with digits: no part of it is a name."""
 
 LINE_NUMBER: Final = "line_number"
 """The column of ``lines`` that counts them: 1, 2, 3 … in each order."""

@@ -195,10 +195,8 @@ def test_ids_that_are_made_of_the_time_change_with_the_zone(between):
     old = edited(('{$event_id: "{no}", $value', "{$value"))
     found = between(edited(("Berlin", "London"), text=old), old=old)
     assert dict(found.difference.ids) == {"Placed Order": 3}
-    assert (
-        between(edited(("Berlin", "London"), text=old), old=old, timezone="UTC").makes_copies
-        is False
-    )
+    with pytest.raises(UsageError, match="UTC is not the zone of the schema"):
+        between(edited(("Berlin", "London"), text=old), old=old, timezone="UTC")
 
 
 def test_an_edited_rule_that_changes_no_id_here_is_noted(between):

@@ -193,6 +193,15 @@ WHOLE_ORDER = [
         {"column": "A", "take": "first_name"}, {"A": ["cus_P1"]}, {}, None, id="no name: id"
     ),
     pytest.param(
+        {"column": "A", "take": "first_name"}, {"A": ["user17"]}, {}, None, id="no name: a word"
+    ),
+    pytest.param(
+        {"column": "A", "take": "first_name"}, {"A": ["a@x.example"]}, {}, None, id="no name: mail"
+    ),
+    pytest.param(
+        {"column": "A", "take": "last_name"}, {"A": ["Ada King 2nd"]}, {}, '"King 2nd"', id="2nd"
+    ),
+    pytest.param(
         {"column": "A", "take": "first_name"}, {"A": ["Ada King"]}, {}, '"Ada"', id="first name"
     ),
     pytest.param(
