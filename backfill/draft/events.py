@@ -9,7 +9,7 @@ from backfill.draft.properties import add_amounts, add_item_members, add_order
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
 from backfill.draft.times import Time
-from backfill.draft.vocabulary import status_of
+from backfill.draft.vocabulary import row_type_of, status_of
 from backfill.draft.yaml import (
     QUESTION,
     Block,
@@ -75,7 +75,8 @@ def _placed_order(roles: Roles, types: Block) -> Block:
 
 
 def _ordered_product(key: Key, roles: Roles, types: Block) -> Block:
-    condition = _both(_key_is("not like", roles), _purchase(roles), _positive_line(roles))
+    lines = _both(_product_row(roles), _positive_line(roles))
+    condition = _both(_key_is("not like", roles), _purchase(roles), lines)
     event = _event("Ordered Product", condition, per_line=True)
     _add_order_time(event, roles, types, explained=False)
     _add_currency(event, roles, explained=True)
@@ -245,6 +246,14 @@ def _counted(values: Iterable[str], roles: Roles) -> str:
 
 def _quoted(values: Iterable[str]) -> str:
     return ", ".join(quote(value).text for value in sorted(values))
+
+
+def _product_row(roles: Roles) -> _Condition | None:
+    kind = roles.row_type
+    if kind is None:
+        return None
+    products = [value for value in kind.values if row_type_of(value) == "product"]
+    return _Condition(f"{sql_name(kind.name)} in ({_quoted(products)})", "")
 
 
 def _positive_line(roles: Roles) -> _Condition | None:

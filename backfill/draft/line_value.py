@@ -44,7 +44,13 @@ def line_amounts(
     product = (quantity, price) if quantity is not None and price is not None else ()
     if not product:
         alone = total or price
-        return [] if alone is None else [_alone(alone, of_line)]
+        if alone is None:
+            return []
+        rivals = [column for column in lines if column is not alone and _is_line_amount(column)]
+        if not rivals:
+            return [_alone(alone, of_line)]
+        why = "several columns are amounts of a line"
+        return [_total(column, why, sure=False) for column in (alone, *rivals)]
     if total is None:
         return _products(sample, of_line, product, discount)
     net = _product(product, discount)
@@ -64,6 +70,11 @@ def line_amounts(
 
 def _amount(column: Column | None) -> Column | None:
     return column if column is not None and amount_of(column) is not None else None
+
+
+def _is_line_amount(column: Column) -> bool:
+    named = rank("row_total", column.label) is not None or rank("price", column.label) is not None
+    return named and amount_of(column) is not None and not column.is_member
 
 
 def _discount(lines: Sequence[Column], used: Sequence[Column | None]) -> Column | None:

@@ -73,13 +73,19 @@ def value_of(
     lines: Sequence[Column],
     of_order: Mapping[Role, Column],
     of_line: Mapping[Role, Column],
+    row_type: Column | None,
 ) -> Value | None:
     """None where no column holds an order's total, nor amounts of lines.
 
-    ``columns`` are the order's, ``lines`` those of a line.
+    ``columns`` are the order's, ``lines`` those of a line. ``row_type`` tells products from other
+    rows.
     """
     currency = of_order.get("currency")
     amounts = [_in_known_units(some, currency) for some in line_amounts(sample, of_line, lines)]
+    if row_type is not None:
+        kinds = ", ".join(sorted(row_type.values))
+        why = f'rows are of several kinds by "{row_type.name}" ({kinds}): which of them count?'
+        amounts = [replace(some, is_sure=False, evidence=why) for some in amounts]
     taken = {*(c.name for c in of_line.values()), *(key.names if key is not None else ())}
     taken -= {of_order[role].name for role in ("total", "subtotal") if role in of_order}
     candidates = _candidates([column for column in columns if column.name not in taken], of_order)
@@ -91,6 +97,8 @@ def value_of(
     line = line or next((some for some in amounts if some.is_sure), None)
     total, evidence = _total(sample, key, candidates, sums, columns, amounts)
     chosen = total or candidates[0]
+    if total is None and not any(some.base.line is not None for some in sums):
+        line = None
     if total is not None and (unit := _unit_question(total, currency)):
         total, evidence = None, unit
     return Value(
@@ -151,7 +159,8 @@ def _unit_question(column: Column, currency: Column | None) -> str:
             f"many make one: write {{column: {column.name}, as: {{money: {{minor: true, currency: "
             "USD}}} with your currency"
         )
-    if currency is None or not column.all("integer") or column.filled < _ENOUGH:
+    whole = column.all("integer") and not column.count("whole_float")
+    if currency is None or not whole or column.filled < _ENOUGH:
         return ""
     if all(places(code.upper()) == 0 for code in currency.values):
         return ""

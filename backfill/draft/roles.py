@@ -24,6 +24,7 @@ from backfill.draft.vocabulary import (
     is_excluded,
     mentions,
     rank,
+    row_type_of,
 )
 
 _LATER_EVENTS: Final[dict[str, Role]] = {
@@ -68,6 +69,8 @@ class Roles:
     cancellation: Cancellation | None
     statuses: Mapping[str, int]
     """In how many rows of the sample each status is."""
+    row_type: Column | None
+    """Says whether a row is a product, its shipping, a discount or a refund."""
     line_id: Column | None
     """Tells the lines of an order apart."""
 
@@ -97,7 +100,9 @@ def roles_of(
     lines = line_columns(choice.key, plain, nested, times, ordered)
     rest = [column for column in flat if column not in lines]
     of_line, of_order = _line_and_order_roles(choice, lines, rest)
+    row_type = next(filter(_has_row_types, lines), None)
     time_doubt = _time_doubt(flat_times, ordered)
+    time_doubt = time_doubt or _first_rows_doubt(flat, ordered)
     if not (nested.lines or _is_of_orders(choice, ordered, of_line, of_order)):
         time_doubt = "no column names an order, an amount or a product, so these may be no orders"
     return Roles(
@@ -113,9 +118,10 @@ def roles_of(
         of_line=of_line,
         of_order=of_order,
         later=_later([times[column.name] for column in rest if column.name in times], ordered),
-        value=value_of(sample, choice.key, rest, lines, of_order, of_line),
+        value=value_of(sample, choice.key, rest, lines, of_order, of_line, row_type),
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
         statuses=sample.counts(of_order.get("status")),
+        row_type=row_type,
         line_id=sample.line_id(choice.key, of_line.get("line_id")),
     )
 
@@ -149,6 +155,25 @@ def _ordered(times: Sequence[Time]) -> Time | None:
         return times[min(named)[-1]]
     others = [time for time in times if not is_excluded("ordered", time.column.label)]
     return max(others or times, key=lambda time: time.column.filled, default=None)
+
+
+def _first_rows_doubt(columns: Sequence[Column], ordered: Time | None) -> str:
+    """Why rows without an order's number and time may be lines of the order above them."""
+    for column in columns:
+        missing = column.rows - column.filled
+        alone = ordered is None or ordered.column.filled != column.filled
+        if rank("order", column.label) != 0 or alone or missing * 20 <= column.rows:
+            continue
+        return (
+            f'{missing:,} rows have no "{column.name}" and no time, as lines of the order above '
+            "them have none: fill these cells down in the file, and draft again"
+        )
+    return ""
+
+
+def _has_row_types(column: Column) -> bool:
+    """Whether some cells say that their row is a product, and others that it is none."""
+    return not column.is_member and {"product", "other"} <= set(map(row_type_of, column.values))
 
 
 def _time_doubt(times: Sequence[Time], ordered: Time | None) -> str:

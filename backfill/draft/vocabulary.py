@@ -72,6 +72,9 @@ _TOPICS: Final[dict[str, str]] = {
 _STATUSES: Final[dict[str, str]] = {
     meaning: _pattern(words) for meaning, words in _LISTS["statuses"].items()
 }
+_ROW_TYPES: Final[dict[str, str]] = {
+    kind: _pattern(words) for kind, words in _LISTS["row_types"].items()
+}
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LETTERS: Final = str.maketrans({"ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "№": "no"})
 
@@ -113,6 +116,13 @@ def status_of(value: str) -> str:
     """What a status means for a purchase: "paid", "unpaid", "cancelled", "refunded"; "" unknown."""
     name = normal(value)
     found = (meaning for meaning, words in _STATUSES.items() if re.fullmatch(words, name))
+    return next(found, "")
+
+
+def row_type_of(value: str) -> str:
+    """Which row of an order a cell means: "product", "other", or "" for neither."""
+    name = normal(value)
+    found = (kind for kind, words in _ROW_TYPES.items() if re.fullmatch(words, name))
     return next(found, "")
 
 

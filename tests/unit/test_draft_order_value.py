@@ -173,6 +173,16 @@ def test_without_a_total_a_discount_of_lines_is_asked_about(tmp_path):
     assert {text for _, text in draft.questions} == {'$value: "?"'}
 
 
+def test_two_amounts_of_a_line_are_asked_about(tmp_path):
+    rows = [
+        (f"A{at // 2}", person(at // 2), "2023-05-01", f"S{at % 2}", f"{at}.50", f"{at * 2}.10")
+        for at in range(20)
+    ]
+    header = ("Order ID", "Email", "Order date", "SKU", "Line price", "Line total")
+    draft = drafted(csv_file(tmp_path, header, rows))
+    assert {text for _, text in draft.questions} == {'$value: "?"'}
+
+
 def test_an_amount_that_does_not_grow_with_the_rows_of_an_order_is_asked_about(tmp_path):
     rows = [
         (f"A{order}", person(order), "2023-05-01", f"Tea {line}", "19.90")

@@ -67,6 +67,30 @@ def test_negative_refund_amounts_are_refunds(tmp_path):
     assert [event["properties"]["$value"] for event in events(found, "Refunded Order")] == [5] * 4
 
 
+def test_rows_of_several_kinds_are_asked_about(tmp_path):
+    rows = []
+    for at in range(12):
+        order = (f"A{at}", person(at), "2023-05-01T10:00:00Z")
+        rows += [(*order, "product", "2", "10.00"), (*order, "shipping", "1", "4.90")]
+        rows += [(*order, "refund", "-1", "-5.00")] * (at % 4 == 0)
+    header = ("Order ID", "Email", "Created at", "Line type", "Line quantity", "Line total")
+    draft = drafted(csv_file(tmp_path, header, rows))
+    assert {text for _, text in draft.questions} == {'$value: "?"'}
+    assert '"Line type" (product, refund, shipping)' in draft.text.replace("\n      #", "")
+    assert """where: '"Line type" in (''product'')""" in draft.text
+
+
+def test_order_columns_on_the_first_row_alone_are_asked_about(tmp_path):
+    rows = []
+    for at in range(10):
+        rows += [(f"A{at}", person(at), "2023-05-01T10:00:00Z", "7.00", "S1", "4.00")]
+        rows += [("", "", "", "", "S2", "3.00")]
+    header = ("Order ID", "Email", "Order date", "Total", "SKU", "Price")
+    draft = drafted(csv_file(tmp_path, header, rows))
+    assert 'time: "?"' in [text for _, text in draft.questions]
+    assert "fill these cells down" in draft.text.replace("\n    # ", " ")
+
+
 def test_a_line_of_a_negative_quantity_is_not_ordered(tmp_path):
     rows = [
         (f"A{at // 2}", person(at // 2), "2023-05-01T10:00:00Z", f"S{at % 2}", quantity, "2.50")
