@@ -227,7 +227,6 @@ def _assert_fits(text: str, export: Export, roles: Roles) -> None:
         "event_time": {"column": roles.ordered.column.name} if roles.ordered else None,
         "$id": {"value": "none"},
         "$email": {"value": "none"},
-        "where": "true",
         "$value": {"value": "0"},
         "order": roles.key.names[0] if roles.key is not None else None,
     }

@@ -23,6 +23,7 @@ from backfill.mapping.query import quote
 from backfill.schema.document import YamlValue
 
 _STATUS_WORDS: Final = 2
+"""A status of more words is a note, and may name a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +181,6 @@ def _refunded(roles: Roles) -> _Condition | None:
 def _both(*conditions: _Condition | None) -> _Condition | None:
     """All of these conditions as one."""
     found = [condition for condition in conditions if condition is not None]
-    if QUESTION in [condition.sql for condition in found]:
-        found = [condition for condition in found if condition.sql == QUESTION]
     if not found:
         return None
     why = "; ".join(condition.evidence for condition in found if condition.evidence)

@@ -15,6 +15,8 @@ from backfill.schema.currencies import places
 from backfill.schema.document import YamlValue
 
 _CANDIDATES: Final = 5
+"""As many columns as are compared: each pair costs a test for each set of other amounts."""
+
 _ENOUGH: Final = 3
 """So many whole numbers may be amounts in cents."""
 
