@@ -69,7 +69,7 @@ WATCHED = ("open", "socket", "subprocess", "time")
 def main() -> None:
     export = Export([Frame(pa.table({name: [cell] for name, cell in CELLS.items()}))])
     bound = bind(load_schema(json.dumps(SCHEMA) + "\n"), export.columns)
-    columns = compile_schema(bound, export.temporal, BOUNDS, attributes=True).columns
+    columns = compile_schema(bound, export.typed, BOUNDS, attributes=True).columns
     rows = pa.concat_tables(export.batches(columns))
     inside = (sys.prefix, sys.base_prefix, *backfill.__path__)
     touched = []
@@ -86,7 +86,7 @@ def main() -> None:
 
     threading.Thread.start = hear_start
     sys.addaudithook(hear)
-    mapper = Mapper(compile_schema(bound, export.temporal, BOUNDS, attributes=True), None)
+    mapper = Mapper(compile_schema(bound, export.typed, BOUNDS, attributes=True), None)
     found = mapper.map(rows)
     sized = found.events.append_column("carries", pa.array([True]))
     for wire in (Track(), Bulk("pk_ABC123_x", backfill=True)):

@@ -37,7 +37,7 @@ def mapped(schema, rows):
     """``rows``: a list of texts for each column."""
     export = Export([Frame(pa.table({name: pa.array(cells) for name, cells in rows.items()}))])
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns)
-    program = compile_schema(bound, export.temporal, BOUNDS, attributes=True)
+    program = compile_schema(bound, export.typed, BOUNDS, attributes=True)
     mapper = Mapper(program, None)
     try:
         return mapper.map(pa.concat_tables(export.batches(program.columns)))

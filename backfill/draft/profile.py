@@ -95,7 +95,7 @@ def profile_columns(
             label=export.columns[place],
             place=place,
             rows=most_rows,
-            is_typed_time=place in export.temporal,
+            is_typed_time=place in export.typed.temporal,
             values=column.values if column.distinct <= MAX_VALUES * 2 else (),
         )
         for place, column in zip(places, found, strict=True)

@@ -73,7 +73,8 @@ def _scalar(
         case "number":
             return _number(cell, named)
         case "money":
-            return read_amount(cell, cell_type.decimal, cell_type.currency, named)
+            mark, currency = cell_type.decimal_mark, cell_type.currency
+            return read_amount(cell, mark, currency, named, context.places)
         case "boolean":
             return sql(
                 "case when lower($cell) in ('true','yes','y','t','1') then true "

@@ -19,7 +19,7 @@ from backfill.mapping.events import compile_event, select_events
 from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
 from backfill.mapping.leaves import LINE_NUMBER, LeafCompiler
 from backfill.mapping.people import compile_person
-from backfill.mapping.program import Bounds, Program
+from backfill.mapping.program import Bounds, MarkConditions, Program
 from backfill.mapping.query import Query, Sql, Stage, join, needed, quote, sql
 from backfill.mapping.repeated_orders import REPEATED
 from backfill.mapping.unnest import unnest
@@ -37,16 +37,17 @@ from backfill.schema.columns import CellPart, FileName
 from backfill.schema.document import KeyPath
 from backfill.schema.load import LoadedSchema
 from backfill.schema.types import Type
+from backfill.sources.source import TypedColumns
 
 
 def compile_schema(
-    bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
+    bound: BoundSchema, typed: TypedColumns, bounds: Bounds, *, attributes: bool
 ) -> Program:
     """Compile a schema to SQL for one export.
 
     Args:
         bound: the schema, and where the export has its columns.
-        temporal: the positions of columns in which the export itself holds dates or times.
+        typed: the positions of columns whose types the export itself knows.
         bounds: the times that events may have.
         attributes: can events carry a person's attributes?
 
@@ -54,14 +55,14 @@ def compile_schema(
         SchemaError: a constant does not fit its type.
     """
     check_constants(bound.loaded)
-    return _Compiler(bound, temporal, bounds, attributes=attributes).program()
+    return _Compiler(bound, typed, bounds, attributes=attributes).program()
 
 
 class _Compiler:
     """The tables of one schema over one export."""
 
     def __init__(
-        self, bound: BoundSchema, temporal: frozenset[int], bounds: Bounds, *, attributes: bool
+        self, bound: BoundSchema, typed: TypedColumns, bounds: Bounds, *, attributes: bool
     ) -> None:
         self.bound, self.schema = bound, bound.schema
         self.flat = self.schema.source.order is None
@@ -80,7 +81,8 @@ class _Compiler:
                 name: self.query.column(cell, Stage.LINE if self._is_line(name) else Stage.ORDER)
                 for name, cell in self.names.items()
             },
-            temporal=frozenset(name for name, at in bound.columns.items() if at in temporal),
+            temporal=frozenset(n for n, at in bound.columns.items() if at in typed.temporal),
+            numeric=frozenset(n for n, at in bound.columns.items() if at in typed.numeric),
         )
         self.person = compile_person(self.schema, self.leaves, self.query, attributes=attributes)
         self.events = [
@@ -93,7 +95,12 @@ class _Compiler:
 
     def program(self) -> Program:
         clock_changes, left_out = self.leaves.clock_changes, self.leaves.left_out
-        flags = {flag: self.query.named(flag, Stage.JUDGED) for flag in (*clock_changes, *left_out)}
+        rounded, marks = self.leaves.rounded, self.leaves.marks
+        of_marks = [flag for one in marks for flag in (one.unclear, one.proves, one.denies)]
+        flags = {
+            flag: self.query.named(flag, Stage.JUDGED)
+            for flag in (*clock_changes, *left_out, *rounded, *of_marks)
+        }
         kept = [
             *flags.values(),
             *self.person.all,
@@ -123,6 +130,16 @@ class _Compiler:
                 flags[one] for one in clock_changes if clock_changes[one] == "doubled"
             ),
             left_out_cells=tuple((cell, _any([flags[one]])) for one, cell in left_out.items()),
+            rounded=tuple((column, _any([flags[one]])) for one, column in rounded.items()),
+            marks=tuple(
+                MarkConditions(
+                    column=column,
+                    unclear=_any([flags[found.unclear]]),
+                    proves=_any([flags[found.proves]]),
+                    denies=_any([flags[found.denies]]),
+                )
+                for found, column in marks.items()
+            ),
             null_values=self.schema.source.null_values,
             place=self.bound.loaded.problem(("events",), "").place,
         )

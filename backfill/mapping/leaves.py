@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from backfill.mapping.amount_marks import MarkSql, mark_sql
 from backfill.mapping.cell_sql import CellContext
 from backfill.mapping.cells import read_cell
 from backfill.mapping.computed import Computed, LeafSql, fraction_faults, result_leaf
 from backfill.mapping.faults import Fault, order_faults
-from backfill.mapping.money import places_sql
+from backfill.mapping.money import places_sql, rounded_amount
 from backfill.mapping.query import (
     Query,
     Sql,
@@ -61,10 +62,16 @@ class LeafCompiler:
     """The columns that the export has, by their names in the schema."""
     temporal: frozenset[str]
     """The names of columns in which the export itself holds dates or times."""
+    numeric: frozenset[str]
+    """The names of columns in which the export itself holds numbers."""
     clock_changes: dict[Sql, Literal["skipped", "doubled"]] = field(default_factory=dict)
     """Conditions: an order has a local time that its clock skipped, or showed twice."""
     left_out: dict[Sql, tuple[str, str]] = field(default_factory=dict)
     """Conditions: a cell of an order was left out; with its column and the reason."""
+    rounded: dict[Sql, str] = field(default_factory=dict)
+    """Conditions: an order has an amount of more places than its currency; with its column."""
+    marks: dict[MarkSql, str] = field(default_factory=dict)
+    """What the amounts of an order show about the decimal mark of their column."""
 
     def compile(self, leaf: Leaf, key: str | None = None) -> LeafSql | None:
         """A leaf's SQL; None where it is optional and the export lacks its column.
@@ -109,6 +116,8 @@ class LeafCompiler:
         temporal = column in self.temporal
         read = read_cell(cell, cell_type, context, self.query.sql, temporal=temporal)
         value = read.value if read.value == cell else self.query.named(read.value)
+        if cell_type.kind == "money" and column not in self.numeric:
+            self._note_marks(cell, value, cell_type, column)
         faults = tuple(
             Fault(self.query.named(condition), reason, column) for condition, reason in read.faults
         )
@@ -152,7 +161,9 @@ class LeafCompiler:
     def _places(self, cell_type: Type) -> Sql | None:
         """The decimal places of the row's currency, where a column holds it."""
         code = self.columns.get(cell_type.currency_column or "")
-        return None if code is None else self.query.named(places_sql(code))
+        if code is None:
+            return None
+        return self.query.named(places_sql(code, stripe=cell_type.stripe))
 
     def _count_left_out(self, faults: Sequence[Fault]) -> None:
         """Count the orders by the first of these faults that they have."""
@@ -160,6 +171,17 @@ class LeafCompiler:
         for at, fault in enumerate(faults):
             first = sql("($all)", all=join(" and ", [fault.condition, *earlier[:at]]))
             self.left_out[self._of_order(first)] = (fault.column, fault.reason)
+
+    def _note_marks(self, cell: Sql, value: Sql, cell_type: Type, column: str) -> None:
+        is_part = isinstance(self.bound.derived.get(column), CellPart)
+        row_places = self._places(cell_type)
+        found = mark_sql(cell, value, cell_type, row_places, self.query.sql, is_part=is_part)
+        if found is not None:
+            self.marks[found.each(self._of_order)] = column
+
+    def _count_rounded(self, value: Sql, cell_type: Type, column: str) -> None:
+        rounded = rounded_amount(value, cell_type.currency, self._places(cell_type))
+        self.rounded[self._of_order(sql("($a <> $b)", a=value, b=rounded))] = column
 
     def _count_clock_changes(self, change: Sql) -> None:
         skipped, doubled = (sql(f"($change = {number})", change=change) for number in (1, 2))
@@ -225,6 +247,8 @@ class LeafCompiler:
         cell, unmapped = _apply_map(_part_of_name(self.columns[name], leaf.take), leaf, name)
         found = self._cell(cell, cell_type, name, leaf)
         found = replace(found, faults=(*unmapped, *found.faults))
+        if cell_type.kind == "money":
+            self._count_rounded(found.value, cell_type, name)
         return self._with_default(found, leaf, cell_type)
 
     def _template(self, leaf: Leaf, cell_type: Type) -> LeafSql | None:

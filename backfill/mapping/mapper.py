@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
+from backfill.mapping.amount_marks import AmountMarks
 from backfill.mapping.connection import connect
 from backfill.mapping.program import Program, is_cell
 from backfill.mapping.repeated_orders import AcrossFiles, flag_repeated_orders, resolve_overlap
@@ -50,6 +52,9 @@ class Counts:
     """Accepted orders whose rows disagree, by the column that has one value per order."""
     left_out_cells: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Accepted orders of which a cell was left out, by its column and the reason."""
+    rounded: Counter[str] = field(default_factory=Counter)
+    """Accepted orders with an amount of more places than its currency, by the column."""
+    marks: AmountMarks = field(default_factory=AmountMarks)
 
     def __add__(self, other: "Counts") -> "Counts":
         added = {
@@ -144,6 +149,7 @@ class Mapper:
 
     def _counts(self, rows: int, blank: int) -> Counts:
         disagreements, left_out = self.program.disagreements, self.program.left_out_cells
+        rounded = self.program.rounded
         conditions = [
             "accepted",
             "reason is not null",
@@ -152,7 +158,7 @@ class Mapper:
                 for condition in (
                     self.program.clock_skipped,
                     self.program.clock_doubled,
-                    *(condition for _, condition in (*disagreements, *left_out)),
+                    *(condition for _, condition in (*disagreements, *left_out, *rounded)),
                 )
             ),
         ]
@@ -169,8 +175,30 @@ class Mapper:
             clock_skipped=skipped,
             clock_doubled=doubled,
             disagreements=_counter((name for name, _ in disagreements), more[: len(disagreements)]),
-            left_out_cells=_counter((cell for cell, _ in left_out), more[len(disagreements) :]),
+            left_out_cells=_counter(
+                (cell for cell, _ in left_out), more[len(disagreements) : -len(rounded) or None]
+            ),
+            rounded=_counter((name for name, _ in rounded), more[len(more) - len(rounded) :]),
+            marks=self._marks(),
         )
+
+    def _marks(self) -> AmountMarks:
+        found = AmountMarks()
+        for marks in self.program.marks:
+            unclear = f"accepted and ({marks.unclear})"
+            proven, denied, any_unclear = self._row(
+                f"select bool_or({marks.proves}), bool_or({marks.denies}), bool_or({unclear}) "
+                "from judged"
+            )
+            column = marks.column
+            found.proven |= {column} if proven else set()
+            found.denied |= {column} if denied else set()
+            if any_unclear:
+                query = f"select _file, _row from judged where {unclear}"
+                orders = self.connection.sql(query).fetchnumpy()
+                places = np.stack([orders["_file"].astype(np.int64), orders["_row"]])
+                found.orders[column].append(places)
+        return found
 
     def _row(self, query: str) -> tuple[Any, ...]:
         [found] = self.connection.execute(query).fetchall()

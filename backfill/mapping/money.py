@@ -26,7 +26,9 @@ FRACTION: Final = "minor_fraction"
 _BLANK: Final = r"[ \x{00A0}\x{202F}]"
 
 
-def read_amount(cell: Sql, decimal: str, currency: str | None, named: Named) -> Sql:
+def read_amount(
+    cell: Sql, decimal: str, currency: str | None, named: Named, row_places: Sql | None = None
+) -> Sql:
     """The amount, NULL for a cell that is none.
 
     Signs, a currency and thousands marks are taken off. An amount in brackets is below zero, as
@@ -37,13 +39,17 @@ def read_amount(cell: Sql, decimal: str, currency: str | None, named: Named) -> 
         decimal: the decimal mark, ``.`` or ``,``; the other one may mark thousands.
         currency: the ISO 4217 code, or None. A point marks thousands if it has no decimal places.
         named: makes the expressions that are used more than once.
+        row_places: the places of the row's currency, where a column holds it.
     """
     usual = _usual_signs(cell, named)
-    if currency is not None and places(currency) == 0:
+    if row_places is not None or (currency is not None and places(currency) == 0):
+        grouped = matches(usual, "[^0-9]*[1-9][0-9]{0,2}([.][0-9]{3})+[^0-9.,]*")
+        if row_places is not None:
+            grouped = sql("($places = 0 and $grouped)", places=row_places, grouped=grouped)
         usual = named(
             "case when $grouped then replace($cell, '.', '') else $cell end",
             cell=usual,
-            grouped=matches(usual, "[^0-9]*[1-9][0-9]{0,2}([.][0-9]{3})+[^0-9.,]*"),
+            grouped=grouped,
         )
     return sql(
         "try_cast($number as decimal(38,6))",
@@ -70,11 +76,13 @@ def read_minor_units(cell: Sql, cell_type: Type, row_places: Sql | None, named: 
         row_places: the places of the row's currency; None where the type names the currency.
         named: makes the expressions that are used more than once.
     """
-    count = named("$it", it=read_amount(cell, cell_type.decimal, None, named))
+    # A count has no fraction: a point between groups of three marks thousands.
+    amount = read_amount(cell, cell_type.decimal_mark, None, named, Sql("0"))
+    count, code = named("$it", it=amount), cell_type.currency
     scale = row_places
     if scale is None:
-        known = cell_type.currency is not None
-        scale = Sql(str(places(cell_type.currency))) if known else Sql("null::integer")
+        known = str(places(code, stripe=cell_type.stripe)) if code is not None else "null::integer"
+        scale = Sql(known)
     whole = sql("($count = trunc($count))", count=count)
     arms = [
         (
@@ -96,11 +104,12 @@ def read_minor_units(cell: Sql, cell_type: Type, row_places: Sql | None, named: 
     )
 
 
-def places_sql(code: Sql) -> Sql:
+def places_sql(code: Sql, *, stripe: bool = False) -> Sql:
     """The decimal places of the currency in a cell, NULL where it holds no current code.
 
     Args:
         code: the cell's text.
+        stripe: the places of Stripe's minor units, not those of ISO 4217.
     """
     upper = sql("upper($code)", code=code)
     arms = [
@@ -108,7 +117,7 @@ def places_sql(code: Sql) -> Sql:
             sql("$code in ($all)", code=upper, all=join(", ", map(quote, codes))),
             Sql(str(digits)),
         )
-        for digits, codes in codes_by_places().items()
+        for digits, codes in codes_by_places(stripe=stripe).items()
     ]
     return case(arms)
 
@@ -163,9 +172,15 @@ def amount_text(value: Sql, currency: str | None, row_places: Sql | None = None)
         currency: the code that the schema names.
         row_places: the places of the row's currency, where a column holds it.
     """
+    rounded = rounded_amount(value, currency, row_places)
+    return decimal_text(rounded, places(currency) if row_places is None else 6)
+
+
+def rounded_amount(value: Sql, currency: str | None, row_places: Sql | None) -> Sql:
+    """An amount rounded once; for arguments see ``amount_text``."""
     if row_places is None:
-        return decimal_text(round_amount(value, currency), places(currency))
-    return decimal_text(round_to(value, row_places), 6)
+        return round_amount(value, currency)
+    return round_to(value, row_places)
 
 
 def round_to(value: Sql, row_places: Sql) -> Sql:

@@ -20,6 +20,16 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkConditions:
+    """Conditions on ``judged`` about the amounts of a column: see ``MarkSql``."""
+
+    column: str
+    unclear: str
+    proves: str
+    denies: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """The SQL of a schema for one export.
 
@@ -54,6 +64,9 @@ class Program:
     """A condition on ``judged``: a clock showed a local time of the order twice."""
     left_out_cells: tuple[tuple[tuple[str, str], str], ...]
     """Column and reason of cells that may be left out, and a condition on ``judged``: one was."""
+    rounded: tuple[tuple[str, str], ...]
+    """Column of amounts, and a condition on ``judged``: one has more places than its currency."""
+    marks: tuple[MarkConditions, ...]
     null_values: tuple[str, ...]
     """The words that mean an empty cell."""
     place: str

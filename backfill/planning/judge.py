@@ -5,8 +5,9 @@ sums and the digest. The ledger decides which events were delivered, and whose n
 Klaviyo has. All this is computed from the plan's Parquet files; no SQL of a schema runs here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from backfill.engine.duck import streamed
 from backfill.event import IDENTIFIERS, PROFILE_FIELDS
+from backfill.mapping.amount_marks import UNCLEAR_AMOUNT
 from backfill.planning.duplicate_ids import reject_duplicate_ids
 from backfill.planning.judgement import (
     ORDER_CODE,
@@ -21,7 +23,9 @@ from backfill.planning.judgement import (
     Known,
     MetricCount,
     MonthCount,
+    Orders,
     Profiles,
+    Rejected,
     Verdict,
 )
 from backfill.planning.newest import mark_carriers
@@ -39,6 +43,7 @@ def judge(
     known: Known,
     *,
     shared_limit: int | None = None,
+    unclear: Mapping[str, Orders] = MappingProxyType({}),
 ) -> Judgement:
     """Give each event of a plan a verdict, and add the plan up.
 
@@ -51,9 +56,12 @@ def judge(
         known: what the ledger knows.
         shared_limit: the number of people who may share an identity; the orders of an identity with
             more people are rejected. None sets no limit.
+        unclear: the orders with an amount that nothing makes clear, by its column; they are
+            rejected.
     """
     with PlanTables.of(files, counts, spill) as tables:
-        rejected = reject_shared_identities(tables, shared_limit)
+        rejected = reject_unclear_amounts(tables, unclear)
+        rejected += reject_shared_identities(tables, shared_limit)
         clashes, repeats = reject_duplicate_ids(tables)
         changed_orders = _mark_delivered(tables, known.delivered)
         mark_carriers(tables, profiles, known.carried)
@@ -71,6 +79,22 @@ def judge(
             size=_size(tables),
             digest=_digest(tables, profiles),
         )
+
+
+def reject_unclear_amounts(tables: PlanTables, unclear: Mapping[str, Orders]) -> list[Rejected]:
+    """Reject these orders, each for the first of its columns.
+
+    Afterwards the view ``e`` of all events is without them.
+    """
+    found: list[Rejected] = []
+    before = np.zeros(0, np.int64)
+    for column, orders in sorted(unclear.items()):
+        own = np.setdiff1d(orders, before)
+        before = np.union1d(before, own)
+        found.append(Rejected(UNCLEAR_AMOUNT, column, own))
+    if len(before):
+        tables.exclude(before)
+    return found
 
 
 def _mark_delivered(tables: PlanTables, delivered: Iterable[pa.RecordBatch]) -> int:

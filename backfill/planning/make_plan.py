@@ -8,7 +8,7 @@ from backfill.mapping.compile import compile_schema
 from backfill.mapping.mapper import Counts
 from backfill.mapping.program import Bounds
 from backfill.planning.judge import judge
-from backfill.planning.judgement import Known, Profiles
+from backfill.planning.judgement import Known, Profiles, order_code
 from backfill.planning.map_export import CellsListener, ExportMapper, Outcome
 from backfill.planning.oversized import reject_accepted
 from backfill.planning.plan import Plan, files_of_events, rows_of_orders
@@ -55,7 +55,7 @@ def make_plan(
     folder.mkdir(mode=0o700, parents=True)
     attributes = profiles != "none"
     mapper = ExportMapper(
-        program=compile_schema(bound, export.temporal, bounds, attributes=attributes),
+        program=compile_schema(bound, export.typed, bounds, attributes=attributes),
         export=export,
         folder=folder,
         limits=limits,
@@ -86,6 +86,7 @@ def _judge_all(
         profiles,
         known,
         shared_limit=shared_limit,
+        unclear={column: order_code(*places) for column, places in counts.marks.unclear().items()},
     )
     for rejected in judgement.rejected:
         orders, rows = len(rejected.orders), len(rows_of_orders(folder, rejected.orders))

@@ -1,6 +1,6 @@
 """Orders with an event that no request may hold become rejects, before the plan is written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
@@ -49,6 +49,16 @@ def _without(mapped: Mapped, oversized: pa.Table) -> Mapped:
     rejected: dict[tuple[int, int], tuple[str, str]] = {}
     for order, fault in zip(orders, faults, strict=True):
         rejected.setdefault(order, fault)
+    return reject_orders(mapped, rejected)
+
+
+def reject_orders(mapped: Mapped, rejected: Mapping[tuple[int, int], tuple[str, str]]) -> Mapped:
+    """A slice with some accepted orders rejected.
+
+    Args:
+        mapped: the slice.
+        rejected: the file and the row of each order, with the reason and the column.
+    """
     is_member = [order in rejected for order in _pairs(mapped.members, "order_file", "order_row")]
     rejects = [(*order, *order, *fault) for order, fault in rejected.items()]
     rejects += [

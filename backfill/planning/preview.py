@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from backfill.mapping.amount_marks import UNCLEAR_AMOUNT
 from backfill.mapping.compile import compile_schema
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import Mapped, Mapper
 from backfill.mapping.program import Bounds, Program
 from backfill.planning.judgement import Profiles
 from backfill.planning.map_export import map_slice
-from backfill.planning.oversized import reject_oversized
+from backfill.planning.oversized import reject_orders, reject_oversized
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
 from backfill.wire.interface import Wire
@@ -84,17 +85,28 @@ def preview_orders(
             much memory or time.
     """
     attributes = profiles != "none"
-    program = compile_schema(bound, export.temporal, bounds, attributes=attributes)
+    program = compile_schema(bound, export.typed, bounds, attributes=attributes)
     rows = _first_orders(export, program, limit)
     if rows is None:
         return []
     mapper = Mapper(program, bound.schema.source.across_files)
     try:
-        mapped = reject_oversized(map_slice(mapper, rows), wire, attributes=attributes)
+        mapped = _without_unclear(map_slice(mapper, rows))
+        mapped = reject_oversized(mapped, wire, attributes=attributes)
     finally:
         mapper.close()
     orders = _orders(mapped, export, profiles, shown or wire)
     return sorted(orders, key=lambda order: order.at)[:limit]
+
+
+def _without_unclear(mapped: Mapped) -> Mapped:
+    """Reject the orders with an amount that nothing in the previewed rows makes clear."""
+    rejected = {
+        (int(file), int(row)): (UNCLEAR_AMOUNT, column)
+        for column, places in mapped.counts.marks.unclear().items()
+        for file, row in places.T
+    }
+    return reject_orders(mapped, rejected) if rejected else mapped
 
 
 def _first_orders(export: Export, program: Program, limit: int) -> pa.Table | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from backfill.engine.duck import connect_spilling
-from backfill.planning.judgement import Verdict, Verdicts
+from backfill.planning.judgement import ORDER_CODE, Orders, Verdict, Verdicts
 
 
 class PlanTables:
@@ -35,6 +35,23 @@ class PlanTables:
         """The tables of Parquet ``files`` with ``counts`` events; DuckDB spills to ``spill``."""
         with connect_spilling(spill) as connection:
             yield cls(connection, files, counts)
+
+    def exclude(self, orders: Orders) -> None:
+        """Take the events of rejected orders out of the view ``e``.
+
+        Args:
+            orders: the codes of the orders.
+        """
+        self.connection.register("rejected_orders", pa.table({"order_code": pa.array(orders)}))
+        self.run(
+            "create temp table of_rejected as select part, n from (select part, n, "
+            f"{ORDER_CODE} as order_code from e) semi join rejected_orders using (order_code)"
+        )
+        self.connection.unregister("rejected_orders")
+        self.run("alter view e rename to whole_plan")
+        self.run("create view e as select * from whole_plan anti join of_rejected using (part, n)")
+        for batch in self.batches("select part, n from of_rejected"):
+            self.mark(batch, Verdict.REJECTED)
 
     @property
     def counted(self) -> str:

@@ -62,6 +62,8 @@ class Summary:
     disagreements: Mapping[str, int]
     left_out_cells: Mapping[str, Mapping[str, int]]
     """Orders by column and reason, where the schema leaves out a cell that does not fit."""
+    rounded: Mapping[str, int]
+    """Orders with an amount of more places than its currency, by the column."""
     notes: tuple[str, ...]
     next: str = ""
     """The command that continues, if anything is left."""
@@ -120,6 +122,7 @@ def summarise(
         clock_doubled=counts.clock_doubled,
         disagreements=dict(counts.disagreements),
         left_out_cells=left_out_cells,
+        rounded=dict(counts.rounded),
         notes=notes,
         next=next_command,
     )

@@ -59,6 +59,10 @@ def notes(summary: Summary) -> Iterator[str]:
             for column, reasons in summary.left_out_cells.items()
             for reason, orders in reasons.items()
         ),
+        *(
+            (orders, "order", f'with a "{column}" of more decimals than its currency has: rounded')
+            for column, orders in summary.rounded.items()
+        ),
     )
     yield from (f"{counted(count, unit)} {text}" for count, unit, text in counts if count)
     yield from summary.notes

@@ -1,10 +1,11 @@
 """The uses of a schema's columns: the place of each, its level and its type."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from backfill.schema.columns import makes_lines, matches_any
+from backfill.schema.currencies import currency_code
 from backfill.schema.document import KeyPath
 from backfill.schema.expression import Expression, is_numeric, parse_expression, result_type
 from backfill.schema.model import Event, Leaf, Schema
@@ -120,17 +121,35 @@ def leaf_expression(leaf: Leaf) -> Expression | None:
 
 
 def column_type(schema: Schema, name: str) -> Type:
-    return schema.columns.get(name, TEXT)
+    """The type of a column; an amount that names no currency has that of the events."""
+    return _in_currency(schema, schema.columns.get(name, TEXT), name)
+
+
+def _in_currency(schema: Schema, cell_type: Type, name: str | None) -> Type:
+    if cell_type.kind != "money" or cell_type.currency or cell_type.currency_column:
+        return cell_type
+    given = [event.currency for event in schema.events if event.currency is not None]
+    leaf = given[0] if given else None
+    if leaf is None or leaf.map is not None or any(one != leaf for one in given):
+        return cell_type
+    if leaf.value is not None:
+        return replace(cell_type, currency=currency_code(str(leaf.value)))
+    of_order = name is None or not is_line_column(schema, name)
+    if leaf.column is None or (of_order and is_line_column(schema, leaf.column)):
+        return cell_type
+    return replace(cell_type, currency_column=leaf.column)
 
 
 def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:
     """The type of a leaf's text: ``as``, else the column's, else the field's, else text."""
-    if leaf.as_ is not None:
-        return leaf.as_
     declared = schema.columns.get(leaf.column) if leaf.column is not None else None
-    if declared is not None and leaf.take is None:
-        return declared
-    return Type(FIELD_KINDS[field][0]) if field in FIELD_KINDS else TEXT
+    if leaf.as_ is not None:
+        found = leaf.as_
+    elif declared is not None and leaf.take is None:
+        found = declared
+    else:
+        found = Type(FIELD_KINDS[field][0]) if field in FIELD_KINDS else TEXT
+    return _in_currency(schema, found, leaf.column)
 
 
 def default_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:

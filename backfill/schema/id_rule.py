@@ -47,4 +47,7 @@ def _rule_text(schema: Schema, leaves: dict[str, Leaf]) -> str:
 def _options(cell_type: Type) -> dict[str, object]:
     """A type's options without defaults: an option that is added later changes no rule."""
     options = ((option, getattr(cell_type, option.name)) for option in fields(cell_type))
-    return {option.name: value for option, value in options if value != option.default}
+    found = {option.name: value for option, value in options if value != option.default}
+    if cell_type.decimal == ".":
+        del found["decimal"]  # ids are the same without it
+    return found

@@ -54,14 +54,16 @@ class Type:
     """The strptime format of a time or date; None is ISO 8601."""
     unit: Unit | None = None
     """The unit of a time that counts from 1970; None for other times."""
-    decimal: Literal[".", ","] = "."
-    """The decimal mark of an amount."""
+    decimal: Literal[".", ","] | None = None
+    """The decimal mark of an amount; None is a point, where the column's cells do not deny it."""
     currency: str | None = None
     """The ISO 4217 code of an amount: it says to how many places the amount is rounded."""
     currency_column: str | None = None
     """The column that holds this code row by row; None where ``currency`` or nothing says it."""
     minor: bool = False
     """Is an amount a count of the currency's smallest units, such as cents?"""
+    stripe: bool = False
+    """Do the smallest units have the places of Stripe, not those of ISO 4217?"""
     region: str | None = None
     """The ISO 3166 code of the country of phone numbers without a country prefix."""
     country: str | None = None
@@ -76,6 +78,11 @@ class Type:
     """The keys that every line of pairs begins with, in this order. Their values may hold signs."""
     file_name: str | tuple[tuple[str, str], ...] | None = None
     """The rule for a value from the file's name: a regular expression, or each name's value."""
+
+    @property
+    def decimal_mark(self) -> str:
+        """The mark that amounts are read with."""
+        return self.decimal or "."
 
     @property
     def is_utc(self) -> bool:
@@ -211,12 +218,14 @@ def _format(text: str) -> str:
 
 def _money(options: dict[str, object]) -> Type:
     unknown = set(options) - {"decimal", "currency", "minor"}
-    decimal, currency = options.get("decimal", "."), options.get("currency")
-    minor = {"true": True, "false": False}.get(str(options.get("minor", "false")).lower())
-    if unknown or decimal not in (".", ",") or minor is None:
+    decimal, currency = options.get("decimal"), options.get("currency")
+    minor = {"true": True, "stripe": True, "false": False}.get(
+        str(options.get("minor", "false")).lower()
+    )
+    if unknown or decimal not in (None, ".", ",") or minor is None:
         raise ValueError(
-            'money takes decimal: "." or ",", minor: true for cents, and currency: a code such as '
-            "EUR, or the column that holds it"
+            'money takes decimal: "." or ",", minor: true for cents (or minor: stripe), and '
+            "currency: a code such as EUR, or the column that holds it"
         )
     if currency is not None and not (isinstance(currency, str) and currency.strip()):
         raise ValueError("currency is a code such as EUR, or the column that holds each row's code")
@@ -228,10 +237,11 @@ def _money(options: dict[str, object]) -> Type:
     code = currency_code(currency) if isinstance(currency, str) else None
     return Type(
         "money",
-        decimal="," if decimal == "," else ".",
+        decimal=decimal,
         currency=code,
         currency_column=currency if isinstance(currency, str) and code is None else None,
         minor=minor,
+        stripe=options.get("minor") == "stripe",
     )
 
 

@@ -30,7 +30,7 @@ from backfill.sources.dialect import (
 from backfill.sources.encoding import NAME_ENCODING, UNDECIDED, Position, encoding_of, utf8
 from backfill.sources.files import FileVersion
 from backfill.sources.quoting import check_quotes
-from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, text_table
+from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, TypedColumns, text_table
 from backfill.sources.spreadsheets import ESCAPED, unescape_formulas
 
 HEAD_BYTES: Final = 1 << 16
@@ -53,7 +53,7 @@ _EXCEL_HINT: Final = re.compile(r"sep=.\s*$", re.MULTILINE)
 class DelimitedFile:
     """A ``Source`` in a CSV file, compressed or not. Its header is row 1."""
 
-    temporal: frozenset[int] = frozenset()
+    typed = TypedColumns()
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from backfill.sources.delimited import DelimitedFile
 from backfill.sources.files import expand_names, printable_name
 from backfill.sources.frame import Frame
 from backfill.sources.parquet import ParquetFile
-from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, Source
+from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, Source, TypedColumns
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 _DETECT: Final = ReadOptions()
@@ -88,13 +88,23 @@ class Export:
             if not all(position in own for own in self._own)
         }
         """For a position in ``columns``, the files whose header lacks that column."""
-        self.temporal = frozenset(
-            position
-            for source, own in zip(sources, self._own, strict=True)
-            for position, at in own.items()
-            if at in source.temporal
+        self.typed = TypedColumns(
+            temporal=self._positions([source.typed.temporal for source in sources]),
+            numeric=self._positions([source.typed.numeric for source in sources])
+            - self._positions(
+                [frozenset(range(len(source.columns))) - source.typed.numeric for source in sources]
+            ),
         )
-        """Positions of the columns whose type is a date or a time in some source."""
+        """Times in some source; numbers in each source that has the column."""
+
+    def _positions(self, found: Sequence[frozenset[int]]) -> frozenset[int]:
+        """The positions in the export of columns that are found in each source."""
+        return frozenset(
+            position
+            for ats, own in zip(found, self._own, strict=True)
+            for position, at in own.items()
+            if at in ats
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:

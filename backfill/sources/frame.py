@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,15 @@ from backfill.sources.text import (
     SAMPLE_ROWS,
     columns_as_text,
     estimated_bytes,
-    is_temporal,
     rows_at_once,
+    typed_columns,
 )
 
-_DATES = frozenset({"date", "datetime", "datetime64"})
+_OBJECTS: Final = {
+    **dict.fromkeys(("date", "datetime", "datetime64"), pa.timestamp("us")),
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), pa.float64()),
+}
+"""The types of columns of Python's objects, by the words of pandas."""
 
 
 class Frame:
@@ -32,12 +36,11 @@ class Frame:
         self._frame = frame
         if isinstance(frame, pd.DataFrame):
             names = [str(name) for name in frame.columns]
-            temporal = [_series_is_temporal(frame.iloc[:, at]) for at in range(len(names))]
+            self.typed = typed_columns(_type_of(frame.iloc[:, at]) for at in range(len(names)))
         else:
             names = frame.column_names
-            temporal = [is_temporal(kind) for kind in frame.schema.types]
+            self.typed = typed_columns(frame.schema.types)
         self.columns = tuple(name.strip() for name in names)
-        self.temporal = frozenset(at for at, is_time in enumerate(temporal) if is_time)
         sample = self._texts((), range(len(names)), 0, SAMPLE_ROWS)
         self.text_bytes = estimated_bytes(sample, len(frame))
         self._rows_at_once = rows_at_once(self.text_bytes, len(frame), batch_bytes)
@@ -81,10 +84,10 @@ def _of_series(series: "pd.Series[Any]") -> pa.Array:
     return found if isinstance(found, pa.Array) else _of_chunks(found)
 
 
-def _series_is_temporal(series: "pd.Series[Any]") -> bool:
+def _type_of(series: "pd.Series[Any]") -> pa.DataType:
     if series.dtype == object:
-        return pd.api.types.infer_dtype(series, skipna=True) in _DATES
-    return is_temporal(_of_series(series.iloc[:0]).type)
+        return _OBJECTS.get(pd.api.types.infer_dtype(series, skipna=True), pa.null())
+    return _of_series(series.iloc[:0]).type
 
 
 def _objects(values: "pd.Series[Any]") -> pa.Array:

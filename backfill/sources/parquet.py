@@ -16,8 +16,8 @@ from backfill.sources.text import (
     SAMPLE_ROWS,
     columns_as_text,
     estimated_bytes,
-    is_temporal,
     rows_at_once,
+    typed_columns,
 )
 
 BATCH_MEMORY_BYTES: Final = 3_000_000_000
@@ -54,7 +54,7 @@ class ParquetFile:
             self._raw_names: tuple[str, ...] = tuple(schema.names)
             self.columns = tuple(name.strip() for name in self._raw_names)
             sample = next(self._texts(file, (), range(len(self.columns)), SAMPLE_ROWS), None)
-        self.temporal = frozenset(at for at, kind in enumerate(schema.types) if is_temporal(kind))
+        self.typed = typed_columns(schema.types)
         self.text_bytes = estimated_bytes(sample, count) if sample else 0
         self._rows_at_once = rows_at_once(self.text_bytes, count, batch_bytes)
 

@@ -40,11 +40,20 @@ class Rows:
     """The cells beyond the header's last column, by row number."""
 
 
+@dataclass(frozen=True, slots=True)
+class TypedColumns:
+    """The positions of the columns whose types a source itself knows."""
+
+    temporal: frozenset[int] = frozenset()
+    """Columns of dates or times."""
+    numeric: frozenset[int] = frozenset()
+    """Columns of numbers."""
+
+
 class Source(Protocol):
     name: str
     columns: tuple[str, ...]
-    temporal: frozenset[int]
-    """Positions of the columns whose type is a date or a time."""
+    typed: TypedColumns
     text_bytes: int
     """About how much text all its cells are."""
 

@@ -1,7 +1,7 @@
 """Typed columns as text, so that a Parquet file, a frame and a CSV map to the same bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -9,20 +9,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.errors import ExportError
-from backfill.sources.source import text_table
+from backfill.sources.source import TypedColumns, text_table
 
 SAMPLE_ROWS: Final = 2_000
 """The rows that are read when a source is opened, to estimate how much text a row is."""
 
+_TEMPORAL: Final = (pa.types.is_date, pa.types.is_timestamp)
+_NUMERIC: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 _ROWS_MAX: Final = 200_000
 _TEXT: Final = pa.string()
 _NULL: Final = pa.scalar(None, _TEXT)
 
 
-def is_temporal(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return is_temporal(kind.value_type)
-    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+def typed_columns(kinds: Iterable[pa.DataType]) -> TypedColumns:
+    """The positions of the columns of dates or times, and of numbers."""
+    values = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in kinds]
+    temporal, numeric = (
+        frozenset(at for at, kind in enumerate(values) if any(is_one(kind) for is_one in tests))
+        for tests in (_TEMPORAL, _NUMERIC)
+    )
+    return TypedColumns(temporal, numeric)
 
 
 def rows_at_once(text_bytes: int, count: int, batch_bytes: int) -> int:

@@ -37,7 +37,7 @@ def mapped(leaf, columns, kinds=None, line=()):
     table = pa.table({"Order": ["1"] * rows} | {k: pa.array(v) for k, v in columns.items()})
     export = Export([Frame(table)])
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns)
-    program = compile_schema(bound, export.temporal, BOUNDS, attributes=True)
+    program = compile_schema(bound, export.typed, BOUNDS, attributes=True)
     mapper = Mapper(program, None)
     found = mapper.map(pa.concat_tables(export.batches(program.columns)))
     mapper.close()

@@ -38,7 +38,7 @@ def found(kind, rows, leaf="Amount", *, source=None):
     table = pa.table({"Order": orders, "Amount": pa.array(amounts), "Paid in": pa.array(codes)})
     export = Export([Frame(table)])
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns)
-    program = compile_schema(bound, export.temporal, BOUNDS, attributes=True)
+    program = compile_schema(bound, export.typed, BOUNDS, attributes=True)
     mapper = Mapper(program, None)
     mapped = mapper.map(pa.concat_tables(export.batches(program.columns)))
     mapper.close()
@@ -56,6 +56,8 @@ def value_of(kind, amount, code, leaf="Amount"):
     [
         ("5550", "JPY", "5550"),
         ("12345", "KWD", "12.345"),
+        ("15.000", "USD", "150"),
+        ("15.000", "JPY", "15000"),
         ("2500", "usd", "25"),
         ("2599", "EUR", "25.99"),
         ("-1", "USD", "-0.01"),
@@ -110,3 +112,14 @@ def test_minor_units_need_a_currency():
 def test_the_column_of_currencies_must_be_there():
     with pytest.raises(SchemaError, match="Paid with"):
         found({"money": {"minor": True, "currency": "Paid with"}}, [("1", "1", "USD")])
+
+
+@pytest.mark.parametrize(
+    ("code", "by_iso", "by_stripe"),
+    [("ISK", "5000", "50"), ("UGX", "5000", "50"), ("MGA", "50", "5000"), ("USD", "50", "50")],
+)
+@pytest.mark.parametrize("given", ["column", "code"])
+def test_stripe_counts_some_currencies_otherwise(code, by_iso, by_stripe, given):
+    currency = "Paid in" if given == "column" else code
+    for minor, value in ((True, by_iso), ("stripe", by_stripe)):
+        assert value_of({"money": {"minor": minor, "currency": currency}}, "5000", code) == value

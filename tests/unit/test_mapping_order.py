@@ -15,6 +15,7 @@ from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame
+from backfill.sources.source import TypedColumns
 
 BOUNDS = Bounds(1_000_000_000, 1_900_000_000)
 TIME = {"value": "2020-01-01T00:00:00Z"}
@@ -44,7 +45,7 @@ def schema(*events, order="Order", columns=None, person=None, **source):
 def mapped(shop, *files, attributes=True, bounds=BOUNDS):
     export = Export([Frame(pa.table(file)) for file in files])
     bound = bind(load_schema(json.dumps(shop) + "\n"), export.columns)
-    program = compile_schema(bound, export.temporal, bounds, attributes=attributes)
+    program = compile_schema(bound, export.typed, bounds, attributes=attributes)
     mapper = Mapper(program, bound.schema.source.across_files)
     found = mapper.map(pa.concat_tables(export.batches(program.columns)))
     mapper.close()
@@ -139,7 +140,7 @@ def test_a_row_without_the_orders_cell_is_a_reject_of_its_own_and_a_blank_one_is
 def test_a_ragged_row_rejects_its_whole_order():
     shop = schema()
     bound = bind(load_schema(json.dumps(shop) + "\n"), ["Order", "Item", "Email"])
-    program = compile_schema(bound, frozenset(), BOUNDS, attributes=True)
+    program = compile_schema(bound, TypedColumns(), BOUNDS, attributes=True)
     cells = {"Order": ["1", "1", "2"], "Item": ["a", "b", "c"], "Email": ["a@shop.de"] * 3}
     table = pa.table(
         {f"c{at}": cells[name] for at, name in enumerate(bound.columns)}

@@ -49,7 +49,7 @@ def mapped(schema, *parts, names=None):
         export.files = names
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns, export.lacking)
     check_file_names(bound, export.files)
-    program = compile_schema(bound, export.temporal, BOUNDS, attributes=True)
+    program = compile_schema(bound, export.typed, BOUNDS, attributes=True)
     mapper = Mapper(program, bound.schema.source.across_files)
     try:
         batches = [

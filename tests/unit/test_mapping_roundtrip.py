@@ -87,7 +87,7 @@ def landed(path, names):
     export = open_export([path], ReadOptions(delimiter=",", encoding="utf-8"))
     bound = bind(load_schema(schema_of(names)), export.columns)
     program = compile_schema(
-        bound, export.temporal, Bounds(1_000_000_000, 2_000_000_000), attributes=True
+        bound, export.typed, Bounds(1_000_000_000, 2_000_000_000), attributes=True
     )
     mapper, out = Mapper(program, None), {}
     for batch in export.batches(program.columns):

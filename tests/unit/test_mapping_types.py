@@ -45,7 +45,7 @@ def mapped(kind, cells, zone=None, *, time=None):
     rows = pa.array([str(at) for at in range(len(cells))])
     export = Export([Frame(pa.table({"Row": rows, "Cell": pa.array(cells)}))])
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns)
-    program = compile_schema(bound, export.temporal, BOUNDS, attributes=True)
+    program = compile_schema(bound, export.typed, BOUNDS, attributes=True)
     mapper = Mapper(program, None)
     found = mapper.map(pa.concat_tables(export.batches(program.columns)))
     mapper.close()

@@ -64,7 +64,7 @@ def test_what_one_file_lacks_and_which_columns_are_times_is_known_by_place(tmp_p
     )
     export = open_export([tmp_path / "1.csv", tmp_path / "2.parquet"])
     assert export.lacking == {2: (str(tmp_path / "2.parquet"),)}
-    assert export.temporal == {0}
+    assert export.typed.temporal == {0}
 
 
 def test_columns_of_one_name_are_matched_by_their_order(tmp_path):

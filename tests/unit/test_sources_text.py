@@ -165,7 +165,7 @@ TABLE = pa.table(
 def test_parquet_and_frames_read_alike(tmp_path, kind):
     export = open_export(frames(kind, TABLE, tmp_path))
     assert export.columns == ("id", "at", "zip", "paid", "day", "price")
-    assert export.temporal == {1, 4}
+    assert export.typed.temporal == {1, 4}
     (batch,) = export.batches([5, 2, 0, 1, 3, 4])
     assert batch.to_pydict() == {
         "c0": ["1", None, "2.5"],
@@ -235,7 +235,7 @@ def test_pandas_columns(series, expected, temporal):
     export = open_export(pd.DataFrame({"a": series}))
     (batch,) = export.batches([0])
     assert batch["c0"].to_pylist() == expected
-    assert export.temporal == ({0} if temporal else frozenset())
+    assert export.typed.temporal == ({0} if temporal else frozenset())
 
 
 @pytest.mark.parametrize("kind", ["parquet", "pandas", "arrow"])
