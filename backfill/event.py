@@ -57,6 +57,9 @@ EVENTS: Final = pa.schema(
         pa.field("attributes_size", pa.int32(), nullable=False),  # bytes that attributes add
         pa.field("file", pa.int32(), nullable=False),  # of the order's first row
         pa.field("row", pa.int64(), nullable=False),
+        # of an event whose id holds a running sum: the hash of the id without it, the sum before
+        pa.field("sum_key", pa.binary(16)),
+        pa.field("sum_before", pa.decimal128(38, 6)),
     ]
 )
 

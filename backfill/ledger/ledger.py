@@ -50,6 +50,7 @@ import pyarrow as pa
 
 from backfill.event import SEPARATOR
 from backfill.ledger.file import create, open_checked, translated
+from backfill.ledger.refund_sums import RefundSumTable
 from backfill.transport.url import base_url
 
 DELIVERED: Final = pa.schema(
@@ -157,6 +158,7 @@ class Ledger:
         self._connection = connection
         self._target = target.digest
         self._metrics = self.metrics()
+        self.refund_sums = RefundSumTable(path, connection, self._target)
 
     @classmethod
     def open(cls, path: Path, target: Target) -> Self:

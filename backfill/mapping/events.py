@@ -1,5 +1,6 @@
 """One event of a schema as SQL: the columns in which it is computed, and the query of its rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ from backfill.mapping.leaves import LeafCompiler
 from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
 from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
+from backfill.mapping.refund_sums import BELOW, IN_DOUBT
 from backfill.mapping.values import json_object
 from backfill.schema.column_uses import documented_field, leaf_columns
 from backfill.schema.model import Event, Leaf
@@ -24,6 +26,8 @@ class EventSql:
     time: Sql
     event_id: Sql
     value: Sql
+    sums: "RefundSumSql | None"
+    """None where the value is not the difference between two sums of refunds."""
     currency: Sql
     properties: Sql
     wanted: Sql
@@ -43,7 +47,23 @@ class EventSql:
     def columns(self) -> tuple[Sql, ...]:
         """The columns that the query of the rows reads."""
         own = (self.time, self.event_id, self.value, self.currency, self.properties)
-        return (*own, self.wanted)
+        of_sums = () if self.sums is None else (self.sums.key, self.sums.before)
+        return (*own, *of_sums, self.wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundSumSql:
+    """An event that is worth the difference between two sums of an order's refunds."""
+
+    event_id: Sql
+    """It ends in the sum."""
+    value: Sql
+    """The difference."""
+    key: Sql
+    """The hash of the id without the sum."""
+    before: Sql
+    """The sum that was delivered before."""
+    faults: tuple[Fault, ...]
 
 
 def compile_event(
@@ -70,6 +90,11 @@ def compile_event(
         faults += member.faults
     event_id = column("id", _event_id(event, leaves, time, person, faults))
     value = column("value", _value(event, leaves, faults))
+    sums = None
+    if event.refunds == "difference":
+        sums = _refund_sums(event, event_id, value, query, column)
+        event_id, value = sums.event_id, sums.value
+        faults += sums.faults
     currency = column("currency", _currency(event, leaves, faults))
     properties = column("properties", json_object(members))
     wanted, faults_of_where = _where(event, leaves, time, bounds)
@@ -88,6 +113,7 @@ def compile_event(
         time=time,
         event_id=event_id,
         value=value,
+        sums=sums,
         currency=currency,
         properties=properties,
         wanted=wanted,
@@ -119,6 +145,38 @@ def _time_faults(event: Event, time: Sql, bounds: Bounds) -> tuple[Fault, Fault]
     return (
         Fault(sql("$time is null", time=time), "no_time", columns),
         Fault(sql(late, time=time), "time_out_of_range", columns),
+    )
+
+
+def _refund_sums(
+    event: Event, event_id: Sql, total: Sql, query: Query, column: Callable[[str, Sql], Sql]
+) -> RefundSumSql:
+    """The columns of an event of refunds; one without a sum keeps its id."""
+    metric = quote(event.event).text.replace("$", "$$")
+    key = column(
+        "sum_key",
+        sql(
+            f"case when $sum is not null then {hash_sql(metric, '$id')} end", sum=total, id=event_id
+        ),
+    )
+    found = query.sql("backfill_sum_before(hex($key), $sum::varchar)", key=key, sum=total)
+    before = column("sum_before", sql("try_cast($found as decimal(38,6))", found=found))
+    return RefundSumSql(
+        event_id=column(
+            "sum_id",
+            sql(
+                "$id || coalesce('-' || rtrim(rtrim($sum::varchar, '0'), '.'), '')",
+                id=event_id,
+                sum=total,
+            ),
+        ),
+        value=column("new", sql("$sum - $before", sum=total, before=before)),
+        key=key,
+        before=before,
+        faults=tuple(
+            Fault(sql(f"$found = '{reason}'", found=found), reason, "$value")
+            for reason in (IN_DOUBT, BELOW)
+        ),
     )
 
 
@@ -158,7 +216,7 @@ def _currency(event: Event, leaves: LeafCompiler, faults: list[Fault]) -> Sql:
 
 def select_events(found: EventSql, person: Person) -> str:
     """The query of an event's rows: ``event.EVENTS`` without the sizes."""
-    metric = quote(found.event.event).text
+    metric, sums = quote(found.event.event).text, found.sums
     table = "lines" if found.per_line else "judged"
     source = "lines join judged using (order_no)" if found.per_line else "judged"
     own = (found.time, found.event_id, found.value, found.properties, found.currency)
@@ -184,6 +242,8 @@ def select_events(found: EventSql, person: Person) -> str:
         "content": f"unhex(left(sha256(concat({content})), 16))",
         "file": "judged._file",
         "row": "judged._row",
+        "sum_key": NULL.text if sums is None else f"{table}.{sums.key.text}",
+        "sum_before": NULL.text if sums is None else f"{table}.{sums.before.text}",
     }
     assert list(columns) == [n for n in EVENTS.names if "size" not in n]  # noqa: S101
     select = ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())

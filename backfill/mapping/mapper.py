@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.event import EVENTS, SEPARATOR
+from backfill.mapping import refund_sums
 from backfill.mapping.amount_marks import AmountMarks
 from backfill.mapping.connection import connect
 from backfill.mapping.program import Program, is_cell
+from backfill.mapping.refund_sums import NO_SUMS, RefundSums
 from backfill.mapping.repeated_orders import AcrossFiles, flag_repeated_orders, resolve_overlap
 
 K = TypeVar("K")
@@ -79,16 +81,20 @@ class Mapped:
 class Mapper:
     """Maps slices, one after the other, on one connection of its own; for one thread."""
 
-    def __init__(self, program: Program, across_files: AcrossFiles | None) -> None:
+    def __init__(
+        self, program: Program, across_files: AcrossFiles | None, sums: RefundSums = NO_SUMS
+    ) -> None:
         """Open the connection.
 
         Args:
             program: the compiled schema.
             across_files: which file to trust for an order in several files that disagree; None
                 rejects it.
+            sums: the sums of refunds that earlier runs planned.
         """
         self.program = program
         self.connection = connect()
+        refund_sums.register(self.connection, sums)
         self._across_files = across_files
 
     def close(self) -> None:

@@ -62,6 +62,7 @@ def judge(
     with PlanTables.of(files, counts, spill) as tables:
         rejected = reject_unclear_amounts(tables, unclear)
         rejected += reject_shared_identities(tables, shared_limit)
+        rejected += reject_several_sums(tables)
         clashes, repeats = reject_duplicate_ids(tables)
         changed_orders = _mark_delivered(tables, known.delivered)
         mark_carriers(tables, profiles, known.carried)
@@ -95,6 +96,22 @@ def reject_unclear_amounts(tables: PlanTables, unclear: Mapping[str, Orders]) ->
     if len(before):
         tables.exclude(before)
     return found
+
+
+def reject_several_sums(tables: PlanTables) -> list[Rejected]:
+    """Reject the orders whose refunds have several running sums in this plan.
+
+    Each would be taken for new. Afterwards the view ``e`` of all events is without them.
+    """
+    found = tables.connection.sql(
+        f"select distinct {ORDER_CODE} as order_code from e semi join (select sum_key from e "
+        "where sum_key is not null group by sum_key having count(distinct key) > 1) using (sum_key)"
+    ).to_arrow_table()["order_code"]
+    if not len(found):
+        return []
+    orders = found.to_numpy()
+    tables.exclude(orders)
+    return [Rejected("several_refund_sums", "$event_id", orders)]
 
 
 def _mark_delivered(tables: PlanTables, delivered: Iterable[pa.RecordBatch]) -> int:

@@ -1,13 +1,15 @@
 """The judgement of a whole plan: a verdict for each event, the orders it rejects, and its sums."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from backfill.mapping.refund_sums import RefundSums
 
 Profiles = Literal["newest", "none", "every"]
 
@@ -48,6 +50,8 @@ class Known:
     """Delivered events: the columns key and content."""
     carried: Iterable[pa.RecordBatch] = ()
     """Events that wrote a person's attributes: the columns person, time and key."""
+    sums: RefundSums = field(default_factory=dict)
+    """The sums of refunds for which events were planned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ def make_plan(
         attributes=attributes,
         on_rows=on_rows,
         on_cells=on_cells,
+        sums=known.sums,
     )
     outcomes = mapper.map_all()
     on_rows(0)

@@ -17,6 +17,7 @@ from backfill.event import EVENTS, PROFILE_FIELDS
 from backfill.mapping.file_names import with_file_names
 from backfill.mapping.mapper import MEMBERS, REJECTS, Counts, Mapped, Mapper
 from backfill.mapping.program import Program
+from backfill.mapping.refund_sums import RefundSums
 from backfill.mapping.repeated_orders import AcrossFiles
 from backfill.planning.oversized import reject_oversized
 from backfill.sources.export import Export
@@ -63,6 +64,7 @@ class ExportMapper:
     """Can an event carry its person's attributes?"""
     on_rows: Callable[[int], None]
     on_cells: CellsListener | None
+    sums: RefundSums
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
@@ -120,7 +122,7 @@ class ExportMapper:
 
     def _map_slices(self, worker: int, slices: Iterator[pa.Table]) -> Outcome:
         outcome = Outcome(Counts(), Counter(), 0)
-        mapper = Mapper(self.program, self.across_files)
+        mapper = Mapper(self.program, self.across_files, self.sums)
         try:
             with _Writer(self.folder, worker) as writer:
                 while (rows := self._next(slices)) is not None:

@@ -25,6 +25,7 @@ class PlanTables:
         self, connection: duckdb.DuckDBPyConnection, files: Sequence[Path], counts: Sequence[int]
     ) -> None:
         self.connection = connection
+        self._excluded = 0
         self.verdicts: Verdicts = [np.full(count, Verdict.SEND, np.uint8) for count in counts]
         connection.execute(f"create view e as {scan(files)}")
         connection.execute("create temp table out (part utinyint, n bigint, verdict utinyint)")
@@ -43,14 +44,17 @@ class PlanTables:
             orders: the codes of the orders.
         """
         self.connection.register("rejected_orders", pa.table({"order_code": pa.array(orders)}))
+        at = self._excluded = self._excluded + 1
         self.run(
-            "create temp table of_rejected as select part, n from (select part, n, "
+            f"create temp table of_rejected_{at} as select part, n from (select part, n, "
             f"{ORDER_CODE} as order_code from e) semi join rejected_orders using (order_code)"
         )
         self.connection.unregister("rejected_orders")
-        self.run("alter view e rename to whole_plan")
-        self.run("create view e as select * from whole_plan anti join of_rejected using (part, n)")
-        for batch in self.batches("select part, n from of_rejected"):
+        self.run(f"alter view e rename to before_{at}")
+        self.run(
+            f"create view e as select * from before_{at} anti join of_rejected_{at} using (part, n)"
+        )
+        for batch in self.batches(f"select part, n from of_rejected_{at}"):
             self.mark(batch, Verdict.REJECTED)
 
     @property

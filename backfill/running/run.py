@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
+
 from backfill.account.account import Account, wire_of
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
@@ -19,6 +21,7 @@ from backfill.delivery.delivery import Delivery, DeliveryOptions
 from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
 from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUserError
+from backfill.ledger import refund_sums
 from backfill.ledger.ledger import Ledger, Run
 from backfill.lint.finding import lines as finding_lines
 from backfill.lint.lint import Lint
@@ -172,7 +175,12 @@ class Backfill:
         self.export.assert_unchanged()
         for metric, rule in rules.items():
             ledger.add_rule(metric, rule)
+        sums = self._sums_to_send(plan)
+        if sums:
+            ledger.refund_sums.note(sums)
         delivery = self._deliver(folder, plan, ledger)
+        if delivery.ended is None:
+            ledger.refund_sums.settle(sums, ledger.delivered(folder.id))
         left = plan.to_send - delivery.delivered - delivery.refused
         # A run with nothing left may have stopped too: what the ledger lacks is sent again.
         stopped = left > 0 or delivery.ended is not None
@@ -190,7 +198,7 @@ class Backfill:
         plan = self._prepared.make_plan(
             folder.plan,
             limits=wire_of(self.account, self.options.method),
-            known=Known(ledger.delivered(), ledger.carried()) if self.account.key else Known(),
+            known=self._known(ledger),
             hooks=self.hooks,
             on_cells=None if lint is None else lint.add,
         )
@@ -200,6 +208,21 @@ class Backfill:
             write_rejects(folder.rejects, self.export, plan.rejected_rows())
         folder.log("planned", events=plan.judgement.events, rejected=plan.counts.orders_rejected)
         return plan
+
+    def _known(self, ledger: Ledger) -> Known:
+        if not self.account.key:
+            return Known()
+        delivered, carried = ledger.delivered, ledger.carried
+        if not self.schema.has_refund_sums:
+            return Known(delivered(), carried())
+        return Known(delivered(), carried(), ledger.refund_sums.read(delivered()))
+
+    def _sums_to_send(self, plan: Plan) -> list[pa.RecordBatch]:
+        """The events whose values are differences of sums of refunds."""
+        if not self.schema.has_refund_sums:
+            return []
+        batches = plan.events(columns=refund_sums.PLANNED)
+        return [batch.filter(batch["sum_key"].is_valid()) for batch in batches]
 
     def _ask(self, plan: Plan, planned: Summary) -> None:
         """The last gate is a person."""

@@ -21,7 +21,7 @@ from backfill.schema.column_uses import (
 from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
 from backfill.schema.document import KeyPath
 from backfill.schema.expression import is_numeric
-from backfill.schema.model import Schema
+from backfill.schema.model import Event, Schema
 from backfill.schema.suggest import did_you_mean
 from backfill.schema.template import parse_template
 from backfill.schema.types import Kind, Type
@@ -48,9 +48,19 @@ def check_schema(schema: Schema) -> Problems:
     for at, event in enumerate(schema.events):
         if event.per == "line" and event.event_id is None:
             yield ("events", at), _NO_LINE_ID
+        yield from _check_refunds(schema, event, ("events", at, "refunds"))
     metrics = {event.event for event in schema.events}
     if len(metrics) > TRACK_MAX_METRICS:
         yield ("events",), f"{len(metrics)} metrics; Klaviyo takes {TRACK_MAX_METRICS}"
+
+
+def _check_refunds(schema: Schema, event: Event, path: KeyPath) -> Problems:
+    columns = leaf_columns(event.event_id) if event.event_id is not None else ()
+    if event.refunds == "difference" and (not columns or "$value" not in event.properties):
+        yield path, "difference needs $event_id and $value, the sum of the order's refunds"
+    of_row = schema.source.order is None or any(is_line_column(schema, name) for name in columns)
+    if event.refunds == "each" and not (columns and of_row):
+        yield path, "each needs the refund's own id in $event_id: a line column that holds it"
 
 
 def _check_source(schema: Schema) -> Problems:

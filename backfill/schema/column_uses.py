@@ -121,23 +121,28 @@ def leaf_expression(leaf: Leaf) -> Expression | None:
 
 
 def column_type(schema: Schema, name: str) -> Type:
-    """The type of a column; an amount that names no currency has that of the events."""
+    """The type of a column; an amount in $value that names no currency has that of the event."""
     return _in_currency(schema, schema.columns.get(name, TEXT), name)
 
 
 def _in_currency(schema: Schema, cell_type: Type, name: str | None) -> Type:
     if cell_type.kind != "money" or cell_type.currency or cell_type.currency_column:
         return cell_type
-    given = [event.currency for event in schema.events if event.currency is not None]
+    given = [event.currency for event in schema.events if name in _value_columns(event)]
     leaf = given[0] if given else None
     if leaf is None or leaf.map is not None or any(one != leaf for one in given):
         return cell_type
     if leaf.value is not None:
         return replace(cell_type, currency=currency_code(str(leaf.value)))
-    of_order = name is None or not is_line_column(schema, name)
+    of_order = not is_line_column(schema, name or "")
     if leaf.column is None or (of_order and is_line_column(schema, leaf.column)):
         return cell_type
     return replace(cell_type, currency_column=leaf.column)
+
+
+def _value_columns(event: Event) -> tuple[str, ...]:
+    leaf = event.properties.get("$value")
+    return () if leaf is None else leaf_columns(leaf)
 
 
 def leaf_type(schema: Schema, leaf: Leaf, field: str | None) -> Type:

@@ -14,6 +14,8 @@ from backfill.schema.types import Type
 
 def id_rule(schema: Schema, event: Event) -> str:
     """The rule of one event: of ``$event_id``, or of the time and identity that replace it."""
+    if event.event_id is not None and event.refunds == "difference":
+        return _rule_text(schema, {"$event_id": event.event_id}) + " and the sum of refunds"
     if event.event_id is not None:
         return _rule_text(schema, {"$event_id": event.event_id})
     identity = {f"${name}": schema.customer_properties[f"${name}"] for name in schema.identifiers}

@@ -195,6 +195,12 @@ class Event(Part):
     """The ISO 4217 code of $value's currency."""
     where: Name | None = None
     """One SQL condition. Orders or lines for which it is not true make no event."""
+    refunds: Literal["once", "each", "difference"] = "once"
+    """How an order's refunds become events where later exports show more of them. once: one event,
+    as it is when it is delivered. each: the export has a row for each refund, and $event_id its id.
+    difference: $value is the sum of all refunds; an event is worth what earlier ones were not, and
+    its id ends in the sum.
+    """
     properties: dict[Name, AnyLeaf] = Field(default_factory=dict)
     """The event's properties, with $event_id and $value."""
 
@@ -226,6 +232,11 @@ class Schema(Part):
     def identifiers(self) -> tuple[str, ...]:
         """The names of the identifiers that this schema maps, without ``$``, strongest first."""
         return tuple(name for name in IDENTIFIERS if f"${name}" in self.customer_properties)
+
+    @property
+    def has_refund_sums(self) -> bool:
+        """Is an event worth the difference between two sums of refunds?"""
+        return any(event.refunds == "difference" for event in self.events)
 
     @property
     def maps_attributes(self) -> bool:

@@ -187,8 +187,8 @@ def test_yaml_that_nests_without_end_is_a_problem_too(text):
         ),
         pytest.param(
             GOOD + "columns: {A: {money: {decimal: x}}}\n",
-            '12: money takes decimal: "." or ",", minor: true for cents, and currency: a code such '
-            "as EUR, or the column that holds it",
+            '12: money takes decimal: "." or ",", minor: true for cents (or minor: stripe), and '
+            "currency: a code such as EUR, or the column that holds it",
             id="a decimal mark",
         ),
         pytest.param(
