@@ -225,3 +225,24 @@ def test_squarespace_s_total_is_made_of_its_parts():
             for column in ("Subtotal", "Shipping", "Taxes", "Discount Amount", "Total")
         )
         assert subtotal + shipping + taxes - discount == total, order
+
+
+@pytest.mark.parametrize(
+    ("metric", "column"), [("Placed Order", "amount"), ("Refunded Order", "amount_refunded")]
+)
+def test_charges_of_stripe_are_counts_of_minor_units(metric, column):
+    units = {"usd": 100, "jpy": 1, "kwd": 1000, "isk": 100}
+    [path] = Platform("stripe_charges").exports
+    with path.open(newline="") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    found = sent("stripe_charges", metric)
+    assert set(found) == {
+        name
+        for name, row in rows.items()
+        if row["status"] == "succeeded"
+        and row["captured"] == row["livemode"] == "true"
+        and row["receipt_email"]
+        and row[column] != "0"
+    }
+    for name, value in found.items():
+        assert value * units[rows[name]["currency"]] == int(rows[name][column])
