@@ -8,19 +8,20 @@ from backfill.mapping.amount_marks import MarkSql, mark_sql
 from backfill.mapping.cell_sql import CellContext
 from backfill.mapping.cells import read_cell
 from backfill.mapping.computed import Computed, LeafSql, fraction_faults, result_leaf
+from backfill.mapping.counted_lines import ALL_LINES, CountedLines, counted_lines
 from backfill.mapping.faults import Fault, order_faults
 from backfill.mapping.money import places_sql, rounded_amount
 from backfill.mapping.query import (
     Query,
     Sql,
     Stage,
-    case,
     coalesce,
     join,
     quote,
     sql,
     values_of,
 )
+from backfill.mapping.texts import NO_NAME, apply_map, part_of_name
 from backfill.mapping.unnest import fault_mark, part_reasons
 from backfill.mapping.values import as_json, as_sql, as_text, json_object
 from backfill.schema.bind import BoundSchema
@@ -44,9 +45,6 @@ sum of a hundred thousand lines fits into DECIMAL(38)."""
 
 _CHECKED_FIELDS: Final = ("$email", "$phone_number", "currency")
 """Fields whose texts are read as cells are, also where SQL makes them."""
-
-_NO_NAME: Final = "regexp_matches($cell, '[_@]|^[^ ,]*[0-9][^ ,]*$')"
-"""An e-mail address or an id, which is one word with digits: no part of it is a name."""
 
 LINE_NUMBER: Final = "line_number"
 """The column of ``lines`` that counts them: 1, 2, 3 … in each order."""
@@ -242,9 +240,9 @@ class LeafCompiler:
         if not self.has([name]):
             return self._default(leaf, cell_type)
         if leaf.take is not None:
-            unfit = self.query.named(sql(f"coalesce({_NO_NAME}, false)", cell=self.columns[name]))
+            unfit = self.query.named(sql(f"coalesce({NO_NAME}, false)", cell=self.columns[name]))
             self._count_left_out([Fault(unfit, "not_a_name", name)])
-        cell, unmapped = _apply_map(_part_of_name(self.columns[name], leaf.take), leaf, name)
+        cell, unmapped = apply_map(part_of_name(self.columns[name], leaf.take), leaf, name)
         found = self._cell(cell, cell_type, name, leaf)
         found = replace(found, faults=(*unmapped, *found.faults))
         if cell_type.kind == "money":
@@ -268,7 +266,7 @@ class LeafCompiler:
                 texts.append(column.text)
                 faults += column.faults
         name = leaf.template or ""
-        cell, unmapped = _apply_map(sql("($text)", text=join(" || ", texts)), leaf, name)
+        cell, unmapped = apply_map(sql("($text)", text=join(" || ", texts)), leaf, name)
         found = self._cell(cell, cell_type, name, leaf)
         found = replace(found, faults=(*faults, *unmapped, *found.faults))
         return self._with_default(found, leaf, cell_type)
@@ -278,9 +276,19 @@ class LeafCompiler:
         inner = self.compile(leaf.each)
         if inner is None:
             return None
-        listed = self.query.aggregated("list", inner.json)
-        faults = order_faults(inner.faults, self.query)
+        counted = self._counted(leaf)
+        if counted is None:
+            return None
+        listed = self.query.aggregated("list", counted.value(inner.json))
+        faults = order_faults(counted.faults(inner.faults), self.query)
         return LeafSql.of(sql("('[' || $listed || ']')", listed=listed), faults=faults)
+
+    def _counted(self, leaf: Leaf) -> CountedLines | None:
+        """The lines that a sum or a list counts; None where the export lacks a column of them."""
+        if leaf.where is None:
+            return ALL_LINES
+        found = self._expression(Leaf.condition(leaf.where))
+        return None if found is None else counted_lines(found, leaf.where, self.query)
 
     def _object(self, leaf: Leaf) -> LeafSql | None:
         members = {name: self.compile(member) for name, member in (leaf.object or {}).items()}
@@ -317,28 +325,31 @@ class LeafCompiler:
         return self._with_default(made, leaf, default_type(self.bound.schema, leaf, key))
 
     def _sum(self, leaf: Leaf, key: str | None) -> LeafSql | None:
-        found = self._expression(leaf)
-        if found is None:
+        found, counted = self._expression(leaf), self._counted(leaf)
+        if found is None or counted is None:
             return self._without_columns(leaf, key)
         is_decimal = found.sql_type.startswith("DECIMAL")
         scale = min(found.scale, SUM_SCALE) if is_decimal else 6
         part = found.sql
         if not is_decimal or found.scale > SUM_SCALE:
             part = sql(f"try_cast($part as decimal(38,{scale}))", part=part)
+        default = None
         if leaf.default is not None:
             default = sql("try_cast($text as decimal(38,6))", text=quote(leaf.default))
             part = coalesce(part, default)
         bounded = sql(f"case when abs($part::double) < {SUM_BOUND} then $part end", part=part)
         line = self.query.named(bounded, Stage.LINE)
-        lacking = self.query.aggregated("any", sql("($line is null)", line=line))
+        lacking = counted.condition(sql("($line is null)", line=line))
         faults = (
-            *order_faults(found.faults, self.query),
-            Fault(lacking, "no_value_in_sum", leaf.sum or ""),
+            *order_faults(counted.faults(found.faults), self.query),
+            Fault(self.query.aggregated("any", lacking), "no_value_in_sum", leaf.sum or ""),
         )
-        total = self.query.aggregated("sum", line)
+        total = self.query.aggregated("sum", counted.value(line))
+        if leaf.where is not None and default is not None:
+            total = coalesce(total, default)  # no line counts
         row_places = found.places
         if row_places is not None and row_places.stage is Stage.LINE:
-            row_places = self.query.aggregated("first", row_places)
+            row_places = self.query.aggregated("first", counted.value(row_places))
         summed = replace(
             found, sql=total, sql_type=f"DECIMAL(38,{scale})", places=row_places, faults=faults
         )
@@ -387,36 +398,3 @@ class LeafCompiler:
             if types[name].kind == "number":
                 long = "regexp_matches($number, '[.][0-9]{7}')"
                 yield Fault(self.query.sql(long, number=column.value), "too_many_places", name)
-
-
-def _part_of_name(cell: Sql, take: str | None) -> Sql:
-    """The first or last name in a whole name: "Ada Lovelace" or "Lovelace, Ada"."""
-    match take:
-        case "first_name":
-            plain, comma = "split_part($cell, ' ', 1)", "trim(split_part($cell, ',', 2))"
-        case "last_name":
-            rest = "trim(substr($cell, instr($cell, ' ')))"
-            plain = f"case when contains($cell, ' ') then {rest} end"
-            comma = "trim(split_part($cell, ',', 1))"
-        case _:
-            return cell
-    either = f"case when contains($cell, ',') then {comma} else {plain} end"
-    return sql(f"case when not {_NO_NAME} then nullif({either}, '') end", cell=cell)
-
-
-def _apply_map(cell: Sql, leaf: Leaf, column: str) -> tuple[Sql, tuple[Fault, ...]]:
-    """A cell with the leaf's ``map`` applied, and the fault of a value that is not in it."""
-    if leaf.map is None:
-        return cell, ()
-    arms = [
-        (sql("$cell = $old", cell=cell, old=quote(old)), quote(new))
-        for old, new in leaf.map.items()
-    ]
-    faults: tuple[Fault, ...] = ()
-    if leaf.otherwise is None:
-        known = join(", ", map(quote, leaf.map))
-        unknown = sql("($cell not in ($known))", cell=cell, known=known)
-        faults = (Fault(unknown, "not_in_map", column),)
-    else:
-        arms.append((sql("$cell is not null", cell=cell), quote(leaf.otherwise)))
-    return sql("nullif($mapped, '')", mapped=case(arms)), faults

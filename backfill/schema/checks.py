@@ -136,6 +136,9 @@ def _leaf_problems(schema: Schema, use: Use) -> Iterator[str]:
 
 
 def _level_problems(schema: Schema, use: Use) -> Iterator[str]:
+    chooses_lines = use.field == "where" and len(use.path) > len(("events", 0, "where"))
+    if chooses_lines and not any(is_line_column(schema, name) for name in use.columns):
+        yield "where chooses rows, but it uses no line column: write its column in source.line"
     if use.level == "line" or use.leaf.kind == "sum":
         return
     for name in needed_columns(schema, use.leaf):

@@ -83,6 +83,9 @@ def documented_field(name: str) -> str | None:
 
 def _leaf_uses(path: KeyPath, leaf: Leaf, level: Level, field: str | None) -> Iterator[Use]:
     yield Use(path, leaf, level, field)
+    if leaf.where is not None:
+        condition = Leaf.condition(leaf.where, optional=leaf.optional)
+        yield Use((*path, "where"), condition, "line", "where")
     if leaf.each is not None:
         yield from _leaf_uses((*path, "each"), leaf.each, "line", None)
     for name, member in (leaf.object or {}).items():

@@ -4,6 +4,7 @@ The JSON Schema for editors takes its descriptions from the docstrings here. All
 are text; the type of a field is what its text is read as.
 """
 
+import itertools
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -29,11 +30,11 @@ _OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "value": ("as",),
     "template": ("map", "optional", "default", "as", "zone", "unfit"),
     "sql": ("optional", "default", "as", "unfit"),
-    "sum": ("optional", "default", "as"),
-    "each": ("optional",),
+    "sum": ("where", "optional", "default", "as"),
+    "each": ("where", "optional"),
     "object": ("optional",),
 }
-"""The options that each kind of leaf takes; a column takes all."""
+"""The options that each kind of leaf takes."""
 
 
 class Part(BaseModel):
@@ -90,6 +91,10 @@ class Leaf(Part):
     """A list with a value for each line of the order: of a leaf, or of an object's members."""
     object: "dict[Name, AnyLeaf] | None" = None
     """An object: its members by name."""
+    where: Name | None = None
+    """One SQL condition beside ``sum`` or ``each``: the lines for which it is true count. Where it
+    is neither true nor false, the order becomes a reject.
+    """
     map: dict[Scalar, Scalar] | None = None
     """The values that replace the cell's texts. Another text makes the order a reject, unless
     ``else`` is given.
@@ -97,7 +102,9 @@ class Leaf(Part):
     otherwise: Scalar | None = Field(None, alias="else")
     """The value for texts that are not in ``map``."""
     default: Scalar | None = None
-    """The value for an empty cell; in a sum, for a line without a value."""
+    """The value for an empty cell; in a sum, for a line without a value, and for an order of which
+    no line counts.
+    """
     optional: bool = False
     """Whether the export may lack the column: the value is left out then."""
     take: Literal["first_name", "last_name"] | None = None
@@ -112,9 +119,14 @@ class Leaf(Part):
     """The type that the value is read as, instead of the column's."""
 
     @classmethod
-    def condition(cls, sql: str) -> Self:
-        """The leaf of a ``where``."""
-        return cls.model_validate({"sql": sql})
+    def condition(cls, sql: str, *, optional: bool = False) -> Self:
+        """The leaf of a ``where``.
+
+        Args:
+            sql: the condition.
+            optional: whether the export may lack its columns.
+        """
+        return cls.model_validate({"sql": sql, "optional": optional})
 
     @property
     def kind(self) -> str:
@@ -128,7 +140,7 @@ class Leaf(Part):
                 f"exactly one of {', '.join(LEAF_KINDS)} says where a value comes from; "
                 f"here it is {' and '.join(kinds) or 'none'}"
             )
-        for option in _OPTIONS["column"]:
+        for option in dict.fromkeys(itertools.chain(*_OPTIONS.values())):
             value = getattr(self, "as_" if option == "as" else option)
             if value not in (None, False) and option not in _OPTIONS[kinds[0]]:
                 raise ValueError(f'"{option}" has no meaning beside "{kinds[0]}"')

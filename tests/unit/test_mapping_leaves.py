@@ -347,6 +347,83 @@ LINES = [
         id="a line without a value",
     ),
     pytest.param(
+        {"sum": "L", "where": "M = 'item'"},
+        {"L": ["1", "no amount", "2", ""], "M": ["item", "shipping", "item", "x"]},
+        {"L": "money"},
+        "3",
+        id="only the lines of one type",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M = 'item'"},
+        {"L": ["1", "2"], "M": ["item", ""]},
+        {"L": "money"},
+        "reject: unknown_where M = 'item'",
+        id="a line of no type",
+    ),
+    pytest.param(
+        {"each": "L", "where": "M = 'item'"},
+        {"L": ["1", "2"], "M": ["", "item"]},
+        {},
+        "reject: unknown_where M = 'item'",
+        id="a line of no type in a list",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M > 1"},
+        {"L": ["1", "2"], "M": ["2", "x"]},
+        {"L": "money", "M": "integer"},
+        "reject: not_an_integer M",
+        id="a bad cell in a condition",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M::integer > 1"},
+        {"L": ["1", "2"], "M": ["2", "x"]},
+        {"L": "money"},
+        "reject: sql_failed M::integer > 1",
+        id="a condition that fails",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M = 'item'"},
+        {"L": ["1", "2"], "M": ["tip", "tip"]},
+        {"L": "money"},
+        None,
+        id="a sum without a line that counts",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M = 'item'", "default": "0"},
+        {"L": ["1", "2"], "M": ["tip", "tip"]},
+        {"L": "money"},
+        "0",
+        id="a default for a sum without a line that counts",
+    ),
+    pytest.param(
+        {"each": "L", "where": "M = 'item'"},
+        {"L": ["1", "2"], "M": ["tip", "tip"]},
+        {},
+        None,
+        id="a list without a line that counts",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M <> 'JPY'"},
+        {"L": ["7.5", "1.255"], "M": ["JPY", "EUR"]},
+        {"L": {"money": {"currency": "M"}}},
+        "1.26",
+        id="a sum has the places of the lines that count",
+    ),
+    pytest.param(
+        {"each": {"a": "L"}, "where": "M = 'item'"},
+        {"L": ["1", "no amount", "2"], "M": ["item", "shipping", "item"]},
+        {"L": "money"},
+        '[{"a":1},{"a":2}]',
+        id="a list of the lines of one type",
+    ),
+    pytest.param(
+        {"sum": "L", "where": "M = 'item'"},
+        {"L": ["1", "no amount"], "M": ["item", "item"]},
+        {"L": "money"},
+        "reject: not_money L",
+        id="a bad cell in a line that counts",
+    ),
+    pytest.param(
         {"sum": "L", "default": "0"},
         {"L": ["1", ""]},
         {"L": "money"},
@@ -477,3 +554,41 @@ def test_one_cell_that_fails_in_two_expressions_stops_no_other_order():
     leaf = {"object": {"a": {"sql": "A::int + 1"}, "b": {"sql": "A::int + 2"}}}
     assert text_of(leaf, {"A": ["x"]}) == "reject: sql_failed A::int + 1"
     assert text_of(leaf, {"A": ["1"]}) == '{"a":2,"b":3}'
+
+
+def test_a_where_over_order_columns_chooses_no_lines():
+    with pytest.raises(SchemaError, match="uses no line column"):
+        mapped(
+            {"sum": "L", "where": "M = 'item'"},
+            {"L": ["1"], "M": ["item"]},
+            {"L": "integer"},
+            ("L",),
+        )
+
+
+@pytest.mark.parametrize(
+    ("leaf", "text"),
+    [
+        pytest.param({"sum": "L", "optional": True}, None, id="an optional sum"),
+        pytest.param({"each": "L", "optional": True}, None, id="an optional list"),
+        pytest.param({"sum": "L", "optional": True, "default": "0"}, "0", id="a sum's default"),
+    ],
+)
+def test_an_optional_leaf_without_the_column_of_its_where(leaf, text):
+    columns = {"L": ["1", "2"]}
+    assert text_of({**leaf, "where": "M = 'item'"}, columns, {"L": "money"}, ("L", "M")) == text
+
+
+def test_a_where_needs_its_column():
+    with pytest.raises(SchemaError, match='column "M" is not in the export'):
+        mapped({"sum": "L", "where": "M = 'item'"}, {"L": ["1"]}, {"L": "money"}, ("L", "M"))
+
+
+def test_a_where_is_a_condition():
+    with pytest.raises(SchemaError, match="where is a condition, true or false; this gives"):
+        mapped({"each": "L", "where": "L"}, {"L": ["1"]}, {}, ("L",))
+
+
+def test_a_where_stands_beside_a_sum_or_a_list():
+    with pytest.raises(SchemaError, match='"where" has no meaning beside "column"'):
+        mapped({"column": "A", "where": "A = 'x'"}, {"A": ["x"]})

@@ -368,3 +368,51 @@ def test_overlapping_files_with_lines_in_a_cell_give_each_line_once():
     ]
     schema["source"]["across_files"] = "last"
     assert len(told(mapped(schema, *differ))[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "prefix"),
+    [
+        pytest.param(
+            ["Order", "items"],
+            [
+                ["1", '[{"type": "item", "total": "5.50"}, {"type": "fee", "total": "1"}]'],
+                ["2", '[{"type": "fee", "total": "2"}]'],
+                ["3", "[]"],
+                ["4", '[{"total": "2"}]'],
+            ],
+            "items[].",
+            id="members of list elements",
+        ),
+        pytest.param(
+            ["Order", "line_1_type", "line_1_total", "line_2_type", "line_2_total"],
+            [
+                ["1", "item", "5.50", "fee", "1"],
+                ["2", "fee", "2", "", ""],
+                ["3", "", "", "", ""],
+                ["4", "", "2", "", ""],
+            ],
+            "line_<n>_",
+            id="numbered columns",
+        ),
+    ],
+)
+def test_a_sum_and_a_list_choose_their_lines_within_a_row(header, rows, prefix):
+    where = f"\"{prefix}type\" = 'item'"
+    total = f"{prefix}total"
+    seen = {
+        "Total": {"sum": f'"{total}"', "where": where},
+        "Items": {"each": {"Total": total}, "where": where},
+    }
+    schema = schema_of(seen, columns={total: "money"})
+    events, rejects = told(mapped(schema, frame(header, *rows)))
+    assert events == [("1", {"Total": 5.5, "Items": [{"Total": 5.5}]}), ("2", {}), ("3", {})]
+    assert rejects == [(4, "unknown_where", where)]
+
+
+def test_a_where_over_an_optional_column_that_is_absent_is_unknown():
+    seen = {"Total": {"sum": "total", "where": "type = 'item'"}}
+    schema = schema_of(seen, columns={"total": "money"}, optional=["type"])
+    schema["source"]["line"] = ["total", "type"]
+    events, rejects = told(mapped(schema, frame(["Order", "total"], ["1", "5"])))
+    assert (events, rejects) == ([], [(1, "unknown_where", "type = 'item'")])
