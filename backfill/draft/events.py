@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from backfill.draft.facts import Column
-from backfill.draft.properties import add_amounts, add_item_members, add_order
+from backfill.draft.properties import add_amounts, add_item_members, add_order, counted_lines
 from backfill.draft.roles import Roles
 from backfill.draft.sample import Key
 from backfill.draft.times import Time
-from backfill.draft.vocabulary import row_type_of, status_of
+from backfill.draft.vocabulary import status_of
 from backfill.draft.yaml import (
     QUESTION,
     Block,
@@ -117,7 +117,7 @@ def _later_events(roles: Roles, types: Block) -> Iterator[Block]:
         _add_later_value(properties, name, roles, types)
         product = roles.of_line.get("product")
         if product is not None and roles.lines and roles.key is not None:
-            properties.add("ItemNames", {"each": leaf(product.name)})
+            properties.add("ItemNames", {"each": leaf(product.name), **counted_lines(roles)})
         event.add("properties", properties)
         yield event
 
@@ -248,11 +248,7 @@ def _quoted(values: Iterable[str]) -> str:
 
 
 def _product_row(roles: Roles) -> _Condition | None:
-    kind = roles.row_type
-    if kind is None:
-        return None
-    products = [value for value in kind.values if row_type_of(value) == "product"]
-    return _Condition(f"{sql_name(kind.name)} in ({_quoted(products)})", "")
+    return None if roles.row_kinds is None else _Condition(roles.row_kinds.where, "")
 
 
 def _positive_line(roles: Roles) -> _Condition | None:

@@ -9,6 +9,7 @@ from backfill.draft.money import amount_of, amount_sql
 from backfill.draft.sample import OrderSample
 from backfill.draft.vocabulary import Role, mentions, rank
 from backfill.draft.yaml import sql_name
+from backfill.schema.document import YamlValue
 
 _CENT: Final = 0.011
 
@@ -25,6 +26,13 @@ class LineAmount:
     words: str
     evidence: str
     is_sure: bool
+    where: str = ""
+    """The condition of a schema on the lines that count; empty where all do."""
+
+    @property
+    def summed(self) -> dict[str, YamlValue]:
+        """The leaf of an order's value."""
+        return {"sum": self.sql, **({"where": self.where} if self.where else {})}
 
     @property
     def has_member(self) -> bool:

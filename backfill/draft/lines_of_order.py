@@ -10,7 +10,9 @@ from backfill.draft.nested import Nested
 from backfill.draft.people import customer_of, email_of
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.times import Time
-from backfill.draft.vocabulary import SOLD_ROLES, rank
+from backfill.draft.vocabulary import SOLD_ROLES, rank, row_type_of
+from backfill.draft.yaml import sql_name
+from backfill.mapping.query import quote
 
 _OFTEN: Final = 0.02
 """A column that differs within this share of the orders belongs to a line."""
@@ -22,6 +24,39 @@ class Cancellation:
 
     prefix: str
     evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowKinds:
+    """A column that says whether a row is a product, or its shipping, a discount or a refund."""
+
+    column: Column
+
+    @property
+    def words(self) -> str:
+        return f'"{self.column.name}" ({", ".join(sorted(self.column.values))})'
+
+    @property
+    def where(self) -> str:
+        """The condition of a schema that holds for products."""
+        return f"{sql_name(self.column.name)} in ({self._products})"
+
+    @property
+    def where_in_sample(self) -> str:
+        return f"{OrderSample.cell(self.column)} in ({self._products})"
+
+    @property
+    def _products(self) -> str:
+        words = [value for value in self.column.values if row_type_of(value) == "product"]
+        return ", ".join(quote(word).text for word in sorted(words))
+
+
+def row_kinds_of(lines: Sequence[Column]) -> RowKinds | None:
+    """Some of its cells say that their row is a product, and others that it is none."""
+    for column in lines:
+        if not column.is_member and {"product", "other"} <= set(map(row_type_of, column.values)):
+            return RowKinds(column)
+    return None
 
 
 def line_columns(

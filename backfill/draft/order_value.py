@@ -6,11 +6,12 @@ from typing import Final, Literal
 
 from backfill.draft.facts import Column
 from backfill.draft.line_value import LineAmount, line_amounts
+from backfill.draft.lines_of_order import RowKinds
 from backfill.draft.money import amount_of
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.sums import SIGNED_ROLES, Sum, extras_of, find_sums, orders_sql
 from backfill.draft.vocabulary import AMOUNT_ROLES, Role, mentions, rank
-from backfill.draft.yaml import QUESTION, leaf, sql_name
+from backfill.draft.yaml import QUESTION, flow_text, leaf, sql_name
 from backfill.schema.currencies import places
 from backfill.schema.document import YamlValue
 
@@ -75,19 +76,19 @@ def value_of(
     lines: Sequence[Column],
     of_order: Mapping[Role, Column],
     of_line: Mapping[Role, Column],
-    row_type: Column | None,
+    row_kinds: RowKinds | None,
 ) -> Value | None:
     """None where no column holds an order's total, nor amounts of lines.
 
-    ``columns`` are the order's, ``lines`` those of a line. ``row_type`` tells products from other
+    ``columns`` are the order's, ``lines`` those of a line. ``row_kinds`` tells products from other
     rows.
     """
     currency = of_order.get("currency")
     amounts = [_in_known_units(some, currency) for some in line_amounts(sample, of_line, lines)]
-    if row_type is not None:
-        kinds = ", ".join(sorted(row_type.values))
-        why = f'rows are of several kinds by "{row_type.name}" ({kinds}): which of them count?'
-        amounts = [replace(some, is_sure=False, evidence=why) for some in amounts]
+    if row_kinds is not None:
+        why = f"rows are of several kinds by {row_kinds.words}: which of them count?"
+        every = [replace(some, is_sure=False, evidence=why) for some in amounts]
+        amounts = [*(_of_products(some, row_kinds) for some in every), *every]
     taken = {*(c.name for c in of_line.values()), *(key.names if key is not None else ())}
     taken -= {of_order[role].name for role in ("total", "subtotal") if role in of_order}
     candidates = _candidates([column for column in columns if column.name not in taken], of_order)
@@ -120,7 +121,7 @@ def _sum_of_lines(key: Key | None, amounts: Sequence[LineAmount]) -> Value | Non
         return None
     line = next((some for some in amounts if some.is_sure), None)
     why = "; ".join(dict.fromkeys(some.evidence for some in amounts if some.evidence))
-    of_line = [some.sql if key is None else "{sum: '" + some.sql + "'}" for some in amounts]
+    of_line = [some.sql if key is None else flow_text(some.summed) for some in amounts]
     question = f"OPEN: {why}: write what the order is worth, such as {' or '.join(of_line)}"
     return Value(
         columns=_columns(amounts),
@@ -132,6 +133,13 @@ def _sum_of_lines(key: Key | None, amounts: Sequence[LineAmount]) -> Value | Non
         is_open=line is None,
         is_line_open=line is None,
     )
+
+
+def _of_products(some: LineAmount, row_kinds: RowKinds) -> LineAmount:
+    """The amount of a line, of products alone."""
+    cells = f"(case when {row_kinds.where_in_sample} then {some.cells} end)" if some.cells else ""
+    words = f'{some.words} of rows that are products by "{row_kinds.column.name}"'
+    return replace(some, cells=cells, words=words, where=row_kinds.where)
 
 
 def _columns(amounts: Sequence[LineAmount]) -> tuple[Column, ...]:

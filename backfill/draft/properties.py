@@ -63,12 +63,19 @@ def _named(of: str, columns: Mapping[Role, Column]) -> list[tuple[str, Role, Col
 def _add_items(properties: Block, roles: Roles, types: Block) -> None:
     """The lines of an order, as lists and as objects."""
     for name, _, column in _named("lists", roles.of_line):
-        properties.add(name, {"each": leaf(column.name)})
+        properties.add(name, {"each": leaf(column.name), **counted_lines(roles)})
     items = properties.nested()
     each = items.nested(reserved=(*LEAF_KINDS, "where"))  # beside these, no other key can be
     add_item_members(each, roles, types)
     items.add("each", each)
+    for option, where in counted_lines(roles).items():
+        items.add(option, where)
     properties.add("Items", items)
+
+
+def counted_lines(roles: Roles) -> dict[str, YamlValue]:
+    """The option of ``each`` that leaves out rows that are no products; {} where all are."""
+    return {} if roles.row_kinds is None else {"where": roles.row_kinds.where}
 
 
 def add_item_members(block: Block, roles: Roles, types: Block, *, others: bool = True) -> None:

@@ -7,7 +7,13 @@ from typing import Final
 
 from backfill.draft.facts import MOST, Column
 from backfill.draft.formats import has_clock
-from backfill.draft.lines_of_order import Cancellation, cancellation_of, line_columns
+from backfill.draft.lines_of_order import (
+    Cancellation,
+    RowKinds,
+    cancellation_of,
+    line_columns,
+    row_kinds_of,
+)
 from backfill.draft.money import amount_of
 from backfill.draft.nested import Nested
 from backfill.draft.order_key import KeyChoice, choose_key
@@ -24,7 +30,6 @@ from backfill.draft.vocabulary import (
     is_excluded,
     mentions,
     rank,
-    row_type_of,
 )
 
 _LATER_EVENTS: Final[dict[str, Role]] = {
@@ -69,8 +74,8 @@ class Roles:
     cancellation: Cancellation | None
     statuses: Mapping[str, int]
     """In how many rows of the sample each status is."""
-    row_type: Column | None
-    """Says whether a row is a product, its shipping, a discount or a refund."""
+    row_kinds: RowKinds | None
+    """Which lines are products, where other rows are shipping, a discount or a refund."""
     line_id: Column | None
     """Tells the lines of an order apart."""
 
@@ -100,7 +105,7 @@ def roles_of(
     lines = line_columns(choice.key, plain, nested, times, ordered)
     rest = [column for column in flat if column not in lines]
     of_line, of_order = _line_and_order_roles(choice, lines, rest)
-    row_type = next(filter(_has_row_types, lines), None)
+    row_kinds = row_kinds_of(lines)
     time_doubt = _time_doubt(flat_times, ordered)
     time_doubt = time_doubt or _first_rows_doubt(flat, ordered)
     if not (nested.lines or _is_of_orders(choice, ordered, of_line, of_order)):
@@ -118,10 +123,10 @@ def roles_of(
         of_line=of_line,
         of_order=of_order,
         later=_later([times[column.name] for column in rest if column.name in times], ordered),
-        value=value_of(sample, choice.key, rest, lines, of_order, of_line, row_type),
+        value=value_of(sample, choice.key, rest, lines, of_order, of_line, row_kinds),
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
         statuses=sample.counts(of_order.get("status")),
-        row_type=row_type,
+        row_kinds=row_kinds,
         line_id=sample.line_id(choice.key, of_line.get("line_id")),
     )
 
@@ -169,11 +174,6 @@ def _first_rows_doubt(columns: Sequence[Column], ordered: Time | None) -> str:
             "them have none: fill these cells down in the file, and draft again"
         )
     return ""
-
-
-def _has_row_types(column: Column) -> bool:
-    """Whether some cells say that their row is a product, and others that it is none."""
-    return not column.is_member and {"product", "other"} <= set(map(row_type_of, column.values))
 
 
 def _time_doubt(times: Sequence[Time], ordered: Time | None) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.drafts import csv_file, drafted, events, person, ran
+from tests.drafts import csv_file, drafted, events, evidence, person, ran
+from tests.platforms import mapped
 
 pytestmark = pytest.mark.slow
 
@@ -74,10 +75,40 @@ def test_rows_of_several_kinds_are_asked_about(tmp_path):
         rows += [(*order, "product", "2", "10.00"), (*order, "shipping", "1", "4.90")]
         rows += [(*order, "refund", "-1", "-5.00")] * (at % 4 == 0)
     header = ("Order ID", "Email", "Created at", "Line type", "Line quantity", "Line total")
-    draft = drafted(csv_file(tmp_path, header, rows))
+    file = csv_file(tmp_path, header, rows)
+    draft = drafted(file)
     assert {text for _, text in draft.questions} == {'$value: "?"'}
-    assert '"Line type" (product, refund, shipping)' in draft.text.replace("\n      #", "")
-    assert """where: '"Line type" in (''product'')""" in draft.text
+    asked = draft.text.replace("\n      #", "")
+    assert '"Line type" (product, refund, shipping)' in asked
+    of_products = """{sum: '"Line total"', where: '"Line type" in (\'\'product\'\')\'}"""
+    assert f"""such as {of_products} or {{sum: '"Line total"'}}""" in asked
+    answered = draft.text.replace('$value: "?"', f"$value: {of_products}", 1)
+    answered = answered.replace('$value: "?"', """$value: {sql: '"Line total"'}""", 1)
+    answered = answered.replace('$value: "?"', f"$value: {of_products}")
+    found = mapped(answered, [file], tmp_path / "state", timezone="UTC")
+    placed = [event["properties"] for event in events(found, "Placed Order")]
+    assert [(order["$value"], len(order["Items"])) for order in placed] == [(10, 1)] * 12
+    lines = [event["properties"] for event in events(found, "Ordered Product")]
+    assert [line["$value"] for line in lines] == [10] * 12
+
+
+def test_the_total_of_an_order_with_rows_of_several_kinds(tmp_path):
+    rows = []
+    for at in range(12):
+        order = (f"A{at}", person(at), "2023-05-01T10:00:00Z", f"{14 + at}.90")
+        rows += [(*order, "Line Item", "Tea", f"{10 + at}.00")]
+        rows += [(*order, "Shipping Line", "Post", "4.90")]
+    header = ("Order ID", "Email", "Created at", "Total", "Line type", "Title", "Price")
+    file = csv_file(tmp_path, header, rows)
+    draft = drafted(file)
+    assert '"Total" = sum of "Price" in 12 of 12 orders' in evidence(draft, "$value: Total")
+    found = ran(draft, [file], tmp_path / "state")
+    placed = [event["properties"] for event in events(found, "Placed Order")]
+    assert [order["$value"] for order in placed] == [14.9 + at for at in range(12)]
+    assert {tuple(order["ItemNames"]) for order in placed} == {("Tea",)}
+    assert [len(order["Items"]) for order in placed] == [1] * 12
+    ordered = [event["properties"]["$value"] for event in events(found, "Ordered Product")]
+    assert ordered == [10 + at for at in range(12)]
 
 
 def test_order_columns_on_the_first_row_alone_are_asked_about(tmp_path):
