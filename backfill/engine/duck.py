@@ -43,6 +43,21 @@ def connect(**config: str) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"threads": 1, **config})
 
 
+def lock(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a schema's SQL reach only the tables that are registered on this connection.
+
+    It reads no file and no variable of Python, and no statement can change that.
+    """
+    for setting in (
+        "timezone = 'UTC'",
+        f"disabled_optimizers = '{UNSAFE_OPTIMIZERS}'",
+        "enable_external_access = false",
+        "python_enable_replacements = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"set {setting}")
+
+
 @contextmanager
 def connect_spilling(spill: Path, memory: str = "160MB") -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with little memory, for queries over a whole plan. No SQL of a schema runs here.

@@ -7,19 +7,9 @@ from backfill.mapping import structured, udf
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection that reaches only the tables that are registered on it.
-
-    It reads no file and no variable of Python, and no statement can change that.
-    """
+    """A connection that reaches only the tables that are registered on it, with our functions."""
     connection = duck.connect()
     udf.register(connection)
     structured.register(connection)
-    for setting in (
-        "timezone = 'UTC'",
-        f"disabled_optimizers = '{duck.UNSAFE_OPTIMIZERS}'",
-        "enable_external_access = false",
-        "python_enable_replacements = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"set {setting}")
+    duck.lock(connection)
     return connection

@@ -128,7 +128,7 @@ def bind_export(
     where = f"{export.files[0]}{more} ({dialect})"
     bound = bind(loaded, export.columns, export.lacking, where)
     check_file_names(bound, export.files)
-    return export, bound
+    return export.with_rules(bound.rules), bound
 
 
 def in_zone(loaded: LoadedSchema, zone: str | None) -> LoadedSchema:

@@ -1,6 +1,6 @@
 """A schema bound to an export: where its columns are, or all problems with them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from backfill.schema.columns import (
 from backfill.schema.document import KeyPath
 from backfill.schema.load import LoadedSchema
 from backfill.schema.model import Schema
+from backfill.schema.row_rules import RowRules, drop_rows, fill_down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class BoundSchema:
     """The other columns that the schema uses: what each is made of."""
     origin: int | None = None
     """The position of ``_file`` in an export of rejects: it names the file a row came from."""
+    rules: RowRules = field(default_factory=RowRules)
+    """What happens to the export's rows before they are mapped."""
     notes: tuple[str, ...] = ()
     """Sentences about columns that are not used or not there."""
 
@@ -77,15 +80,40 @@ def bind(
             problems.setdefault(name, loaded.problem(path, problem))
         elif column is not None and path[0] != "columns":
             found[name] = column
-    if problems:
-        raise SchemaError(sorted(problems.values(), key=lambda problem: problem.line))
+    rules, rule_problems = _row_rules(loaded, header, found.values(), where)
+    every = [*problems.values(), *rule_problems]
+    if every:
+        raise SchemaError(sorted(every, key=lambda problem: problem.line))
     return BoundSchema(
         loaded=loaded,
         columns={name: column for name, column in found.items() if isinstance(column, int)},
         derived={name: column for name, column in found.items() if not isinstance(column, int)},
         origin=header.index("_file") if {"_file", "_row"} <= set(header) else None,
+        rules=rules,
         notes=tuple(_notes(schema, sorted(missing))),
     )
+
+
+def _row_rules(
+    loaded: LoadedSchema,
+    header: Sequence[str],
+    found: Iterable[int | DerivedColumn],
+    where: str,
+) -> tuple[RowRules, list[Problem]]:
+    """The schema's rules for rows, and the problems with their columns."""
+    schema = loaded.schema
+    used: list[int] = []
+    for column in found:
+        if isinstance(column, int):
+            used.append(column)
+        elif isinstance(column, CellPart):
+            used += column.positions.values()
+    drop_path = ("source", "drop_rows")
+    drop, of_drop = drop_rows(schema, header, loaded.problem(drop_path, "").place, where)
+    fill, of_fill = fill_down(schema, header, used, where)
+    problems = [loaded.problem(drop_path, text) for text in of_drop]
+    problems += [loaded.problem(path, text) for path, text in of_fill]
+    return RowRules(drop=drop, fill=fill, null_values=schema.source.null_values), problems
 
 
 def _notes(schema: Schema, missing: Sequence[str]) -> Iterator[str]:

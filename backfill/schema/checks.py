@@ -20,7 +20,12 @@ from backfill.schema.column_uses import (
 )
 from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
 from backfill.schema.document import KeyPath
-from backfill.schema.expression import is_numeric
+from backfill.schema.expression import (
+    ExpressionError,
+    is_numeric,
+    parse_expression,
+    result_type,
+)
 from backfill.schema.model import Event, Schema
 from backfill.schema.suggest import did_you_mean
 from backfill.schema.template import parse_template
@@ -71,6 +76,27 @@ def _check_source(schema: Schema) -> Problems:
     for name in source.order or ():
         if is_line_column(schema, name):
             yield ("source", "order"), f'"{name}" cannot be an order column and a line column'
+    if source.fill_down and source.order is None:
+        problem = "fill_down needs source.order, the column that tells orders apart"
+        yield ("source", "fill_down"), problem
+    for at, name in enumerate(source.fill_down):
+        if is_line_column(schema, name):
+            problem = f'"{name}" is a line column, and fill_down fills columns of an order'
+            yield ("source", "fill_down", at), problem
+    if source.drop_rows is not None and (problem := _drop_rows_problem(source.drop_rows)):
+        yield ("source", "drop_rows"), problem
+
+
+def _drop_rows_problem(text: str) -> str:
+    """What is wrong with a condition on rows, whose cells are texts; "" for nothing."""
+    try:
+        expression = parse_expression(text)
+        found = result_type(expression, dict.fromkeys(expression.columns, "VARCHAR"))
+    except ExpressionError as error:
+        return str(error)
+    if parts := [name for name in expression.columns if makes_lines(name)]:
+        return f'drop_rows reads whole cells of a row, and "{parts[0]}" is a part of them'
+    return "" if found == "BOOLEAN" else f"drop_rows is a condition, true or false; this is {found}"
 
 
 def _check_lines_within_rows(schema: Schema) -> Problems:

@@ -165,6 +165,14 @@ class Source(Part):
     """The column, or columns, whose values tell orders apart. Without it, each row is an order."""
     line: tuple[Name, ...] = ()
     """The columns that belong to a row and not to its order; patterns such as "Lineitem *"."""
+    fill_down: tuple[Name, ...] = ()
+    """The columns that stand on an order's first row alone, as names or patterns: an empty cell is
+    that of the row above, if both rows are of one order.
+    """
+    drop_rows: Name | None = None
+    """One SQL condition: rows for which it is true are no rows of the export, such as a footer. It
+    reads each cell as a text.
+    """
     optional: tuple[Name, ...] = ()
     """The columns that the export may lack, as names or patterns: they are empty then."""
     timezone: Zone | None = None

@@ -1,6 +1,6 @@
 """The files or the frame that one run reads, with their columns matched by name."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,16 +11,21 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from backfill.display import counted
 from backfill.errors import ExportError
+from backfill.schema.row_rules import RowRules
 from backfill.sources.compression import CHUNK_BYTES, compression_of
 from backfill.sources.delimited import DelimitedFile
 from backfill.sources.files import expand_names, printable_name
 from backfill.sources.frame import Frame
 from backfill.sources.parquet import ParquetFile
+from backfill.sources.row_rules import ruled
 from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, Source, TypedColumns
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 _DETECT: Final = ReadOptions()
+
+_NO_RULES: Final = RowRules()
 
 _NAMES_SHOWN: Final = 8
 
@@ -68,8 +73,17 @@ def _open_file(file: str, options: ReadOptions, chunk_bytes: int, batch_bytes: i
 class Export:
     """Source rows as text, from whatever sources they come."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], rules: RowRules = _NO_RULES) -> None:
+        """Match the columns of the sources.
+
+        Args:
+            sources: files, or one frame.
+            rules: a schema's, which name columns by their positions in this export.
+        """
         self._sources = sources
+        self._rules = rules
+        self._dropped: Counter[int] = Counter()
+        """How many rows of each file the last pass has dropped."""
         numbered = [_numbered(source.columns) for source in sources]
         union = dict.fromkeys(chain.from_iterable(numbered))
         positions = {column: position for position, column in enumerate(union)}
@@ -108,8 +122,16 @@ class Export:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Lines for people. An encoding that is detected late is in them after the file is read."""
-        return (*self._dialects(), *self._differences())
+        """Lines for people.
+
+        After the files are read, they hold what reading alone can show: an encoding that is
+        detected late, and how many rows were dropped.
+        """
+        return (*self._dialects(), *self._differences(), *self._drops())
+
+    def with_rules(self, rules: RowRules) -> "Export":
+        """The same sources without the rows that a schema drops, and with cells that it fills."""
+        return Export(self._sources, rules)
 
     def assert_unchanged(self) -> None:
         """Raise ExportError if any file differs from when it was opened, or is gone."""
@@ -132,6 +154,21 @@ class Export:
         Raises:
             ExportError: a file cannot be read to its end, or changed while it was read.
         """
+        extra = [at for at in self._rules.positions if at not in columns and at not in inspected]
+        places = [*columns, *inspected, *extra]
+        batches = self._plain_batches(columns, [*inspected, *extra])
+        if self._rules.drop is not None or self._rules.fill is not None:
+            names = {at: f"c{place}" for place, at in enumerate(places)}
+            self._dropped = Counter()
+            batches = ruled(batches, self._rules, names, self._dropped)
+        gone = [f"c{len(places) - len(extra) + at}" for at in range(len(extra))]
+        for batch in batches:
+            yield batch.drop_columns(gone) if gone else batch
+
+    def _plain_batches(
+        self, columns: Sequence[int], inspected: Sequence[int]
+    ) -> Iterator[pa.Table]:
+        """All rows as they stand in the sources."""
         for file, (source, own) in enumerate(zip(self._sources, self._own, strict=True)):
             mapped, more = ([at for at in some if at in own] for some in (columns, inspected))
             places = [mapped.index(at) if at in own else None for at in columns]
@@ -182,6 +219,11 @@ class Export:
             alike[source.dialect].append(source.name)
         for dialect, names in alike.items():
             yield f"{_first_of(names)}: {dialect}"
+
+    def _drops(self) -> Iterator[str]:
+        for file, rows in sorted(self._dropped.items()):
+            if rows:
+                yield f"{self.files[file]}: {counted(rows, 'row')} dropped by source.drop_rows"
 
     def _differences(self) -> Iterator[str]:
         alike = defaultdict(list)
