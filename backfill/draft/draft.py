@@ -13,6 +13,7 @@ from backfill.draft.order_key import candidates
 from backfill.draft.profile import profile_columns
 from backfill.draft.recognise import recognise
 from backfill.draft.roles import Roles, roles_of
+from backfill.draft.row_rules import FoundRules, find_rules
 from backfill.draft.sample import OrderSample
 from backfill.draft.tables import Table, group_by_table, joining_query
 from backfill.draft.write import draft_text, question_lines
@@ -25,6 +26,7 @@ from backfill.schema.document import YamlValue, read_document
 from backfill.schema.load import load_schema
 from backfill.schema.types import parse_zone
 from backfill.sources.export import Export, open_export
+from backfill.sources.source import ReadOptions
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 
@@ -57,7 +59,7 @@ def draft_schema(
             parse_zone(timezone)
     except ValueError as error:
         raise UsageError(f"--timezone {error}") from error
-    export = open_export(exports)
+    export = _opened(exports)
     text, note = recognise(export, today, timezone)
     if text is not None:
         return Draft(text, question_lines(text), (*export.notes, note))
@@ -67,6 +69,18 @@ def draft_schema(
         several = len(tables) > 1
         draft = drafter.draft_tables(tables) if several else drafter.draft_export(export)
     return replace(draft, notes=(*draft.notes, note)) if note else draft
+
+
+def _opened(files: Sequence[str | Path]) -> Export:
+    """The export without the lines above its header. Raises ExportError, UsageError."""
+    export = open_export(files, ReadOptions(find_header=True))
+    if len(export.skipped_lines) > 1:
+        lines = " and ".join(map(str, sorted(export.skipped_lines)))
+        raise UsageError(
+            f"the files have {lines} lines above their headers, and a schema skips one number of "
+            "them: remove these lines, or draft from files that are alike"
+        )
+    return export
 
 
 def write_draft(draft: Draft, output: Path, *, force: bool) -> None:
@@ -95,13 +109,23 @@ class _Drafter:
         self, export: Export, about: Sequence[str] = (), query: Sequence[str] = ()
     ) -> Draft:
         """``about`` and ``query`` are sentences and SQL for the head of the draft."""
-        columns = self._profile(export)
-        roles, nested = self._roles(export, columns)
+        found = find_rules(export, _schema_names(export.columns))
+        columns, roles, nested = self._guessed(export.with_rules(found.rules))
+        if found.fill and not _fills_key(found, roles):
+            found = found.without_fill()
+            columns, roles, nested = self._guessed(export.with_rules(found.rules))
         if roles.ordered is None:
             raise UsageError(_why_no_times(export, columns))
         _assert_templates_fit(export, roles)
         text = draft_text(
-            export, columns, nested, roles, timezone=self._timezone, about=about, query=query
+            export,
+            columns,
+            nested,
+            roles,
+            found,
+            timezone=self._timezone,
+            about=about,
+            query=query,
         )
         _assert_fits(text, export, roles)
         return Draft(text, question_lines(text), _notes(export, roles, self._timezone))
@@ -139,8 +163,12 @@ class _Drafter:
         return replace(draft, notes=(*draft.notes, note))
 
     def _table(self, files: Sequence[str]) -> Table:
-        export = open_export(files)
+        export = _opened(files)
         return Table(tuple(files), export, tuple(self._profile(export)))
+
+    def _guessed(self, export: Export) -> tuple[list[Column], Roles, Nested]:
+        columns = self._profile(export)
+        return columns, *self._roles(export, columns)
 
     def _roles(self, export: Export, columns: Sequence[Column]) -> tuple[Roles, Nested]:
         nested = read_nested(self._connection, export, columns, self._latest)
@@ -179,6 +207,11 @@ def _schema_names(header: Sequence[str]) -> dict[int, str]:
         for place, name in enumerate(header)
         if name.strip() and name not in rejects and not makes_lines(name)
     }
+
+
+def _fills_key(found: FoundRules, roles: Roles) -> bool:
+    """Whether the columns that are filled identify orders."""
+    return roles.key is not None and any(name in found.fill for name in roles.key.names)
 
 
 def _notes(export: Export, roles: Roles, timezone: str | None) -> tuple[str, ...]:

@@ -158,11 +158,12 @@ def _recognised(
         head.append(f"Columns of {file} that it does not use: {', '.join(unused)}.")
     text = "".join(f"# {line}\n" for sentence in head for line in wrapped(sentence))
     zone_open = column_without_timezone(match.bound.schema) is not None
-    text += _completed(body, zone_open=zone_open, timezone=timezone)
+    skipped = max(export.skipped_lines)
+    text += _completed(body, zone_open=zone_open, timezone=timezone, skipped=skipped)
     return text, f"recognised as {match.name}: {used}; {read} it says"
 
 
-def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:
+def _completed(body: str, *, zone_open: bool, timezone: str | None, skipped: int) -> str:
     """The schema with what it leaves open put in, so that it runs as it is.
 
     The rest of its text stays as it is: writing it from its values would move the comments.
@@ -178,6 +179,9 @@ def _completed(body: str, *, zone_open: bool, timezone: str | None) -> str:
     elif zone_open:
         question = [*wrapped(ZONE_QUESTION, indent=2), "timezone: Europe/Berlin"]
         added[places["source",]] = "".join(f"  # {line}\n" for line in question)
+    if skipped:
+        rule = f"  skip_lines: {skipped}  # the header is below them\n"
+        added[places["source",]] = rule + added.get(places["source",], "")
     for line in sorted(added, reverse=True):
         lines.insert(line, added[line])
     return "".join(lines)

@@ -11,6 +11,7 @@ from backfill.draft.events import event_blocks
 from backfill.draft.facts import CERTAIN_NULL_WORDS, WHOLE_FLOATS, Column
 from backfill.draft.nested import Nested
 from backfill.draft.roles import Roles
+from backfill.draft.row_rules import FoundRules
 from backfill.draft.sample import Key
 from backfill.draft.yaml import QUESTION, Block, dump, flow_text
 from backfill.schema.columns import makes_lines
@@ -34,6 +35,7 @@ def draft_text(
     columns: Sequence[Column],
     nested: Nested,
     roles: Roles,
+    found: FoundRules,
     *,
     timezone: str | None,
     about: Sequence[str],
@@ -46,6 +48,7 @@ def draft_text(
         columns: all columns with a name.
         nested: what stands within their cells.
         roles: what is made of them.
+        found: what is done with rows before that.
         timezone: the zone of the shop's clock, if it is given.
         about: further sentences for the head.
         query: lines of SQL for the head, which join other tables.
@@ -62,7 +65,7 @@ def draft_text(
         schema.comment_line(f"  {line}")
     schema.add("name", _schema_name(export.files[0]))
     schema.blank_line()
-    _add_source(schema, types, export, columns, roles, timezone)
+    _add_source(schema, types, export, columns, roles, found, timezone)
     if types:
         schema.add("columns", types)
         schema.blank_line()
@@ -127,6 +130,7 @@ def _add_source(
     export: Export,
     columns: Sequence[Column],
     roles: Roles,
+    found: FoundRules,
     given_zone: str | None,
 ) -> None:
     source, key = schema.nested(), roles.key
@@ -136,7 +140,8 @@ def _add_source(
     ]
     null_values = _null_values(columns, roles)
     timezone, why_timezone = _timezone(roles, given_zone)
-    bare = key is None and not (timezone or optional or null_values)
+    rules = _row_rules(export, found)
+    bare = key is None and not (timezone or optional or null_values or rules)
     comments = schema if bare else source
     if key is None:
         comments.comment(
@@ -144,6 +149,8 @@ def _add_source(
         )
     else:
         _add_key(source, key, roles, types, passed)
+    for name, (value, why) in rules.items():
+        source.add(name, value, why)
     if optional:
         source.add("optional", optional, "some files lack them")
     if null_values:
@@ -162,6 +169,19 @@ def _add_source(
     if not bare:
         schema.add("source", source)
     schema.blank_line()
+
+
+def _row_rules(export: Export, found: FoundRules) -> dict[str, tuple[YamlValue, str]]:
+    """What is done with rows before they are mapped: keys of ``source`` with their evidence."""
+    rules: dict[str, tuple[YamlValue, str]] = {}
+    if any(export.skipped_lines):
+        lines = str(max(export.skipped_lines))
+        rules["skip_lines"] = lines, "the header is below them, as its cells and the rows' show"
+    if found.drop:
+        rules["drop_rows"] = found.drop, found.drop_evidence
+    if found.fill:
+        rules["fill_down"] = [*found.fill], found.fill_evidence
+    return rules
 
 
 def _add_key(source: Block, key: Key, roles: Roles, types: Block, passed: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -23,7 +24,9 @@ from backfill.sources.compression import (
 )
 from backfill.sources.dialect import (
     DELIMITERS,
+    excel_hint,
     find_delimiter,
+    find_header,
     find_rejects_delimiter,
     first_record,
 )
@@ -46,13 +49,11 @@ _BLANKS: Final = " \t\r\n"
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r(?=[^\n])")  # a CR at the end may be half of a CRLF
 
-_EXCEL_HINT: Final = re.compile(r"sep=.\s*$", re.MULTILINE)
-"""A first line in which a program tells Excel the delimiter."""
-
 
 class DelimitedFile:
     """A ``Source`` in a CSV file, compressed or not. Its header is row 1."""
 
+    skipped_lines = 0
     typed = TypedColumns()
 
     def __init__(
@@ -117,6 +118,8 @@ class DelimitedFile:
                 f"`source: {{skip_lines: {self._options.skip_lines}}}` skips all of its lines"
             )
         text = head.decode("utf-8", "ignore")
+        if self._skips_lines_above(text):
+            return self._header()
         delimiter = find_delimiter(text, self._options.delimiter, self.name)
         for _ in check_quotes(iter([head]), delimiter, at_head, whole=whole):
             pass
@@ -128,7 +131,7 @@ class DelimitedFile:
             )
         self._is_rejects = {"_file", "_row"} <= {cell.strip() for cell in cells}
         names = tuple(self._original(cell).strip() for cell in cells)
-        if not any(names) or _EXCEL_HINT.match(text):
+        if not any(names):
             line = self._options.skip_lines + 1
             raise ExportError(
                 f"{self.name}:{line}: is not a header; "
@@ -136,6 +139,20 @@ class DelimitedFile:
             )
         end += 2 if text.startswith("\r\n", end) else 1
         return names, len(text[:end].encode()), delimiter
+
+    def _skips_lines_above(self, text: str) -> bool:
+        """Whether a line that is no header begins the text, which then is to be skipped."""
+        options = self._options
+        if hint := excel_hint(text):
+            delimiter = options.delimiter or hint
+            skipped = options.skip_lines + 1
+            self._options = replace(options, delimiter=delimiter, skip_lines=skipped)
+            return True
+        lines = find_header(text, options.delimiter) if options.find_header else 0
+        if lines:
+            self.skipped_lines = options.skip_lines + lines
+            self._options = replace(options, skip_lines=self.skipped_lines, find_header=False)
+        return lines > 0
 
     def _original(self, cell: str) -> str:
         """A cell as the original export had it."""

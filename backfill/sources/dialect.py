@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
@@ -13,6 +15,15 @@ from backfill.sources.spreadsheets import REJECT_COLUMNS
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 _RECORDS: Final = 500
+
+_TITLES: Final = 30
+"""So many records may stand above the header."""
+
+_FULL: Final = 0.6
+"""The share of its cells that a header fills; the lines of a title fill fewer."""
+
+_EXCEL_HINT: Final = re.compile(r'"?sep=(.)"?[ \t;,]*(?:\r|\n|\Z)')
+"""A first line in which a program tells Excel the delimiter."""
 _QUOTES: Final = re.compile(r'"+')
 
 
@@ -29,6 +40,50 @@ def find_delimiter(head: str, given: str | None, name: str) -> str:
     if len(given) != 1 or not given.isascii() or given in '"\r\n\0':
         raise ExportError(f"{name}: a delimiter is one ASCII character, no quote and no line end")
     return given
+
+
+def excel_hint(text: str) -> str:
+    """The delimiter that a first line ``sep=;`` names; empty where it is no such line."""
+    found = _EXCEL_HINT.match(text)
+    return found[1] if found is not None else ""
+
+
+def find_header(head: str, given: str | None) -> int:
+    """How many lines stand above the header: a title, or what a report is about.
+
+    They fill fewer cells than the rows below, which have as many as the header.
+
+    Args:
+        head: the beginning of a file.
+        given: the delimiter, if it is known.
+    """
+    best, found = 0.0, 0
+    for delimiter in DELIMITERS if given is None else [given]:
+        reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+        records: list[tuple[int, list[str]]] = []
+        last = 0
+        with suppress(csv.Error):
+            for record in islice(reader, _RECORDS):
+                records.append((last, [cell.strip() for cell in record]))
+                last = reader.line_num
+        widths = Counter(len(cells) for _, cells in records if len(cells) > 1)
+        width, rows = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
+        if width * rows > best:
+            best, found = width * rows, _lines_above(records[:_TITLES], width)
+    return found
+
+
+def _lines_above(records: Sequence[tuple[int, list[str]]], width: int) -> int:
+    """The lines above the first record that names nearly all columns; 0 where none does.
+
+    Each record comes with the number of lines above it.
+    """
+    for line, cells in records:
+        names = [cell for cell in cells if cell]
+        if len(names) >= max(2, width * _FULL):
+            are_names = all(any(sign.isalpha() for sign in name) for name in names)
+            return line if are_names else 0
+    return 0
 
 
 def find_rejects_delimiter(head: str) -> str | None:

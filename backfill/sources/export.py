@@ -94,6 +94,8 @@ class Export:
         self.columns = tuple(name for name, _ in positions)
         self.files = tuple(source.name for source in sources)
         self.text_bytes = sum(source.text_bytes for source in sources)
+        self.skipped_lines = {source.skipped_lines for source in sources}
+        """How many lines above the headers were found and skipped; one number if all are alike."""
         self.lacking = {
             position: tuple(
                 name for name, own in zip(self.files, self._own, strict=True) if position not in own

@@ -24,6 +24,8 @@ class ReadOptions:
     """A name that Python knows: ``utf-8``, ``utf-16-le``, ``cp1252``, ``iso-8859-1`` …"""
     skip_lines: int = 0
     """Lines before the header."""
+    find_header: bool = False
+    """Lines above the header are found, and skipped."""
     pad_ragged: bool = False
     """Rows with too few cells are filled with empty ones and do not count as ragged."""
 
@@ -54,6 +56,8 @@ class Source(Protocol):
     name: str
     columns: tuple[str, ...]
     typed: TypedColumns
+    skipped_lines: int
+    """How many lines above the header were found, and skipped."""
     text_bytes: int
     """About how much text all its cells are."""
 

@@ -170,9 +170,6 @@ def test_skipped_lines_count_as_rows(tmp_path):
             "\na,b\n", ReadOptions(), r"orders\.csv:1: .*skip_lines: 1}", id="a blank header"
         ),
         pytest.param(
-            "sep=;\r\na;b\n", ReadOptions(), r"is not a header.*skip_lines: 1}", id="Excel's hint"
-        ),
-        pytest.param(
             "a\n", ReadOptions(skip_lines=3), r"no header.*skip_lines: 3}`", id="all is skipped"
         ),
         pytest.param(
@@ -419,3 +416,28 @@ def test_one_quote_more_or_less_is_read_as_csv_reads_it_or_refused(
 def unless_blank(row):
     """A line of blanks is a blank line to us and a row to csv."""
     return [] if not "".join(row).strip(" \t") else row
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "first"),
+    [
+        pytest.param("a;b;c\n1;2;3\n", ["a", "b", "c"], 2, id="none"),
+        pytest.param("Orders 2024\n\na;b;c\n1;2;3\n", ["a", "b", "c"], 4, id="a title"),
+        pytest.param(
+            "Orders;;;\nFrom;1.1.;;\na;b;c;d\n1;2;3;4\n", ["a", "b", "c", "d"], 4, id="filled up"
+        ),
+        pytest.param("Orders, 2024\na;b;c\n1;2;3\n4;5;6\n", ["a", "b", "c"], 3, id="a comma"),
+        pytest.param('"Shop\nNord"\na,b\n1,2\n', ["a", "b"], 4, id="a title of two lines"),
+        pytest.param("sep=;\nOrders\na;b\n1;2\n", ["a", "b"], 4, id="behind Excel's hint"),
+        pytest.param("a,,,\n1,2,3,4\n", ["a", "", "", ""], 2, id="columns without names"),
+        pytest.param("a\n1\n2\n", ["a"], 2, id="one column"),
+    ],
+)
+def test_lines_above_the_header_are_found(tmp_path, text, columns, first):
+    export, rows = read(written(tmp_path, text), ReadOptions(find_header=True))
+    assert list(export.columns) == columns
+    assert rows[0][0] == first
+    titled = first > 2
+    assert export.skipped_lines == {first - 2 if titled else 0}
+    if titled:
+        assert read(tmp_path / "orders.csv", ReadOptions(skip_lines=first - 2))[1] == rows
