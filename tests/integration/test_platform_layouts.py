@@ -223,3 +223,22 @@ def test_wix_may_write_a_narrow_blank_before_am_and_pm(tmp_path: Path):
     path = write(tmp_path / "export.csv", header, rows)
     found = planned("wix_orders", path, tmp_path / "state")
     assert orders(found) == orders(Platform("wix_orders").expected)
+
+
+def test_what_is_left_of_an_item_is_not_what_was_ordered(tmp_path: Path):
+    """Without Quantity, the orders with a refund make no Ordered Product."""
+    name = "woocommerce_advanced_export"
+    path = without(name, {"Quantity", "Currency"}, tmp_path / "export.csv")
+    found, expected = planned(name, path, tmp_path / "state"), Platform(name).expected
+    assert orders(found) == orders(expected)
+    refunded = {event["properties"]["OrderId"] for event in events(expected, "Refunded Order")}
+    bought = {event["properties"]["OrderId"] for event in events(found, "Ordered Product")}
+    assert bought == set(orders(expected)) - refunded
+
+
+def test_an_order_that_was_cancelled_before_anyone_paid_was_not_placed(tmp_path: Path):
+    name = "woocommerce_advanced_export"
+    path = without(name, {"Paid Date"}, tmp_path / "export.csv")
+    found = planned(name, path, tmp_path / "state")
+    assert not events(found, "Cancelled Order")
+    assert orders(found).keys() == orders(Platform(name).expected).keys() - {"1009"}

@@ -144,7 +144,7 @@ def rows_by_order(name: str, key: str) -> dict[str, list[dict[str, str]]]:
         if path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
                 for row in csv.DictReader(file):
-                    found.setdefault(row[key].strip(" ='\""), []).append(row)
+                    found.setdefault(row[key].removeprefix("=").strip(" '\""), []).append(row)
     return found
 
 
@@ -181,12 +181,20 @@ def square(kind: str, sign: int):
     return total
 
 
-def bought(rows):
-    return sum(
-        (Decimal(row["quantity"]) * amount(row["price"]) for row in rows if row["quantity"]),
-        Decimal(0),
+def bought_of(quantity: str, price: str):
+    """The order's rows that hold a quantity, each times its price."""
+    return lambda rows: sum(
+        (Decimal(row[quantity]) * amount(row[price]) for row in rows if row[quantity]), Decimal(0)
     )
 
+
+def refunded_by_gumroad(rows):
+    [row] = rows
+    whole = row["Fully Refunded?"] == "1"
+    return amount(row["Sale Price ($)"] if whole else row["Partial Refund ($)"])
+
+
+ADVANCED = "woocommerce_advanced_export"
 
 WORTH = [
     ("magento2_orders", "ID", "Placed Order", cell_of("Grand Total (Base)")),
@@ -201,7 +209,13 @@ WORTH = [
     ("stripe_payments", "id", "Refunded Order", cell_of("Amount Refunded")),
     ("square_items", "Transaction ID", "Placed Order", square("Payment", 1)),
     ("square_items", "Transaction ID", "Refunded Order", square("Refund", -1)),
-    ("order_lines", "order_id", "Placed Order", bought),
+    ("order_lines", "order_id", "Placed Order", bought_of("quantity", "price")),
+    ("gumroad_sales", "Purchase ID", "Placed Order", cell_of("Sale Price ($)")),
+    ("gumroad_sales", "Purchase ID", "Ordered Product", cell_of("Sale Price ($)")),
+    ("gumroad_sales", "Purchase ID", "Refunded Order", refunded_by_gumroad),
+    (ADVANCED, "Order Number", "Placed Order", cell_of("Order Total Amount")),
+    (ADVANCED, "Order Number", "Ordered Product", bought_of("Quantity", "Item Cost")),
+    (ADVANCED, "Order Number", "Refunded Order", cell_of("Order Refund Amount")),
 ]
 
 
@@ -246,3 +260,26 @@ def test_charges_of_stripe_are_counts_of_minor_units(metric, column):
     }
     for name, value in found.items():
         assert value * units[rows[name]["currency"]] == int(rows[name][column])
+
+
+def test_gumroad_s_totals_are_those_of_its_rows():
+    """The sample's last row adds up what stands above it, and makes no event."""
+    rows = rows_by_order("gumroad_sales", "Purchase ID")
+    [totals] = rows.pop("Totals")
+    sales = sum((amount(row["Sale Price ($)"]) for [row] in rows.values()), Decimal(0))
+    assert amount(totals["Sale Price ($)"]) == sales
+    assert "Totals" not in sent("gumroad_sales", "Placed Order")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "unpaid"),
+    [
+        ("gumroad_sales", "Purchase ID", {"p4D==", "p6F=="}),
+        (ADVANCED, "Order Number", {"1006", "1007", "1008"}),
+    ],
+)
+def test_what_was_never_paid_makes_no_event(name, key, unpaid):
+    assert unpaid <= rows_by_order(name, key).keys()
+    assert not unpaid & {
+        event["properties"]["OrderId"] for event in events(Platform(name).expected)
+    }
