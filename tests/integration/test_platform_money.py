@@ -139,11 +139,12 @@ def test_an_order_s_lines_are_worth_what_its_ordered_products_are(name):
 
 def rows_by_order(name: str, key: str) -> dict[str, list[dict[str, str]]]:
     """The rows of all CSV files of a sample by their order, as its first cell names it."""
+    sep = ";" if name == "prestashop_orders" else ","
     found: dict[str, list[dict[str, str]]] = {}
     for path in Platform(name).exports:
         if path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
-                for row in csv.DictReader(file):
+                for row in csv.DictReader(file, delimiter=sep):
                     found.setdefault(row[key].removeprefix("=").strip(" '\""), []).append(row)
     return found
 
@@ -188,6 +189,11 @@ def bought_of(quantity: str, price: str):
     )
 
 
+def sum_of(column: str, sign: int = 1):
+    """The amounts of all the order's rows."""
+    return lambda rows: sign * sum((amount(row[column]) for row in rows), Decimal(0))
+
+
 def refunded_by_gumroad(rows):
     [row] = rows
     whole = row["Fully Refunded?"] == "1"
@@ -216,6 +222,10 @@ WORTH = [
     (ADVANCED, "Order Number", "Placed Order", cell_of("Order Total Amount")),
     (ADVANCED, "Order Number", "Ordered Product", bought_of("Quantity", "Item Cost")),
     (ADVANCED, "Order Number", "Refunded Order", cell_of("Order Refund Amount")),
+    ("prestashop_orders", "id_order", "Placed Order", cell_of("total_paid_tax_incl")),
+    ("prestashop_orders", "id_order", "Ordered Product", sum_of("total_price_tax_incl")),
+    ("paypal_activity", "Transaction ID", "Placed Order", cell_of("Gross")),
+    ("paypal_activity", "Reference Txn ID", "Refunded Order", sum_of("Gross", -1)),
 ]
 
 
@@ -276,6 +286,8 @@ def test_gumroad_s_totals_are_those_of_its_rows():
     [
         ("gumroad_sales", "Purchase ID", {"p4D==", "p6F=="}),
         (ADVANCED, "Order Number", {"1006", "1007", "1008"}),
+        ("prestashop_orders", "id_order", {"9", "10", "13"}),
+        ("paypal_activity", "Transaction ID", {"1AC", "5AB", "6AB", "7AB", "8AB", "10AB", "12AB"}),
     ],
 )
 def test_what_was_never_paid_makes_no_event(name, key, unpaid):
