@@ -179,8 +179,10 @@ def _completed(body: str, *, zone_open: bool, timezone: str | None, skipped: int
     elif zone_open:
         question = [*wrapped(ZONE_QUESTION, indent=2), "timezone: Europe/Berlin"]
         added[places["source",]] = "".join(f"  # {line}\n" for line in question)
-    if skipped:
-        rule = f"  skip_lines: {skipped}  # the header is below them\n"
+    rule = f"  skip_lines: {skipped}  # the header is below them\n"
+    if ("source", "skip_lines") in places:
+        lines[places["source", "skip_lines"] - 1] = rule
+    elif skipped:
         added[places["source",]] = rule + added.get(places["source",], "")
     for line in sorted(added, reverse=True):
         lines.insert(line, added[line])

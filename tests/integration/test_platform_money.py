@@ -144,8 +144,10 @@ def rows_by_order(name: str, key: str) -> dict[str, list[dict[str, str]]]:
     for path in Platform(name).exports:
         if path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
-                for row in csv.DictReader(file, delimiter=sep):
-                    found.setdefault(row[key].removeprefix("=").strip(" '\""), []).append(row)
+                if name == "ebay_orders":
+                    next(file)
+                for row in csv.DictReader(file, restval="", delimiter=sep):
+                    found.setdefault(row[key].removeprefix("=").strip(" '\"\t"), []).append(row)
     return found
 
 
@@ -224,6 +226,12 @@ WORTH = [
     (ADVANCED, "Order Number", "Refunded Order", cell_of("Order Refund Amount")),
     ("prestashop_orders", "id_order", "Placed Order", cell_of("total_paid_tax_incl")),
     ("prestashop_orders", "id_order", "Ordered Product", sum_of("total_price_tax_incl")),
+    ("ebay_orders", "Order Number", "Placed Order", cell_of("Total Price")),
+    ("etsy_orders", "Order ID", "Placed Order", cell_of("Order Total")),
+    ("etsy_order_items", "Order ID", "Ordered Product", sum_of("Item Total")),
+    ("tiktok_shop_orders", "Order ID", "Placed Order", cell_of("Order Amount")),
+    ("tiktok_shop_orders", "Order ID", "Ordered Product", sum_of("SKU Subtotal After Discount")),
+    ("tiktok_shop_orders", "Order ID", "Refunded Order", cell_of("Order Refund Amount")),
     ("paypal_activity", "Transaction ID", "Placed Order", cell_of("Gross")),
     ("paypal_activity", "Reference Txn ID", "Refunded Order", sum_of("Gross", -1)),
 ]
@@ -287,6 +295,9 @@ def test_gumroad_s_totals_are_those_of_its_rows():
         ("gumroad_sales", "Purchase ID", {"p4D==", "p6F=="}),
         (ADVANCED, "Order Number", {"1006", "1007", "1008"}),
         ("prestashop_orders", "id_order", {"9", "10", "13"}),
+        ("ebay_orders", "Sales Record Number", {"103"}),
+        ("etsy_orders", "Order ID", {"3004"}),
+        ("tiktok_shop_orders", "Order ID", {"584697260225955024", "584697260225955025"}),
         ("paypal_activity", "Transaction ID", {"1AC", "5AB", "6AB", "7AB", "8AB", "10AB", "12AB"}),
     ],
 )
