@@ -139,7 +139,7 @@ def test_an_order_s_lines_are_worth_what_its_ordered_products_are(name):
 
 def rows_by_order(name: str, key: str) -> dict[str, list[dict[str, str]]]:
     """The rows of all CSV files of a sample by their order, as its first cell names it."""
-    sep = ";" if name == "prestashop_orders" else ","
+    sep = {"prestashop_orders": ";", "amazon_orders": "\t"}.get(name, ",")
     found: dict[str, list[dict[str, str]]] = {}
     for path in Platform(name).exports:
         if path.suffix == ".csv":
@@ -202,6 +202,22 @@ def refunded_by_gumroad(rows):
     return amount(row["Sale Price ($)"] if whole else row["Partial Refund ($)"])
 
 
+def worth_of_amazon(rows):
+    priced = sum(
+        (amount(row["item-price"]) + amount(row["shipping-price"]) for row in rows), Decimal(0)
+    )
+    less = ("item-promotion-discount", "ship-promotion-discount")
+    return priced - sum((abs(amount(row[column])) for row in rows for column in less), Decimal(0))
+
+
+def matrixify(column: str, kind: str, worth: str):
+    """What the order's rows of one kind add up to, whichever sign a refund has."""
+    return lambda rows: sum(
+        (abs(amount(row[worth])) for row in rows if row[column] == kind), Decimal(0)
+    )
+
+
+SHOP = "Transaction: Shop Currency Amount"
 ADVANCED = "woocommerce_advanced_export"
 
 WORTH = [
@@ -226,6 +242,16 @@ WORTH = [
     (ADVANCED, "Order Number", "Refunded Order", cell_of("Order Refund Amount")),
     ("prestashop_orders", "id_order", "Placed Order", cell_of("total_paid_tax_incl")),
     ("prestashop_orders", "id_order", "Ordered Product", sum_of("total_price_tax_incl")),
+    ("amazon_orders", "order-id", "Placed Order", worth_of_amazon),
+    ("amazon_orders", "order-id", "Ordered Product", sum_of("item-price")),
+    ("matrixify_orders", "ID", "Placed Order", cell_of("Price: Total")),
+    (
+        "matrixify_orders",
+        "ID",
+        "Ordered Product",
+        matrixify("Line: Type", "Line Item", "Line: Total"),
+    ),
+    ("matrixify_orders", "ID", "Refunded Order", matrixify("Transaction: Kind", "refund", SHOP)),
     ("ebay_orders", "Order Number", "Placed Order", cell_of("Total Price")),
     ("etsy_orders", "Order ID", "Placed Order", cell_of("Order Total")),
     ("etsy_order_items", "Order ID", "Ordered Product", sum_of("Item Total")),
@@ -297,6 +323,7 @@ def test_gumroad_s_totals_are_those_of_its_rows():
         ("prestashop_orders", "id_order", {"9", "10", "13"}),
         ("ebay_orders", "Sales Record Number", {"103"}),
         ("etsy_orders", "Order ID", {"3004"}),
+        ("matrixify_orders", "ID", {"6489142231357", "6489142231358"}),
         ("tiktok_shop_orders", "Order ID", {"584697260225955024", "584697260225955025"}),
         ("paypal_activity", "Transaction ID", {"1AC", "5AB", "6AB", "7AB", "8AB", "10AB", "12AB"}),
     ],
