@@ -120,6 +120,8 @@ def end_run(
     folder = state / "runs" / summary.run
     if summary.rejected:
         echo(f"rejects: {folder / 'rejects.csv'} (correct the cells, then run this file alone)")
+    if summary.rows_undecided:
+        echo(f"undecided: {folder / 'undecided.csv'} (fill the cells, then run this file alone)")
     if summary.refused:
         echo(f"refusals: {folder / 'refusals.jsonl'}")
     if json_:

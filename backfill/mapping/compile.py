@@ -105,6 +105,7 @@ class _Compiler:
             *flags.values(),
             *self.person.all,
             *(column for event in self.events if not event.per_line for column in event.columns),
+            *(columns for _, columns in self._undecided()),
             *self._outcome(),
         ]
         origin = self.bound.origin
@@ -140,6 +141,7 @@ class _Compiler:
                 )
                 for found, column in marks.items()
             ),
+            undecided=tuple((metric, columns.text) for metric, columns in self._undecided()),
             null_values=self.schema.source.null_values,
             place=self.bound.loaded.problem(("events",), "").place,
         )
@@ -274,6 +276,13 @@ class _Compiler:
             self.query.named(accepted, Stage.JUDGED, "accepted"),
             self.query.named(left_out, Stage.JUDGED, "left_out"),
         )
+
+    def _undecided(self) -> Iterator[tuple[str, Sql]]:
+        """Metrics with a ``where``, each with the empty columns that leave it unknown."""
+        for at, event in enumerate(self.events):
+            if event.undecided is not None:
+                named = self.query.named(event.undecided, Stage.JUDGED, f"undecided_order_{at}")
+                yield event.event.event, named
 
     def _row_faults(self) -> list[Fault]:
         """The faults of the rows themselves, whatever the schema maps."""

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.event import EVENTS, IDENTIFIERS, PROFILE_FIELDS, hash_sql
+from backfill.mapping.computed import LeafSql
 from backfill.mapping.faults import Fault, first_fault, ruined_id_faults
 from backfill.mapping.leaves import LeafCompiler
 from backfill.mapping.people import Person
 from backfill.mapping.program import Bounds
-from backfill.mapping.query import NULL, Query, Sql, Stage, quote, sql
+from backfill.mapping.query import NULL, Query, Sql, Stage, join, quote, sql
 from backfill.mapping.refund_sums import BELOW, IN_DOUBT
 from backfill.mapping.values import json_object
 from backfill.schema.column_uses import documented_field, leaf_columns
+from backfill.schema.columns import Absent
 from backfill.schema.model import Event, Leaf
 
 _SPECIAL: Final = ("$event_id", "$value")
@@ -34,6 +36,9 @@ class EventSql:
     """A condition: the schema wants the event."""
     wanted_of_order: Sql
     """A condition on the order: the schema wants the event, or the event of any line."""
+    undecided: Sql | None
+    """The empty columns that leave ``where`` unknown, of the order or of the first such line; NULL
+    where it is true or false. None where the event has no ``where``."""
     where_fault: Sql
     """The first fault of ``where``, of the order or of any line."""
     fault: Sql
@@ -97,8 +102,9 @@ def compile_event(
         faults += sums.faults
     currency = column("currency", _currency(event, leaves, faults))
     properties = column("properties", json_object(members))
-    wanted, faults_of_where = _where(event, leaves, time, bounds)
-    where_fault = column("where_fault", first_fault(faults_of_where))
+    condition = _condition(event, leaves)
+    where_fault = column("where_fault", first_fault(condition.faults))
+    wanted = _before_until(sql("coalesce($it, false)", it=condition.value), time, bounds)
     wanted = column("wanted", sql("$wanted and $fault is null", wanted=wanted, fault=where_fault))
     faults = [
         *(compiled.faults if compiled else ()),
@@ -106,6 +112,10 @@ def compile_event(
         *_time_faults(event, time, bounds),
         Fault(sql("$id is null", id=event_id), "no_event_id", ""),
     ]
+    undecided = None
+    if event.where is not None:
+        unknown = _before_until(sql("$it is null", it=condition.value), time, bounds)
+        undecided = column("undecided", _empty_columns(event.where, unknown, leaves))
     of_wanted = "case when $wanted then $fault end"
     fault = column("fault", sql(of_wanted, wanted=wanted, fault=first_fault(faults)))
     return EventSql(
@@ -118,25 +128,51 @@ def compile_event(
         properties=properties,
         wanted=wanted,
         wanted_of_order=query.aggregated("any", wanted) if per_line else wanted,
+        undecided=undecided and first_of_lines(undecided),
         where_fault=first_of_lines(where_fault),
         fault=first_of_lines(fault),
     )
 
 
-def _where(
-    event: Event, leaves: LeafCompiler, time: Sql, bounds: Bounds
-) -> tuple[Sql, tuple[Fault, ...]]:
-    """A condition, ``where`` holds and the event is before ``--until``; and the faults of it."""
-    wanted: Sql = Sql("true")
-    faults: tuple[Fault, ...] = ()
-    if event.where is not None:
-        where = leaves.compile(Leaf.condition(event.where), "where")
-        assert where is not None  # noqa: S101
-        wanted, faults = where.value, where.faults
-    if bounds.until_s is not None:
-        early = f"coalesce($time < {bounds.until_s}, true)"
-        wanted = sql(f"($wanted and {early})", wanted=wanted, time=time)
-    return wanted, faults
+def _condition(event: Event, leaves: LeafCompiler) -> LeafSql:
+    """The event's ``where``: true, false, or NULL where it is unknown."""
+    if event.where is None:
+        return LeafSql.of(Sql("true"), faults=())
+    where = leaves.compile(Leaf.condition(event.where), "where")
+    assert where is not None  # noqa: S101
+    return where
+
+
+def _before_until(condition: Sql, time: Sql, bounds: Bounds) -> Sql:
+    """The condition, and the event is before ``--until``."""
+    if bounds.until_s is None:
+        return condition
+    early = f"coalesce($time < {bounds.until_s}, true)"
+    return sql(f"($condition and {early})", condition=condition, time=time)
+
+
+def _empty_columns(where: str, unknown: Sql, leaves: LeafCompiler) -> Sql:
+    """The names of the columns whose empty cells leave a condition ``unknown``; NULL if it is not.
+
+    They are all of its columns where no cell is empty. NULL too where only cells are empty of
+    columns that the export lacks: it may lack them.
+    """
+    names = leaf_columns(Leaf.condition(where))
+    absent = [name for name in names if isinstance(leaves.bound.derived.get(name), Absent)]
+    cells = {name: leaves.columns[name] for name in names if name not in absent}
+    named = join(
+        ", ",
+        (
+            sql("case when $cell is null then $name end", cell=cell, name=quote(name))
+            for name, cell in cells.items()
+        ),
+    )
+    every = NULL if absent else quote(", ".join(names))
+    found = every
+    if cells:
+        empty = "coalesce(nullif(concat_ws(', ', $named), ''), $every)"
+        found = sql(empty, named=named, every=every)
+    return sql("case when $unknown then $found end", unknown=unknown, found=found)
 
 
 def _time_faults(event: Event, time: Sql, bounds: Bounds) -> tuple[Fault, Fault]:

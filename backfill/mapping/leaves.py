@@ -305,7 +305,7 @@ class LeafCompiler:
             return self._without_columns(leaf, key)
         value = found.sql
         if key == "where":
-            return LeafSql.of(coalesce(value, Sql("false")), faults=found.faults)
+            return LeafSql.of(value, faults=found.faults)
         if key == "time" and found.sql_type != "VARCHAR":
             seconds = sql("(epoch_us($value) // 1000000)", value=value)
             return LeafSql.of(seconds, faults=found.faults)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,8 @@ from backfill.mapping.refund_sums import NO_SUMS, RefundSums
 from backfill.mapping.repeated_orders import AcrossFiles, flag_repeated_orders, resolve_overlap
 
 K = TypeVar("K")
+Undecided: TypeAlias = tuple[tuple[str, str], ...]
+"""``Program.undecided``."""
 
 REJECTS: Final = pa.schema(
     [
@@ -35,6 +37,9 @@ REJECTS: Final = pa.schema(
 MEMBERS: Final = pa.schema([REJECTS.field(at) for at in range(4)])
 """A row for each row of an accepted order but its first."""
 
+UNDECIDED: Final = "undecided"
+"""Why an order is left out that makes no event: an empty cell leaves a ``where`` unknown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -44,6 +49,10 @@ class Counts:
     rows_accepted: int = 0
     rows_rejected: int = 0
     rows_left_out: int = 0
+    rows_blank: int = 0
+    """Rows left out because all their cells are empty."""
+    rows_undecided: int = 0
+    """Rows left out because an empty cell leaves a ``where`` of their order unknown."""
     orders_accepted: int = 0
     orders_rejected: int = 0
     clock_skipped: int = 0
@@ -57,6 +66,11 @@ class Counts:
     rounded: Counter[str] = field(default_factory=Counter)
     """Accepted orders with an amount of more places than its currency, by the column."""
     marks: AmountMarks = field(default_factory=AmountMarks)
+    undecided: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Orders left out because an empty cell leaves a ``where`` unknown, by the first metric with
+    such a ``where`` and the names of the empty columns."""
+    undecided_events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Accepted orders without an event for this reason, by its metric and the empty columns."""
 
     def __add__(self, other: "Counts") -> "Counts":
         added = {
@@ -75,6 +89,9 @@ class Mapped:
     """``REJECTS``."""
     members: pa.Table
     """``MEMBERS``."""
+    undecided: pa.Table
+    """``REJECTS``: the rows of orders that are left out because an empty cell leaves a ``where``
+    unknown."""
     counts: Counts
 
 
@@ -130,6 +147,7 @@ class Mapper:
                     self._events(),
                     self._table(_REJECTS, REJECTS),
                     self._table(_MEMBERS, MEMBERS),
+                    self._table(_undecided_rows(program.undecided), REJECTS),
                     self._counts(rows.num_rows, blank),
                 )
             finally:
@@ -170,12 +188,17 @@ class Mapper:
         ]
         counted = ", ".join(f"count(*) filter ({condition})" for condition in conditions)
         accepted, rejected, skipped, doubled, *more = self._row(f"select {counted} from judged")
-        rows_accepted, rows_rejected, rows_left_out = self._row(_ROWS)
+        rows_accepted, rows_rejected, rows_left_out, rows_undecided = self._row(
+            _rows(self.program.undecided)
+        )
+        undecided, undecided_events = self._undecided()
         return Counts(
             rows=rows,
             rows_accepted=rows_accepted,
             rows_rejected=rows_rejected,
             rows_left_out=rows_left_out + blank,
+            rows_blank=blank,
+            rows_undecided=rows_undecided,
             orders_accepted=accepted,
             orders_rejected=rejected,
             clock_skipped=skipped,
@@ -186,6 +209,8 @@ class Mapper:
             ),
             rounded=_counter((name for name, _ in rounded), more[len(more) - len(rounded) :]),
             marks=self._marks(),
+            undecided=undecided,
+            undecided_events=undecided_events,
         )
 
     def _marks(self) -> AmountMarks:
@@ -206,16 +231,26 @@ class Mapper:
                 found.orders[column].append(places)
         return found
 
+    def _undecided(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+        """Orders left out, and accepted orders, of which a ``where`` is unknown."""
+        found: tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]] = (Counter(), Counter())
+        columns = [column for _, column in self.program.undecided]
+        for at, (metric, column) in enumerate(self.program.undecided):
+            first = "".join(f" and {earlier} is null" for earlier in columns[:at])
+            query = (
+                f"select accepted, {column}, count(*) from judged where {column} is not null "
+                f"and (accepted or (left_out{first})) group by all"
+            )
+            for accepted, names, orders in self.connection.execute(query).fetchall():
+                found[accepted][metric, names] += orders
+        return found
+
     def _row(self, query: str) -> tuple[Any, ...]:
         [found] = self.connection.execute(query).fetchall()
         return tuple(found)
 
 
 _ROWS_OF_ORDERS: Final = "whole_slice s join judged on s.order_no = judged.order_no"
-_ROWS: Final = (
-    "select count(*) filter (accepted), count(*) filter (reason is not null), "
-    f"count(*) filter (left_out) from {_ROWS_OF_ORDERS}"
-)
 _REJECTS: Final = (
     "select s._file, s._row, judged._file, judged._row, "
     f"split_part(reason, '{SEPARATOR}', 1), substr(reason, instr(reason, '{SEPARATOR}') + 1) "
@@ -225,6 +260,27 @@ _MEMBERS: Final = (
     f"select s._file, s._row, judged._file, judged._row from {_ROWS_OF_ORDERS} "
     "where accepted and (s._file <> judged._file or s._row <> judged._row)"
 )
+
+
+def _undecided(undecided: Undecided) -> str:
+    """The names of the empty columns that leave the first unknown ``where`` of an order unknown."""
+    return f"coalesce({', '.join(['null::varchar', *(column for _, column in undecided)])})"
+
+
+def _rows(undecided: Undecided) -> str:
+    return (
+        "select count(*) filter (accepted), count(*) filter (reason is not null), "
+        "count(*) filter (left_out), "
+        f"count(*) filter (left_out and {_undecided(undecided)} is not null) from {_ROWS_OF_ORDERS}"
+    )
+
+
+def _undecided_rows(undecided: Undecided) -> str:
+    columns = _undecided(undecided)
+    return (
+        f"select s._file, s._row, judged._file, judged._row, '{UNDECIDED}', {columns} "
+        f"from {_ROWS_OF_ORDERS} where left_out and {columns} is not null"
+    )
 
 
 def _counter(keys: Iterable[K], counts: Iterable[int]) -> Counter[K]:

@@ -67,6 +67,9 @@ class Program:
     rounded: tuple[tuple[str, str], ...]
     """Column of amounts, and a condition on ``judged``: one has more places than its currency."""
     marks: tuple[MarkConditions, ...]
+    undecided: tuple[tuple[str, str], ...]
+    """Metrics with a ``where``, each with a column of ``judged``: the names of the empty columns
+    that leave it unknown, NULL where it is known."""
     null_values: tuple[str, ...]
     """The words that mean an empty cell."""
     place: str

@@ -161,7 +161,7 @@ class _Writer:
     """Writes one worker's files of the plan."""
 
     def __init__(self, folder: Path, worker: int) -> None:
-        for name in ("events", "rejects", "members"):
+        for name in ("events", "rejects", "members", "undecided"):
             (folder / f"{name}-{worker}.parquet").touch(mode=0o600)  # before a byte is in it
         self._events = pq.ParquetWriter(
             folder / f"events-{worker}.parquet",
@@ -172,12 +172,13 @@ class _Writer:
         )
         self._rejects = pq.ParquetWriter(folder / f"rejects-{worker}.parquet", REJECTS)
         self._members = pq.ParquetWriter(folder / f"members-{worker}.parquet", MEMBERS)
+        self._undecided = pq.ParquetWriter(folder / f"undecided-{worker}.parquet", REJECTS)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for writer in (self._events, self._rejects, self._members):
+        for writer in (self._events, self._rejects, self._members, self._undecided):
             writer.close()
 
     def write(self, mapped: Mapped) -> None:
@@ -187,3 +188,5 @@ class _Writer:
             self._rejects.write_table(mapped.rejects)
         if mapped.members.num_rows:
             self._members.write_table(mapped.members)
+        if mapped.undecided.num_rows:
+            self._undecided.write_table(mapped.undecided)

@@ -67,11 +67,12 @@ def reject_orders(mapped: Mapped, rejected: Mapping[tuple[int, int], tuple[str, 
     ]
     table = pa.table(list(map(list, zip(*rejects, strict=True))), schema=REJECTS)
     keep = [order not in rejected for order in _pairs(mapped.events, "file", "row")]
-    return Mapped(
-        mapped.events.filter(pa.array(keep, pa.bool_())),
-        pa.concat_tables([mapped.rejects, table]),
-        mapped.members.filter(pa.array([not one for one in is_member], pa.bool_())),
-        reject_accepted(mapped.counts, len(rejected), len(rejects)),
+    return replace(
+        mapped,
+        events=mapped.events.filter(pa.array(keep, pa.bool_())),
+        rejects=pa.concat_tables([mapped.rejects, table]),
+        members=mapped.members.filter(pa.array([not one for one in is_member], pa.bool_())),
+        counts=reject_accepted(mapped.counts, len(rejected), len(rejects)),
     )
 
 

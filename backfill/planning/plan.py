@@ -152,23 +152,32 @@ class Plan:
             for path in self.reject_files
         ]
         tables += [_judged_rows(self.folder, rejected) for rejected in self.judgement.rejected]
-        rows = pa.concat_tables(tables)
-        texts = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
-        coded = texts.combine_chunks().dictionary_encode()
-        reasons = tuple(Reject(*text.split(SEPARATOR, 1)) for text in coded.dictionary.to_pylist())
-        files, places = rows["file"].to_numpy(), rows["row"].to_numpy()
-        codes = coded.indices.to_numpy()
-        found = {}
-        for file in np.unique(files).tolist():
-            here = np.flatnonzero(files == file)
-            here = here[np.argsort(places[here])]
-            found[file] = RejectedRows(places[here], codes[here], reasons)
-        return found
+        return _by_file(pa.concat_tables(tables))
+
+    def undecided_rows(self) -> dict[int, RejectedRows]:
+        """The rows of orders left out because an empty cell leaves a ``where`` unknown, by file."""
+        paths = sorted(self.folder.glob("undecided-*.parquet"))
+        return _by_file(pa.concat_tables([pq.read_table(path) for path in paths]))
 
     @property
     def reject_files(self) -> list[Path]:
         """The files of orders that were rejected when they were mapped, ``mapper.REJECTS``."""
         return sorted(self.folder.glob("rejects-*.parquet"))
+
+
+def _by_file(rows: pa.Table) -> dict[int, RejectedRows]:
+    """Rows with reason and column, by the number of their file."""
+    texts = pc.binary_join_element_wise(rows["reason"], rows["column"], SEPARATOR)
+    coded = texts.combine_chunks().dictionary_encode()
+    reasons = tuple(Reject(*text.split(SEPARATOR, 1)) for text in coded.dictionary.to_pylist())
+    files, places = rows["file"].to_numpy(), rows["row"].to_numpy()
+    codes = coded.indices.to_numpy()
+    found = {}
+    for file in np.unique(files).tolist():
+        here = np.flatnonzero(files == file)
+        here = here[np.argsort(places[here])]
+        found[file] = RejectedRows(places[here], codes[here], reasons)
+    return found
 
 
 def files_of_events(folder: Path) -> list[Path]:

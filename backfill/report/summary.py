@@ -38,6 +38,8 @@ class Summary:
     api: str
     rows: int
     rows_left_out: int
+    rows_blank: int
+    rows_undecided: int
     orders: int
     rejected: int
     reasons: Mapping[str, int]
@@ -64,6 +66,11 @@ class Summary:
     """Orders by column and reason, where the schema leaves out a cell that does not fit."""
     rounded: Mapping[str, int]
     """Orders with an amount of more places than its currency, by the column."""
+    undecided: Mapping[str, Mapping[str, int]]
+    """Orders that are left out because empty columns leave a ``where`` unknown, by metric and
+    columns; ``rows_undecided`` are their rows."""
+    undecided_events: Mapping[str, Mapping[str, int]]
+    """Accepted orders that lack an event for the same reason."""
     notes: tuple[str, ...]
     next: str = ""
     """The command that continues, if anything is left."""
@@ -90,9 +97,6 @@ def summarise(
 ) -> Summary:
     """The counts of a plan and of what was delivered of it; the rest is the run's own."""
     counts, judgement = plan.counts, plan.judgement
-    left_out_cells: dict[str, dict[str, int]] = {}
-    for (column, reason), orders in counts.left_out_cells.items():
-        left_out_cells.setdefault(column, {})[reason] = orders
     return Summary(
         run=run,
         state=state,
@@ -100,6 +104,8 @@ def summarise(
         api=api,
         rows=counts.rows,
         rows_left_out=counts.rows_left_out,
+        rows_blank=counts.rows_blank,
+        rows_undecided=counts.rows_undecided,
         orders=counts.orders_accepted + counts.orders_rejected,
         rejected=counts.orders_rejected,
         reasons=dict(plan.reasons),
@@ -121,11 +127,20 @@ def summarise(
         clock_skipped=counts.clock_skipped,
         clock_doubled=counts.clock_doubled,
         disagreements=dict(counts.disagreements),
-        left_out_cells=left_out_cells,
+        left_out_cells=_nested(counts.left_out_cells),
+        undecided=_nested(counts.undecided),
+        undecided_events=_nested(counts.undecided_events),
         rounded=dict(counts.rounded),
         notes=notes,
         next=next_command,
     )
+
+
+def _nested(counts: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (outer, inner), count in counts.items():
+        found.setdefault(outer, {})[inner] = count
+    return found
 
 
 def _metric(count: MetricCount) -> Metric:

@@ -8,8 +8,7 @@ from backfill.report.summary import Summary
 
 
 def lines(summary: Summary) -> Iterator[str]:
-    left_out = f", {summary.rows_left_out:,} left out" if summary.rows_left_out else ""
-    yield f"{_aligned(summary.rows, 'row')}{left_out}"
+    yield f"{_aligned(summary.rows, 'row')}{_left_out(summary)}"
     rejects = f", {summary.rejected:,} of them rejects" if summary.rejected else ""
     yield f"{_aligned(summary.orders, 'order')}{rejects}"
     for reason, orders in sorted_reasons(summary):
@@ -63,9 +62,46 @@ def notes(summary: Summary) -> Iterator[str]:
             (orders, "order", f'with a "{column}" of more decimals than its currency has: rounded')
             for column, orders in summary.rounded.items()
         ),
+        *_undecided(summary),
     )
     yield from (f"{counted(count, unit)} {text}" for count, unit, text in counts if count)
     yield from summary.notes
+
+
+def _left_out(summary: Summary) -> str:
+    """``, 5 left out (2 blank, 3 undecided)``: the others are left out by ``where``."""
+    if not summary.rows_left_out:
+        return ""
+    kinds = {"blank": summary.rows_blank, "undecided": summary.rows_undecided}
+    told = ", ".join(f"{rows:,} {kind}" for kind, rows in kinds.items() if rows)
+    return f", {summary.rows_left_out:,} left out" + (f" ({told})" if told else "")
+
+
+def _undecided(summary: Summary) -> Iterator[tuple[int, str, str]]:
+    """Counts of orders of which an empty cell leaves a ``where`` unknown.
+
+    An event that most orders do not make, such as a refund, has a ``where`` that ordinary empty
+    cells leave unknown: it is not told of accepted orders.
+    """
+    for metric, columns in summary.undecided.items():
+        for names, orders in columns.items():
+            yield (
+                orders,
+                "order",
+                f'left out as undecided: "{names}" is empty, so where of "{metric}" is neither '
+                "true nor false (undecided.csv has the rows; coalesce in where decides)",
+            )
+    events = {metric.metric: metric.events for metric in summary.metrics}
+    for metric, columns in summary.undecided_events.items():
+        if sum(columns.values()) >= events.get(metric, 0):
+            continue
+        for names, orders in columns.items():
+            yield (
+                orders,
+                "order",
+                f'without "{metric}": "{names}" is empty, so where is neither true nor false '
+                "(coalesce in where decides)",
+            )
 
 
 def _progress(summary: Summary) -> Iterator[str]:

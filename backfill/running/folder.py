@@ -23,6 +23,7 @@ class RunFolder:
         self.id = path.name
         self.plan = path / "plan"
         self.rejects = path / "rejects.csv"
+        self.undecided = path / "undecided.csv"
         self.refusals = path / "refusals.jsonl"
 
     def log(self, what: str, **facts: object) -> None:

@@ -1,4 +1,7 @@
-"""rejects.csv: all rows of each rejected order, to be corrected and run as an export."""
+"""rejects.csv, all rows of each rejected order, to be corrected and run as an export.
+
+undecided.csv has the same form.
+"""
 
 import csv
 from collections.abc import Mapping

@@ -206,6 +206,8 @@ class Backfill:
             self._findings = tuple(finding_lines(lint.findings(plan, _now())))
         if plan.counts.orders_rejected:
             write_rejects(folder.rejects, self.export, plan.rejected_rows())
+        if plan.counts.rows_undecided:
+            write_rejects(folder.undecided, self.export, plan.undecided_rows())
         folder.log("planned", events=plan.judgement.events, rejected=plan.counts.orders_rejected)
         return plan
 
