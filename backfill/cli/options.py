@@ -106,4 +106,7 @@ TriggerFlows = Annotated[
 ]
 Expect = Annotated[str | None, Option("--expect", metavar="DIGEST", help="Send only this plan.")]
 NewIds = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is meant.")]
+EqualRows = Annotated[
+    bool, Option("--equal-rows", help="Rows that are equal in every column are lines of their own.")
+]
 Yes = Annotated[bool, Option("--yes", help="Do not ask before a live account.")]

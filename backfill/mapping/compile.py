@@ -120,6 +120,7 @@ class _Compiler:
             ),
             origin=None if origin is None else f"c{len(self.positions)}",
             order=tuple(self.names[name] for name in self.schema.source.order or ()),
+            counts_rows=self._counts_rows(),
             row_is_order=self.unnested.makes_lines,
             statements=(*self.unnested.statements, *self._tables(kept)),
             events=" union all ".join(select_events(event, self.person) for event in self.events),
@@ -156,6 +157,10 @@ class _Compiler:
                 case CellPart(positions=positions):
                     cells += [self.cells[position] for position in positions.values()]
         return tuple(dict.fromkeys(cells))
+
+    def _counts_rows(self) -> bool:
+        over_rows = any(use.level == "line" or use.leaf.kind == "sum" for use in uses(self.schema))
+        return not self.flat and over_rows
 
     def _order_columns(self) -> list[tuple[str, str]]:
         """The columns with one value per order: names in the schema and in SQL."""

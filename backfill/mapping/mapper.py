@@ -55,6 +55,8 @@ class Counts:
     """Rows left out because an empty cell leaves a ``where`` of their order unknown."""
     orders_accepted: int = 0
     orders_rejected: int = 0
+    orders_equal_rows: int = 0
+    """Accepted orders with rows of one file that are equal in every column that the schema uses."""
     clock_skipped: int = 0
     """Accepted orders with a local time that its clock skipped."""
     clock_doubled: int = 0
@@ -201,6 +203,7 @@ class Mapper:
             rows_undecided=rows_undecided,
             orders_accepted=accepted,
             orders_rejected=rejected,
+            orders_equal_rows=self._orders_with_equal_rows(),
             clock_skipped=skipped,
             clock_doubled=doubled,
             disagreements=_counter((name for name, _ in disagreements), more[: len(disagreements)]),
@@ -230,6 +233,16 @@ class Mapper:
                 places = np.stack([orders["_file"].astype(np.int64), orders["_row"]])
                 found.orders[column].append(places)
         return found
+
+    def _orders_with_equal_rows(self) -> int:
+        if not self.program.counts_rows:
+            return 0
+        equal = (
+            "select order_no from slice join judged using (order_no) where accepted "
+            f"group by order_no, _origin, hash({', '.join(self.program.cells)}) having count(*) > 1"
+        )
+        [found] = self._row(f"select count(distinct order_no) from ({equal})")
+        return int(found)
 
     def _undecided(self) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
         """Orders left out, and accepted orders, of which a ``where`` is unknown."""

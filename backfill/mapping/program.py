@@ -49,6 +49,8 @@ class Program:
     """The column that names the file a rejected row came from; None where the export has none."""
     order: tuple[str, ...]
     """The columns that tell orders apart; () where each row is an order."""
+    counts_rows: bool
+    """Does an order's content depend on how many equal rows it has?"""
     row_is_order: bool
     """Does a row hold all lines of its order, in parts of its cells?"""
     statements: tuple[str, ...]

@@ -153,6 +153,7 @@ def run(
     max_rejects: int | str | None = None,
     expect: str | None = None,
     new_ids: bool = False,
+    equal_rows: bool = False,
     method: Method = "post",
     concurrency: int = 16,
     rate: str | None = None,
@@ -184,6 +185,7 @@ def run(
             None lets any number pass.
         expect: the digest of the only plan to send. None sends any plan.
         new_ids: send although the rule of ``$event_id`` differs from that of delivered events.
+        equal_rows: send although many orders have rows that are equal in every column.
         concurrency: requests at the same time.
         rate: requests a second and a minute, as "10/s,150/min", or "none". None takes the limits
             that Klaviyo documents.
@@ -193,7 +195,8 @@ def run(
 
     Raises:
         FixInputError: schema, export or options; nothing was sent.
-        GateError: too many rejects, another plan than ``expect``, an edited id rule, no yes.
+        GateError: too many rejects, another plan than ``expect``, an edited id rule, rows
+            that are doubled, no yes.
         StoppedError: Klaviyo does not answer, or the disk is full; run it again.
         DeniedError: Klaviyo refuses the key or the endpoint.
     """
@@ -205,6 +208,7 @@ def run(
         max_rejects=None if max_rejects is None else RejectLimit.parse(str(max_rejects)),
         expect=expect,
         new_ids=new_ids,
+        equal_rows=equal_rows,
         method=method,
         concurrency=concurrency,
         windows=parse_rate(rate) if rate is not None else None,

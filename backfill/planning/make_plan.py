@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backfill.mapping.compile import compile_schema
 from backfill.mapping.mapper import Counts
 from backfill.mapping.program import Bounds
+from backfill.planning.equal_rows import orders_with_equal_rows
 from backfill.planning.judge import judge
 from backfill.planning.judgement import Known, Profiles, order_code
 from backfill.planning.map_export import CellsListener, ExportMapper, Outcome
@@ -67,7 +69,11 @@ def make_plan(
     )
     outcomes = mapper.map_all()
     on_rows(0)
-    return _judge_all(folder, outcomes, profiles, known, bound.schema.source.shared_identity_limit)
+    counts = sum((outcome.counts for outcome in outcomes), Counts())
+    equal_rows = orders_with_equal_rows(counts, export, folder, lambda: on_rows(0))
+    limit = bound.schema.source.shared_identity_limit
+    plan = _judge_all(folder, outcomes, profiles, known, limit)
+    return replace(plan, equal_rows=equal_rows)
 
 
 def _judge_all(

@@ -64,6 +64,8 @@ class Plan:
     profiles: Profiles
     reasons: Mapping[str, int]
     """Rejected orders by reason."""
+    equal_rows: int = 0
+    """Orders with rows that are equal in every column, if they are too many for a chance."""
 
     @property
     def to_send(self) -> int:

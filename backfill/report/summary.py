@@ -52,6 +52,8 @@ class Summary:
     phones_dropped: int
     """Delivered events that went without the phone number, because Klaviyo refused it."""
     changed_orders: int
+    equal_rows: int
+    """Orders with rows that are equal in every column, if they are too many for a chance."""
     people: int
     metrics: tuple[Metric, ...]
     months: tuple[MonthCount, ...]
@@ -117,6 +119,7 @@ def summarise(
         phones_dropped=delivery.phones_dropped,
         left=plan.to_send - delivery.delivered - delivery.refused,
         changed_orders=judgement.changed_orders,
+        equal_rows=plan.equal_rows,
         people=judgement.people,
         metrics=tuple(map(_metric, judgement.metrics)),
         months=judgement.months,

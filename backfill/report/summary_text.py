@@ -63,6 +63,13 @@ def notes(summary: Summary) -> Iterator[str]:
             for column, orders in summary.rounded.items()
         ),
         *_undecided(summary),
+        (
+            summary.equal_rows,
+            "order",
+            f"of {summary.orders:,} with rows that are equal in every column, and each counts as a "
+            "line: did a join double them? (a run stops until --equal-rows says that they are "
+            "meant)",
+        ),
     )
     yield from (f"{counted(count, unit)} {text}" for count, unit, text in counts if count)
     yield from summary.notes

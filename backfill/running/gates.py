@@ -26,6 +26,8 @@ def check_gates(plan: Plan, rules: Mapping[str, str], ledger: Ledger, options: O
         _check_rejects(plan, options.max_rejects)
     else:
         _check_days_and_months(plan)
+    if not options.equal_rows:
+        _check_equal_rows(plan)
     if not options.new_ids:
         _check_id_rules(rules, ledger)
 
@@ -60,6 +62,17 @@ def _check_days_and_months(plan: Plan) -> None:
             f"{swapped:,} orders have a time that fits only with day and month the other way "
             "round, so others may be read wrong in silence; correct the format in the schema, "
             "or pass --max-rejects N if just these cells are wrong; nothing was sent"
+        )
+
+
+def _check_equal_rows(plan: Plan) -> None:
+    if plan.equal_rows:
+        orders = plan.counts.orders_accepted
+        raise GateError(
+            f"{plan.equal_rows:,} of {orders:,} orders ({plan.equal_rows / orders:.0%}) have rows "
+            "that are equal in every column, and each would count as a line, as after a join that "
+            "doubled the rows; export them without copies, or pass --equal-rows if each row is a "
+            "line of its own; nothing was sent"
         )
 
 

@@ -59,6 +59,8 @@ class Options:
     """The digest of the only plan to send. None sends any plan."""
     new_ids: bool = False
     """Send although the rule of ``$event_id`` differs from that of delivered events."""
+    equal_rows: bool = False
+    """Send although many orders have rows that are equal in every column."""
     method: Method = "post"
     lint: bool = False
     """Inspect all cells and events, and note what looks wrong."""

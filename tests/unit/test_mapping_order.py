@@ -132,6 +132,7 @@ def test_a_row_without_the_orders_cell_is_a_reject_of_its_own_and_a_blank_one_is
         rows_accepted=1,
         rows_rejected=1,
         rows_left_out=1,
+        rows_blank=1,
         orders_accepted=1,
         orders_rejected=1,
     )

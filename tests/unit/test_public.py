@@ -33,8 +33,8 @@ SIGNATURES = {
     "plan": "(schema, export, *, state, url, key, private_key, account, api, profiles, "
     "timezone, until, method)",
     "run": "(schema, export, *, state, url, key, private_key, account, api, profiles, "
-    "timezone, until, limit, max_rejects, expect, new_ids, method, concurrency, rate, quota, "
-    "trigger_flows, yes)",
+    "timezone, until, limit, max_rejects, expect, new_ids, equal_rows, method, concurrency, rate, "
+    "quota, trigger_flows, yes)",
     "runs": "(state)",
 }
 ATTRIBUTES = {
