@@ -6,6 +6,7 @@ import re
 import pytest
 
 from backfill.draft.recognise import EXAMPLES, PLAIN
+from backfill.errors import ExportError
 from backfill.schema.load import load_schema
 from backfill.schema.shipped import paths
 from tests.drafts import csv_file, drafted, person, schema_of
@@ -98,6 +99,19 @@ def test_the_head_names_the_columns_that_are_not_used():
     assert "of the export's 79 columns are those of shopify_orders" in head
     assert "Columns of export.csv that it does not use: " in head
     assert "Payment Reference" in head
+
+
+def test_lines_before_the_header_are_those_of_a_platform_or_are_told(tmp_path):
+    """eBay's first line is empty; of another shop it stays a file without a header."""
+    [export] = Platform("ebay_orders").exports
+    draft = drafted(export)
+    assert name_of(draft) == "ebay_orders"
+    assert schema_of(draft).source.skip_lines == 1
+    other = csv_file(
+        tmp_path, ("", "", ""), [("Order", "Mail", "At"), (1, person(1), "2023-05-01")]
+    )
+    with pytest.raises(ExportError, match=r"export\.csv:1: is not a header.*skip_lines"):
+        drafted(other)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
