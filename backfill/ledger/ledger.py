@@ -345,6 +345,16 @@ class Ledger:
                 (state, ended, summary, run_id),
             )
 
+    def summaries(self, schema_name: str) -> list[str]:
+        """The summaries of the ended runs of a schema, to whichever target, as JSON.
+
+        Args:
+            schema_name: its name.
+        """
+        with translated(self._path, to_write=False):
+            query = "SELECT summary FROM runs WHERE schema_name = ? AND ended IS NOT NULL"
+            return [summary for (summary,) in self._connection.execute(query, (schema_name,))]
+
     def _texts(self, query: str, *more: str) -> Iterable[str]:
         with translated(self._path, to_write=False):
             return [row[0] for row in self._connection.execute(query, (self._target, *more))]

@@ -15,9 +15,10 @@ from backfill.sources.spreadsheets import REJECT_COLUMNS
 
 MIN_ORDERS: Final = 2
 MIN_SHARE: Final = 0.2
-"""From so many orders and so large a share of them on, equal rows are no chance. Measured: 152 of the
-2,025 invoices of Online Retail's December 2010 (UCI Machine Learning Repository, dataset 352), with
-21 lines on average, have two equal rows."""
+"""From so many orders and so large a share of them on, equal rows are no chance.
+
+Measured: 152 of the 2,025 invoices of Online Retail's December 2010 (UCI Machine Learning
+Repository, dataset 352), with 21 lines on average, have two equal rows."""
 
 _HASHED: Final = pa.schema([("file", pa.int32()), ("row", pa.int64()), ("cells", pa.uint64())])
 

@@ -31,7 +31,9 @@ from backfill.planning.judgement import (
 from backfill.planning.newest import mark_carriers
 from backfill.planning.shared_identity import reject_shared_identities
 from backfill.planning.tables import PlanTables
+from backfill.planning.unfinished_line import reject_unfinished
 
+_NO_ORDERS: Final = np.zeros(0, np.int64)
 _DELIVERED: Final = pa.schema([("key", pa.binary(16)), ("content", pa.binary(8))])
 
 
@@ -44,6 +46,7 @@ def judge(
     *,
     shared_limit: int | None = None,
     unclear: Mapping[str, Orders] = MappingProxyType({}),
+    unfinished: Orders = _NO_ORDERS,
 ) -> Judgement:
     """Give each event of a plan a verdict, and add the plan up.
 
@@ -58,8 +61,10 @@ def judge(
             more people are rejected. None sets no limit.
         unclear: the orders with an amount that nothing makes clear, by its column; they are
             rejected.
+        unfinished: the codes of orders on last lines that may be cut; they are rejected.
     """
     with PlanTables.of(files, counts, spill) as tables:
+        waiting = reject_unfinished(tables, unfinished)
         rejected = reject_unclear_amounts(tables, unclear)
         rejected += reject_shared_identities(tables, shared_limit)
         rejected += reject_several_sums(tables)
@@ -69,7 +74,7 @@ def judge(
         metrics = tuple(_metrics(tables))
         return Judgement(
             verdicts=tables.verdicts,
-            rejected=tuple(one for one in (*rejected, clashes) if len(one.orders)),
+            rejected=tuple(one for one in (waiting, *rejected, clashes) if len(one.orders)),
             events=sum(metric.events for metric in metrics),
             already=sum(int((part == Verdict.KNOWN).sum()) for part in tables.verdicts),
             repeats=repeats,
@@ -87,15 +92,10 @@ def reject_unclear_amounts(tables: PlanTables, unclear: Mapping[str, Orders]) ->
 
     Afterwards the view ``e`` of all events is without them.
     """
-    found: list[Rejected] = []
-    before = np.zeros(0, np.int64)
-    for column, orders in sorted(unclear.items()):
-        own = np.setdiff1d(orders, before)
-        before = np.union1d(before, own)
-        found.append(Rejected(UNCLEAR_AMOUNT, column, own))
-    if len(before):
-        tables.exclude(before)
-    return found
+    return [
+        Rejected(UNCLEAR_AMOUNT, column, tables.reject_orders(orders))
+        for column, orders in sorted(unclear.items())
+    ]
 
 
 def reject_several_sums(tables: PlanTables) -> list[Rejected]:
@@ -107,10 +107,7 @@ def reject_several_sums(tables: PlanTables) -> list[Rejected]:
         f"select distinct {ORDER_CODE} as order_code from e semi join (select sum_key from e "
         "where sum_key is not null group by sum_key having count(distinct key) > 1) using (sum_key)"
     ).to_arrow_table()["order_code"]
-    if not len(found):
-        return []
-    orders = found.to_numpy()
-    tables.exclude(orders)
+    orders = tables.reject_orders(found.to_numpy())
     return [Rejected("several_refund_sums", "$event_id", orders)]
 
 

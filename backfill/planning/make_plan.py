@@ -1,8 +1,7 @@
 """Makes a plan of an export: maps all of it, judges the whole, and checks that it adds up."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 from backfill.mapping.compile import compile_schema
@@ -10,10 +9,11 @@ from backfill.mapping.mapper import Counts
 from backfill.mapping.program import Bounds
 from backfill.planning.equal_rows import orders_with_equal_rows
 from backfill.planning.judge import judge
-from backfill.planning.judgement import Known, Profiles, order_code
-from backfill.planning.map_export import CellsListener, ExportMapper, Outcome
+from backfill.planning.judgement import Judgement, Known, Profiles, order_code
+from backfill.planning.map_export import CellsListener, ExportMapper
 from backfill.planning.oversized import reject_accepted
 from backfill.planning.plan import Plan, files_of_events, rows_of_orders
+from backfill.planning.unfinished_line import unfinished_orders
 from backfill.schema.bind import BoundSchema
 from backfill.sources.export import Export
 from backfill.wire.interface import Limits
@@ -28,6 +28,7 @@ def make_plan(
     bounds: Bounds,
     limits: Limits,
     known: Known,
+    lines_end: bool = False,
     on_rows: Callable[[int], None] = lambda _: None,
     on_cells: CellsListener | None = None,
 ) -> Plan:
@@ -42,6 +43,8 @@ def make_plan(
         bounds: the times that events may have.
         limits: what a request of the API may hold.
         known: what the ledger knows.
+        lines_end: have earlier files of this schema ended their last line? Then the order on a last
+            line without a line end is a reject, unless the schema says that it is whole.
         on_rows: called with the rows of each batch that is read, and with 0 between slices. An
             error that it raises stops the plan.
         on_cells: called with all cells of each batch, also of columns that the schema does not use.
@@ -71,38 +74,38 @@ def make_plan(
     on_rows(0)
     counts = sum((outcome.counts for outcome in outcomes), Counts())
     equal_rows = orders_with_equal_rows(counts, export, folder, lambda: on_rows(0))
-    limit = bound.schema.source.shared_identity_limit
-    plan = _judge_all(folder, outcomes, profiles, known, limit)
-    return replace(plan, equal_rows=equal_rows)
-
-
-def _judge_all(
-    folder: Path,
-    outcomes: Sequence[Outcome],
-    profiles: Profiles,
-    known: Known,
-    shared_limit: int | None,
-) -> Plan:
-    """Judge the events of all slices, and add up what the slices and the judgement counted."""
-    counts = sum((outcome.counts for outcome in outcomes), Counts())
-    reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
+    source, endings = bound.schema.source, export.endings
+    waiting = endings if lines_end and source.last_line is None else {}
     judgement = judge(
         files_of_events(folder),
         [outcome.events for outcome in outcomes],
         folder / "spill",
         profiles,
         known,
-        shared_limit=shared_limit,
+        shared_limit=source.shared_identity_limit,
         unclear={column: order_code(*places) for column, places in counts.marks.unclear().items()},
+        unfinished=unfinished_orders(waiting, folder),
     )
+    reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
+    return Plan(
+        folder=folder,
+        counts=_added_up(counts, reasons, judgement, folder),
+        judgement=judgement,
+        profiles=profiles,
+        reasons=reasons,
+        equal_rows=equal_rows,
+        last_lines_end=all(one.has_line_end for one in endings.values()) if endings else None,
+    )
+
+
+def _added_up(counts: Counts, reasons: Counter[str], judgement: Judgement, folder: Path) -> Counts:
+    """The counts of all slices, with those of the judgement, which are added to ``reasons`` too."""
     for rejected in judgement.rejected:
         orders, rows = len(rejected.orders), len(rows_of_orders(folder, rejected.orders))
         counts = reject_accepted(counts, orders, rows)
         reasons[rejected.reason] += orders
     _assert_adds_up(counts, reasons)
-    return Plan(
-        folder=folder, counts=counts, judgement=judgement, profiles=profiles, reasons=reasons
-    )
+    return counts
 
 
 def _assert_adds_up(counts: Counts, reasons: Counter[str]) -> None:

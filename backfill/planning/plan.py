@@ -66,6 +66,8 @@ class Plan:
     """Rejected orders by reason."""
     equal_rows: int = 0
     """Orders with rows that are equal in every column, if they are too many for a chance."""
+    last_lines_end: bool | None = None
+    """Does every CSV file end its last line? None where the export has no CSV file with rows."""
 
     @property
     def to_send(self) -> int:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from backfill.event import IDENTIFIERS
-from backfill.planning.judgement import ORDER_CODE, Rejected, Verdict
+from backfill.planning.judgement import ORDER_CODE, Rejected
 from backfill.planning.tables import PlanTables
 
 _NAME: Final = "nullif(lower(concat_ws(' ', first_name, last_name)), '')"
@@ -41,10 +41,7 @@ def reject_shared_identities(tables: PlanTables, most: int | None) -> list[Rejec
         f"create temp table excluded as select part, n, {ORDER_CODE} as order_code, "
         f"case {_WHOSE} end as whose from e semi join shared using (person)"
     )
-    tables.run("alter view e rename to every_event")
-    tables.run("create view e as select * from every_event anti join excluded using (part, n)")
-    for batch in tables.batches("select part, n from excluded"):
-        tables.mark(batch, Verdict.REJECTED)
+    tables.reject("select part, n from excluded")
     query = "select distinct order_code from excluded where whose = '${}'"
     return [
         Rejected(

@@ -16,17 +16,17 @@ from backfill.planning.judgement import ORDER_CODE, Orders, Verdict, Verdicts
 class PlanTables:
     """A plan's events in DuckDB.
 
-    The view ``e`` has the events, each with ``part``, the number of its file, and ``n``, its place
-    in the file. The table ``out`` has part, n and verdict of the events that do not count: repeats,
-    and events of rejected orders.
+    The view ``e`` has the events without those that ``reject`` took out, each with ``part``, the
+    number of its file, and ``n``, its place in the file. The table ``out`` has part, n and verdict
+    of the events that do not count: repeats, and events of rejected orders.
     """
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, files: Sequence[Path], counts: Sequence[int]
     ) -> None:
         self.connection = connection
-        self._excluded = 0
         self.verdicts: Verdicts = [np.full(count, Verdict.SEND, np.uint8) for count in counts]
+        self._rejections = 0
         connection.execute(f"create view e as {scan(files)}")
         connection.execute("create temp table out (part utinyint, n bigint, verdict utinyint)")
 
@@ -36,26 +36,6 @@ class PlanTables:
         """The tables of Parquet ``files`` with ``counts`` events; DuckDB spills to ``spill``."""
         with connect_spilling(spill) as connection:
             yield cls(connection, files, counts)
-
-    def exclude(self, orders: Orders) -> None:
-        """Take the events of rejected orders out of the view ``e``.
-
-        Args:
-            orders: the codes of the orders.
-        """
-        self.connection.register("rejected_orders", pa.table({"order_code": pa.array(orders)}))
-        at = self._excluded = self._excluded + 1
-        self.run(
-            f"create temp table of_rejected_{at} as select part, n from (select part, n, "
-            f"{ORDER_CODE} as order_code from e) semi join rejected_orders using (order_code)"
-        )
-        self.connection.unregister("rejected_orders")
-        self.run(f"alter view e rename to before_{at}")
-        self.run(
-            f"create view e as select * from before_{at} anti join of_rejected_{at} using (part, n)"
-        )
-        for batch in self.batches(f"select part, n from of_rejected_{at}"):
-            self.mark(batch, Verdict.REJECTED)
 
     @property
     def counted(self) -> str:
@@ -80,6 +60,43 @@ class PlanTables:
     def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
         for batch in self.batches(query):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def reject(self, query: str) -> None:
+        """Take events out of the view ``e``, as rejects.
+
+        Args:
+            query: gives ``part`` and ``n`` of the events; it may read ``e``.
+        """
+        self._rejections += 1
+        rejected, before = f"rejected_{self._rejections}", f"before_{self._rejections}"
+        self.run(f"create temp table {rejected} as {query}")
+        self.run(f"alter view e rename to {before}")
+        self.run(f"create view e as select * from {before} anti join {rejected} using (part, n)")
+        for batch in self.batches(f"select part, n from {rejected}"):
+            self.mark(batch, Verdict.REJECTED)
+
+    def reject_orders(self, orders: Orders) -> Orders:
+        """Take the events of orders out of the view ``e``, as rejects.
+
+        Args:
+            orders: the codes of the orders.
+
+        Returns:
+            The codes of those that had an event there.
+        """
+        if not len(orders):
+            return orders
+        at = self._rejections
+        self.connection.register("given_orders", pa.table({"order_code": pa.array(orders)}))
+        self.run(
+            f"create temp table of_orders_{at} as select part, n, order_code from (select part, n, "
+            f"{ORDER_CODE} as order_code from e) semi join given_orders using (order_code)"
+        )
+        self.connection.unregister("given_orders")
+        self.reject(f"select part, n from of_orders_{at}")
+        found = self.connection.sql(f"select distinct order_code from of_orders_{at}")
+        codes: Orders = found.to_arrow_table()["order_code"].to_numpy()
+        return codes
 
     def mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
         """Give the events at ``part`` and ``n`` a verdict; ``only`` those that have this one."""

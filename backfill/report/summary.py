@@ -73,6 +73,8 @@ class Summary:
     columns; ``rows_undecided`` are their rows."""
     undecided_events: Mapping[str, Mapping[str, int]]
     """Accepted orders that lack an event for the same reason."""
+    last_lines_end: bool | None
+    """Does every CSV file end its last line? None where the export has no CSV file with rows."""
     notes: tuple[str, ...]
     next: str = ""
     """The command that continues, if anything is left."""
@@ -134,6 +136,7 @@ def summarise(
         undecided=_nested(counts.undecided),
         undecided_events=_nested(counts.undecided_events),
         rounded=dict(counts.rounded),
+        last_lines_end=plan.last_lines_end,
         notes=notes,
         next=next_command,
     )

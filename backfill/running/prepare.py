@@ -67,6 +67,7 @@ class Prepared:
         *,
         limits: Limits,
         known: Known,
+        lines_end: bool = False,
         hooks: Hooks,
         on_cells: CellsListener | None = None,
     ) -> Plan:
@@ -79,6 +80,7 @@ class Prepared:
             bounds=self.bounds,
             limits=limits,
             known=known,
+            lines_end=lines_end,
             on_rows=hooks.report_rows,
             on_cells=on_cells,
         )

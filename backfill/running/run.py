@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -199,6 +199,7 @@ class Backfill:
             folder.plan,
             limits=wire_of(self.account, self.options.method),
             known=self._known(ledger),
+            lines_end=_lines_end(ledger.summaries(self.schema.name)),
             hooks=self.hooks,
             on_cells=None if lint is None else lint.add,
         )
@@ -289,6 +290,8 @@ class Backfill:
     def _notes(self) -> Iterator[str]:
         yield from self.export.notes
         yield from self._prepared.bound.notes
+        if self.schema.source.last_line is None:
+            yield from self.export.cut_notes()
         if any("{line}" in str(event.event_id) for event in self.schema.events):
             yield (
                 "an $event_id counts {line}: the rows of an order must keep their places in later "
@@ -301,6 +304,11 @@ class Backfill:
         if not self.options.backfill and self.account.api.takes_backfill:
             yield "--trigger-flows: old orders may start the account's live flows"
         yield from self._findings
+
+
+def _lines_end(summaries: Iterable[str]) -> bool:
+    """Does one of the summaries say that each CSV file ended its last line?"""
+    return any(json.loads(summary).get("last_lines_end") for summary in summaries)
 
 
 def _delivery_notes(delivery: Delivery) -> Iterator[str]:

@@ -192,6 +192,10 @@ class Source(Part):
     """
     ragged: Literal["pad"] | None = None
     """pad fills a short row with empty cells. Without it, the row's order is a reject."""
+    last_line: Literal["whole"] | None = None
+    """whole says that a CSV file's last line is whole, also if it has no line end. Without it, the
+    order on such a line waits if earlier files of this schema ended theirs.
+    """
     allow_test_domains: bool = False
     """Whether addresses of domains for tests, such as example.com, are sent."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None

@@ -31,6 +31,7 @@ from backfill.sources.dialect import (
     first_record,
 )
 from backfill.sources.encoding import NAME_ENCODING, UNDECIDED, Position, encoding_of, utf8
+from backfill.sources.ending import Ending, EndingFinder
 from backfill.sources.files import FileVersion
 from backfill.sources.quoting import check_quotes
 from backfill.sources.source import BATCH_BYTES, ReadOptions, Rows, TypedColumns, text_table
@@ -80,6 +81,7 @@ class DelimitedFile:
         if self._encoding.startswith("utf-16"):
             self.text_bytes //= 2
         self.columns, self._header_bytes, self._delimiter = self._header()
+        self.ending: Ending | None = None
 
     @property
     def dialect(self) -> str:
@@ -90,11 +92,14 @@ class DelimitedFile:
 
     def rows(self, columns: Sequence[int], inspected: Sequence[int] = ()) -> Iterator[Rows]:
         first = self._options.skip_lines + 2
+        # A person mends a rejects.csv, and may take its last line end away.
+        finder = None if self._is_rejects else EndingFinder()
         with self._version.checked():
             for block in self._blocks():
-                rows = self._parsed(block, [*columns, *inspected], first)
+                rows = self._parsed(block, [*columns, *inspected], first, finder)
                 first += len(rows.numbers)
                 yield rows
+        self.ending = None if finder is None else finder.ending()
 
     def _head(self) -> bytes:
         head = _at_least(self._bytes(), HEAD_BYTES)
@@ -176,7 +181,10 @@ class DelimitedFile:
             header = 0
         self._encoding = position.encoding or "ascii"
 
-    def _parsed(self, block: bytes, columns: Sequence[int], first: int) -> Rows:
+    def _parsed(
+        self, block: bytes, columns: Sequence[int], first: int, finder: EndingFinder | None
+    ) -> Rows:
+        columns = [*columns, len(self.columns) - 1]  # the last column is for the finder
         names = [f"c{at}" for at in range(len(self.columns))]
         ragged: list[tuple[int, list[str]]] = []
 
@@ -204,7 +212,7 @@ class DelimitedFile:
                 ),
                 convert_options=csv.ConvertOptions(
                     check_utf8=False,  # ``utf8`` has checked it
-                    include_columns=[names[at] for at in dict.fromkeys(columns)] or names[:1],
+                    include_columns=[names[at] for at in dict.fromkeys(columns)],
                     column_types=dict.fromkeys(names, pa.string()),
                     strings_can_be_null=True,
                     null_values=[""],
@@ -216,7 +224,11 @@ class DelimitedFile:
         if self._is_rejects:
             texts = [pc.replace_substring_regex(text, ESCAPED, r"\1\2") for text in texts]
         cells = text_table(texts, table.num_rows)
-        return self._with_ragged(cells, columns, first, ragged)
+        rows = self._with_ragged(cells, columns, first, ragged)
+        if finder is not None:
+            short = frozenset(n for n, row in ragged if 0 < len(row) < len(self.columns))
+            finder.add(block, first, rows.cells.columns[-1], short)
+        return replace(rows, cells=rows.cells.remove_column(rows.cells.num_columns - 1))
 
     def _with_ragged(
         self,

@@ -16,6 +16,7 @@ from backfill.errors import ExportError
 from backfill.schema.row_rules import RowRules
 from backfill.sources.compression import CHUNK_BYTES, compression_of
 from backfill.sources.delimited import DelimitedFile
+from backfill.sources.ending import Ending
 from backfill.sources.files import expand_names, printable_name
 from backfill.sources.frame import Frame
 from backfill.sources.parquet import ParquetFile
@@ -134,6 +135,27 @@ class Export:
     def with_rules(self, rules: RowRules) -> "Export":
         """The same sources without the rows that a schema drops, and with cells that it fills."""
         return Export(self._sources, rules)
+
+    @property
+    def endings(self) -> dict[int, Ending]:
+        """The ends of the CSV files that were read, by position in ``files``."""
+        found = {at: source.ending for at, source in enumerate(self._sources)}
+        return {at: ending for at, ending in found.items() if ending is not None}
+
+    def cut_notes(self) -> Iterator[str]:
+        """Lines for people about files that look cut, once they are read."""
+        for at, ending in self.endings.items():
+            if ending.cut:
+                what = "has fewer cells than the other rows"
+                if ending.cut == "shorter cell":
+                    what = (
+                        "has no line end, and its last cell is shorter than all others of "
+                        f'"{self._sources[at].columns[-1]}"'
+                    )
+                yield (
+                    f"{self.files[at]}: is it cut? Its last row, {ending.row:,}, {what} (export it "
+                    "again, or write source: {last_line: whole})"
+                )
 
     def assert_unchanged(self) -> None:
         """Raise ExportError if any file differs from when it was opened, or is gone."""

@@ -31,6 +31,7 @@ class Frame:
 
     name = "frame"
     dialect = "in memory"
+    ending = None
     skipped_lines = 0
 
     def __init__(self, frame: pd.DataFrame | pa.Table, *, batch_bytes: int = BATCH_BYTES) -> None:

@@ -40,6 +40,7 @@ class ParquetFile:
     """A ``Source`` in a Parquet file. Its first row is number 1."""
 
     dialect = "Parquet"
+    ending = None
     skipped_lines = 0
 
     def __init__(self, path: Path, name: str, *, batch_bytes: int = BATCH_BYTES) -> None:

@@ -7,6 +7,8 @@ from typing import Final, Protocol
 import numpy as np
 import pyarrow as pa
 
+from backfill.sources.ending import Ending
+
 BATCH_BYTES: Final = 8_000_000
 """The bytes of text in one batch. A batch this large makes its fixed cost small, and memory holds
 ten of it."""
@@ -60,6 +62,10 @@ class Source(Protocol):
     """How many lines above the header were found, and skipped."""
     text_bytes: int
     """About how much text all its cells are."""
+
+    @property
+    def ending(self) -> Ending | None:
+        """The end of a CSV file, once it is read; None for others, and for a file without rows."""
 
     @property
     def dialect(self) -> str:
