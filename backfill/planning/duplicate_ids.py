@@ -25,11 +25,12 @@ _PLAIN_REPEATS: Final = f"""
 """The repeats of keys that no clash can affect: all events of such a key are equal."""
 
 
-def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
+def reject_duplicate_ids(tables: PlanTables) -> tuple[list[Rejected], int]:
     """Mark repeats and the events of orders that clash.
 
     Returns:
-        The orders that lose a clash, and the number of repeats.
+        The orders that clash with an earlier one, those that clash with themselves, and the number
+        of repeats.
     """
     tables.run(
         "create temp table twice as select key, count(distinct content) > 1 "
@@ -45,7 +46,7 @@ def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
         "using (file, row) semi join twice using (key)"
     )
     tables.run(f"insert into out {_PLAIN_REPEATS}")
-    rejected, repeats = _resolve_clashes(
+    losers, own, repeats = _resolve_clashes(
         tables.stream(
             f"select {ORDER_CODE} as order_code, key, content, part, n from e "
             "semi join contested using (key) order by file, row, part, n"
@@ -53,7 +54,8 @@ def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
     )
     tables.connection.register("repeats", repeats)
     tables.run(f"insert into out select part, n, {Verdict.REPEAT:d} from repeats")
-    tables.connection.register("rejected", pa.table({"order_code": pa.array(rejected)}))
+    rejected = pa.array(np.concatenate([losers, own]))
+    tables.connection.register("rejected", pa.table({"order_code": rejected}))
     tables.run(
         f"insert into out select part, n, {Verdict.REJECTED:d} from "
         f"(select part, n, {ORDER_CODE} as order_code from e) semi join rejected using (order_code)"
@@ -62,10 +64,13 @@ def reject_duplicate_ids(tables: PlanTables) -> tuple[Rejected, int]:
     for verdict in (Verdict.REPEAT, Verdict.REJECTED):
         for batch in tables.batches(f"select part, n from out where verdict = {verdict:d}"):
             tables.mark(batch, verdict)
-    return Rejected("id_clash", "$event_id", rejected), counted
+    clashes = {"id_clash": losers, "id_clash_in_order": own}
+    return [Rejected(reason, "$event_id", orders) for reason, orders in clashes.items()], counted
 
 
-def _resolve_clashes(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tuple[Orders, pa.Table]:
+def _resolve_clashes(
+    rows: Iterable[tuple[int, bytes, bytes, int, int]],
+) -> tuple[Orders, Orders, pa.Table]:
     """Find the orders that lose a clash, and the events that are repeats.
 
     An order loses if it has an id twice, or if an earlier order that did not lose has one of its
@@ -75,26 +80,30 @@ def _resolve_clashes(rows: Iterable[tuple[int, bytes, bytes, int, int]]) -> tupl
         rows: order code, key, content, part and n of each event, in the order of the export.
 
     Returns:
-        The codes of the orders that lose, and a table of part and n of the repeats.
+        The codes of the orders that lose to an earlier one, and of those that have an id twice; and
+        a table of part and n of the repeats.
     """
     contents: dict[bytes, bytes] = {}
-    rejected = array("q")
+    losers, twice = array("q"), array("q")
     parts, places = array("B"), array("q")
     for code, events in itertools.groupby(rows, key=operator.itemgetter(0)):
         own: dict[bytes, bytes] = {}
         repeated: list[tuple[int, int]] = []
-        clash = False
+        has_twice, loses = False, False
         for _, key, content, part, n in events:
             # Of two lines of one order with one id, Klaviyo would keep one.
-            clash |= key in own or contents.get(key, content) != content
+            has_twice |= key in own
+            loses |= contents.get(key, content) != content
             own[key] = content
             if key in contents:
                 repeated.append((part, n))
-        if clash:
-            rejected.append(code)
+        if has_twice:
+            twice.append(code)
+        elif loses:
+            losers.append(code)
         else:
             contents |= own
             parts.extend(part for part, _ in repeated)
             places.extend(n for _, n in repeated)
     repeats = {"part": np.array(parts, np.uint8), "n": np.array(places, np.int64)}
-    return np.array(rejected, np.int64), pa.table(repeats)
+    return np.array(losers, np.int64), np.array(twice, np.int64), pa.table(repeats)

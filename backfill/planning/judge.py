@@ -74,7 +74,7 @@ def judge(
         metrics = tuple(_metrics(tables))
         return Judgement(
             verdicts=tables.verdicts,
-            rejected=tuple(one for one in (waiting, *rejected, clashes) if len(one.orders)),
+            rejected=tuple(one for one in (waiting, *rejected, *clashes) if len(one.orders)),
             events=sum(metric.events for metric in metrics),
             already=sum(int((part == Verdict.KNOWN).sum()) for part in tables.verdicts),
             repeats=repeats,

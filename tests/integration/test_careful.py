@@ -86,7 +86,7 @@ def test_two_equal_lines_under_one_id_are_a_reject_and_not_one_item(tool: Tool):
     )
     row = "1,a@x.example,2020-01-01T00:00:00Z,A,5\n"
     write(tool, lines, a=HEADER + row + row)
-    assert tool("plan", "s.yaml", "a.csv", "--json").summary["reasons"] == {"id_clash": 1}
+    assert tool("plan", "s.yaml", "a.csv", "--json").summary["reasons"] == {"id_clash_in_order": 1}
 
 
 PEOPLE = """

@@ -75,7 +75,11 @@ def carried(*rows):
 
 
 def clashes(found):
-    return rejected(found, "id_clash", "$event_id")
+    return rejected(found, "id_clash", "$event_id") | in_order(found)
+
+
+def in_order(found):
+    return rejected(found, "id_clash_in_order", "$event_id")
 
 
 def rejected(found, reason, column):
@@ -116,6 +120,12 @@ def test_an_order_that_loses_takes_no_id_from_those_behind_it():
 def test_an_order_with_one_id_twice_is_rejected_whatever_its_lines_say(content):
     found = judged([event("a", content="x"), event("a", content=content)])
     assert verdicts(found) == [["REJECTED", "REJECTED"]]
+    assert in_order(found) == {(0, 1)}
+
+
+def test_a_clash_with_an_earlier_order_is_none_within_the_order():
+    found = judged([event("a"), event("a", content="z", order=(0, 2))])
+    assert (clashes(found), in_order(found)) == ({(0, 2)}, set())
 
 
 def first_come(orders):
