@@ -285,7 +285,7 @@ class _Compiler:
     def _undecided(self) -> Iterator[tuple[str, Sql]]:
         """Metrics with a ``where``, each with the empty columns that leave it unknown."""
         for at, event in enumerate(self.events):
-            if event.undecided is not None:
+            if event.event.where is not None:
                 named = self.query.named(event.undecided, Stage.JUDGED, f"undecided_order_{at}")
                 yield event.event.event, named
 

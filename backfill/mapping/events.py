@@ -36,9 +36,9 @@ class EventSql:
     """A condition: the schema wants the event."""
     wanted_of_order: Sql
     """A condition on the order: the schema wants the event, or the event of any line."""
-    undecided: Sql | None
+    undecided: Sql
     """The empty columns that leave ``where`` unknown, of the order or of the first such line; NULL
-    where it is true or false. None where the event has no ``where``."""
+    where it is true or false."""
     where_fault: Sql
     """The first fault of ``where``, of the order or of any line."""
     fault: Sql
@@ -112,10 +112,8 @@ def compile_event(
         *_time_faults(event, time, bounds),
         Fault(sql("$id is null", id=event_id), "no_event_id", ""),
     ]
-    undecided = None
-    if event.where is not None:
-        unknown = _before_until(sql("$it is null", it=condition.value), time, bounds)
-        undecided = column("undecided", _empty_columns(event.where, unknown, leaves))
+    unknown = _before_until(sql("$it is null", it=condition.value), time, bounds)
+    undecided = column("undecided", _empty_columns(event, unknown, leaves))
     of_wanted = "case when $wanted then $fault end"
     fault = column("fault", sql(of_wanted, wanted=wanted, fault=first_fault(faults)))
     return EventSql(
@@ -128,7 +126,7 @@ def compile_event(
         properties=properties,
         wanted=wanted,
         wanted_of_order=query.aggregated("any", wanted) if per_line else wanted,
-        undecided=undecided and first_of_lines(undecided),
+        undecided=first_of_lines(undecided),
         where_fault=first_of_lines(where_fault),
         fault=first_of_lines(fault),
     )
@@ -151,13 +149,15 @@ def _before_until(condition: Sql, time: Sql, bounds: Bounds) -> Sql:
     return sql(f"($condition and {early})", condition=condition, time=time)
 
 
-def _empty_columns(where: str, unknown: Sql, leaves: LeafCompiler) -> Sql:
-    """The names of the columns whose empty cells leave a condition ``unknown``; NULL if it is not.
+def _empty_columns(event: Event, unknown: Sql, leaves: LeafCompiler) -> Sql:
+    """The names of the columns whose empty cells leave ``where`` unknown; NULL if it is not.
 
     They are all of its columns where no cell is empty. NULL too where only cells are empty of
     columns that the export lacks: it may lack them.
     """
-    names = leaf_columns(Leaf.condition(where))
+    if event.where is None:
+        return NULL
+    names = leaf_columns(Leaf.condition(event.where))
     absent = [name for name in names if isinstance(leaves.bound.derived.get(name), Absent)]
     cells = {name: leaves.columns[name] for name in names if name not in absent}
     named = join(
