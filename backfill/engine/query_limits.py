@@ -59,10 +59,9 @@ def bounded(
         if not timed_out.is_set():
             raise
         raise _too_much(place, f"over {time_s:g} seconds") from error
-    except duckdb.Error as error:
+    except duckdb.Error:
         # DuckDB's own text may quote a cell.
-        kind = type(error).__name__
-        text = f"the schema's SQL cannot be computed ({kind}); write it in another way"
+        text = "the schema's SQL cannot be computed over these rows; write it in another way"
         raise SchemaError([Problem(place, text)]) from None
     finally:
         timer.cancel()

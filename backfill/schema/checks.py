@@ -1,6 +1,6 @@
 """Checks of a schema whose shape is right; none of them needs an export."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Final
 
@@ -22,6 +22,7 @@ from backfill.schema.columns import LIST_MARK, NUMBER_MARK, makes_lines
 from backfill.schema.document import KeyPath
 from backfill.schema.expression import (
     ExpressionError,
+    TypeMismatchError,
     is_numeric,
     parse_expression,
     result_type,
@@ -43,13 +44,18 @@ Problems = Iterator[tuple[KeyPath, str]]
 """Problems as sentences, each with the path of its place."""
 
 
-def check_schema(schema: Schema) -> Problems:
-    """The problems of a schema."""
+def check_schema(schema: Schema, untyped: Collection[str] = ()) -> Problems:
+    """The problems of a schema.
+
+    Args:
+        schema: the schema.
+        untyped: columns whose types are problems already: what follows from a type is none.
+    """
     yield from _check_source(schema)
     yield from _check_lines_within_rows(schema)
     yield from _check_field_names(schema)
     for use in uses(schema):
-        yield from _check_use(schema, use)
+        yield from _check_use(schema, use, untyped)
     for at, event in enumerate(schema.events):
         if event.per == "line" and event.event_id is None:
             yield ("events", at), _NO_LINE_ID
@@ -133,16 +139,18 @@ def _check_field_names(schema: Schema) -> Problems:
                 yield ("events", at, "properties", name), problem + did_you_mean(name, EVENT_KEYS)
 
 
-def _check_use(schema: Schema, use: Use) -> Problems:
+def _check_use(schema: Schema, use: Use, untyped: Collection[str]) -> Problems:
+    found = chain(_leaf_problems(use), _level_problems(schema, use))
+    yield from ((use.path, problem) for problem in found)
+    if any(name in untyped for name in leaf_columns(use.leaf)):
+        return
     cell_type = leaf_type(schema, use.leaf, use.field)
-    found = chain(
-        _leaf_problems(schema, use), _level_problems(schema, use), _type_problems(use, cell_type)
-    )
+    found = chain(_typing_problems(schema, use), _type_problems(use, cell_type))
     yield from ((use.path, problem) for problem in found)
     yield from _check_options(use, cell_type)
 
 
-def _leaf_problems(schema: Schema, use: Use) -> Iterator[str]:
+def _leaf_problems(use: Use) -> Iterator[str]:
     leaf = use.leaf
     if use.level == "line" and leaf.kind in ("sum", "each"):
         yield f"{leaf.kind} is over the rows of an order, but this value belongs to a row"
@@ -152,13 +160,23 @@ def _leaf_problems(schema: Schema, use: Use) -> Iterator[str]:
         template = parse_template(leaf.template or "")
         if template.counts_lines and use.level == "order":
             yield "{line} is the number of a row, but this value belongs to a whole order"
-        yield from _expression_problems(schema, use)
+        leaf_expression(leaf)
     except ValueError as error:  # ExpressionError among them
+        yield str(error)
+
+
+def _typing_problems(schema: Schema, use: Use) -> Iterator[str]:
+    leaf = use.leaf
+    try:
+        yield from _expression_problems(schema, use)
+    except TypeMismatchError as error:
         unknown = [name for name in leaf_columns(leaf) if name not in schema.columns]
         hints = [
             f'"{name}"{hint}' for name in unknown if (hint := did_you_mean(name, schema.columns))
         ]
-        yield " ".join([str(error), *hints])
+        yield " ".join([f"{use.path[-1]}: {error}", *hints])
+    except ExpressionError:
+        return  # it does not parse: _leaf_problems says so
 
 
 def _level_problems(schema: Schema, use: Use) -> Iterator[str]:

@@ -32,6 +32,7 @@ from backfill.engine.duck import (
     write_tree,
 )
 from backfill.engine.memory import MEMORY
+from backfill.schema.complaints import parser_complaint, type_complaint
 from backfill.schema.suggest import did_you_mean
 
 MAX_CHARS: Final = 10_000
@@ -60,6 +61,10 @@ _TYPING_BYTES: Final = 200_000_000
 
 class ExpressionError(ValueError):
     """A problem of an expression, as one sentence without its place in the file."""
+
+
+class TypeMismatchError(ExpressionError):
+    """Parts of an expression have types that do not fit together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,11 @@ def parse_expression(text: str) -> Expression:
             "one SQL expression is expected, without select, from or order"
         ) from error
     except ParseError as error:
+        reason = parser_complaint(str(error))
         raise ExpressionError(
-            f"no valid SQL expression: {error} (put double quotes around a column whose name is a "
-            'word of SQL, such as "Order" or "At")'
-        ) from error
+            f"no valid SQL expression{reason and ': '}{reason} (put double quotes around a column "
+            'whose name is a word of SQL, such as "Order" or "At")'
+        ) from None
     for node in tree.root.walk():
         if problem := _problem(node) or _size_problem(node):
             raise ExpressionError(problem)
@@ -194,7 +200,7 @@ def result_type(expression: Expression, types: dict[str, str]) -> str:
         types: the SQL type of each of its columns.
 
     Raises:
-        ExpressionError: DuckDB knows no such operation for these types.
+        TypeMismatchError: there is no such operation for these types.
     """
     names = {name: f"v{at}" for at, name in enumerate(expression.columns)}
     nulls = ", ".join(f"null::{types[name]} as {alias}" for name, alias in names.items())
@@ -204,9 +210,4 @@ def result_type(expression: Expression, types: dict[str, str]) -> str:
                 f"select {expression.sql(names.__getitem__)} from (select {nulls or '1'})"
             )
     except duckdb.Error as error:
-        reason = error_text(error)
-        for name, alias in names.items():
-            reason = reason.replace(alias, name)
-        raise ExpressionError(
-            f"{reason} (a column without a type is text: declare it under columns)"
-        ) from error
+        raise TypeMismatchError(type_complaint(error_text(error), types)) from None

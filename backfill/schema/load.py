@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from backfill.errors import Problem, SchemaError, UsageError
 from backfill.schema.checks import check_schema
+from backfill.schema.column_uses import uses
 from backfill.schema.document import Document, KeyPath, YamlValue, read_document
 from backfill.schema.model import Event, Leaf, Schema, Source
 from backfill.schema.shipped import nearest, paths
@@ -116,15 +117,25 @@ def _load(text: str, file: str) -> LoadedSchema:
     except ValidationError as error:
         schema, broken = _without_broken_parts(document, error)
         problems |= _unrelated(broken, problems)
+    untyped = _untyped_columns(schema, problems) if schema else ()
     found = list(problems.values())
     found += [
         Problem(document.place(path), sentence)
-        for path, sentence in (check_schema(schema) if schema else ())
+        for path, sentence in (check_schema(schema, untyped) if schema else ())
         if not _is_related(path, problems)
     ]
     if found or schema is None:
         raise SchemaError(sorted(dict.fromkeys(found), key=lambda problem: problem.line))
     return LoadedSchema(schema, document)
+
+
+def _untyped_columns(schema: Schema, problems: Iterable[KeyPath]) -> frozenset[str]:
+    """The columns whose types are among the problems: all that it uses, if ``columns`` is."""
+    own = {str(path[1]) for path in problems if path[0] == "columns" and len(path) > 1}
+    whole = {str(path[0]) for path in problems if len(path) == 1}
+    if not schema.columns and any(did_you_mean(key, ["columns"]) for key in whole):
+        return frozenset(name for use in uses(schema) for name in use.columns)
+    return frozenset(own)
 
 
 def _without_broken_parts(
@@ -212,6 +223,8 @@ def _message(found: Any, path: KeyPath) -> str:
     if found["type"] == "extra_forbidden":
         known = _known_keys(path)
         hint = did_you_mean(str(name), known) or f"; there are {', '.join(known)}"
+        if name == "type" and "as" in known:
+            hint = '; did you mean "as"?'
         return f'unknown key "{name}"{hint}'
     if (template := _MESSAGES.get(found["type"])) is not None:
         return template.format(name=name, **found.get("ctx", {}))

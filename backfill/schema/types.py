@@ -31,10 +31,11 @@ Kind = Literal[
 ]
 KINDS: Final = tuple(kind for kind in get_args(Kind) if kind != "pairs")
 """The kinds that one word names, without options."""
+_WITH_OPTIONS: Final = ("time", "date", "epoch", "money", "phone", "list", "pairs", "file_name")
 Unit = Literal["s", "ms", "us", "ns"]
 
-TIME_DIRECTIVES: Final = "YmdHMSfzZbBjypIaAe-%"
-"""The characters that may follow ``%`` in a format: DuckDB's strptime reads them in one way."""
+TIME_DIRECTIVES: Final = frozenset("YmdHMSfzZbBjypIaA%") | {f"-{sign}" for sign in "dmyHIMSj"}
+"""What may follow ``%`` in a format: DuckDB's strptime reads it, and in one way."""
 
 _FORMS_WITH_OPTIONS: Final = Path(__file__).with_name("types.json")
 """The JSON Schema of types with options, for editors."""
@@ -155,7 +156,16 @@ def _type_with_options(word: object, options: object) -> Type:
             return _money(options)
         case "phone", dict() if options and set(options) <= {"country", "region"}:
             return _phone(options)
-    raise ValueError(
+    raise ValueError(_option_problem(word, options))
+
+
+def _option_problem(word: object, options: object) -> str:
+    if word not in _WITH_OPTIONS:
+        hint = did_you_mean(str(word), _WITH_OPTIONS)
+        if options in KINDS:
+            hint = f"; write {options} alone"
+        return f'there is no type "{word}" with options{hint}'
+    return (
         f'"{word}" does not take these options; the forms are '
         "{time: FORMAT}, {date: FORMAT}, "
         '{epoch: s|ms|us|ns}, {money: {decimal: ",", currency: EUR, minor: true}}, '
@@ -206,8 +216,8 @@ def _file_name_values(names: dict[str, object]) -> tuple[tuple[str, str], ...]:
 
 
 def _format(text: str) -> str:
-    for directive in re.findall("%(.?)", text, re.DOTALL):
-        if not directive or directive not in TIME_DIRECTIVES:
+    for directive in re.findall("%(-?.?)", text, re.DOTALL):
+        if directive not in TIME_DIRECTIVES:
             raise ValueError(f'a time format cannot hold "%{directive}"')
     if "%I" in text and "%p" not in text:
         raise ValueError("%I counts twelve hours and needs %p; %H counts 24")

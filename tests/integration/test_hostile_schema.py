@@ -228,7 +228,7 @@ def test_sql_without_end_ends_in_a_sentence():
 
 
 def test_what_duckdb_says_of_a_cell_is_in_no_traceback():
-    refused = pytest.raises(SchemaError, match=r"cannot be computed \(Conv")
+    refused = pytest.raises(SchemaError, match="cannot be computed over")
     with connect() as connection, refused as caught, bounded(connection, "s.yaml:3"):
         connection.execute("select 'planted'::integer").fetchall()
     assert "planted' to" not in "".join(traceback.format_exception(caught.value))
