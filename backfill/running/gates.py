@@ -67,7 +67,7 @@ def _check_days_and_months(plan: Plan) -> None:
 
 def _check_equal_rows(plan: Plan) -> None:
     if plan.equal_rows:
-        orders = plan.counts.orders_accepted
+        orders = plan.counts.orders_accepted + plan.counts.orders_rejected
         raise GateError(
             f"{plan.equal_rows:,} of {orders:,} orders ({plan.equal_rows / orders:.0%}) have rows "
             "that are equal in every column, and each would count as a line, as after a join that "

@@ -75,6 +75,13 @@ def test_doubled_rows_stop_a_run_that_nobody_confirms(tool: Tool, sandbox: Sandb
     assert sandbox.stats()["recorded"] == 50
 
 
+def test_doubled_rows_whose_ids_clash_are_told_so_too(tool: Tool, sandbox: Sandbox):
+    planned(tool, sorted(ONCE * 2), SHOP.replace("{line}", "{SKU}"))
+    said = tool("run", "shop.yaml", "orders.csv", "--url", sandbox.url)
+    assert said.code == 4
+    assert "10 of 10 orders (100%) have rows that are equal in every column" in said.err
+
+
 @pytest.mark.parametrize(
     ("rows", "shop"),
     [
