@@ -303,6 +303,8 @@ def _zone(time: Time, roles: Roles) -> dict[str, YamlValue]:
 def _time_evidence(time: Time, clock: str = "") -> str:
     if not time.is_open:
         return time.evidence
+    if time.is_unread:
+        return f"OPEN: {time.evidence}"
     answers: list[YamlValue] = [
         f"{form} {clock}" if clock else {"time": form} for form in time.rivals
     ]

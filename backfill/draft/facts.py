@@ -1,5 +1,6 @@
 """The facts about a column: the number of its cells, and how many are of each kind."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ MAX_VALUES: Final = 40
 _LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 CERTAIN_NULL_WORDS: Final[list[str]] = _LISTS["null_words"]["certain"]
 NULL_WORDS: Final = CERTAIN_NULL_WORDS + _LISTS["null_words"]["among_values"]
+
+_SHAPE: Final = 40
+"""So many letters of a cell show how it is written."""
 
 CellPlace = tuple[int, int]
 """The file, counted from 0, and the row of a cell."""
@@ -73,6 +77,8 @@ class Column:
     """Cells that each format of a time of day reads."""
     values: tuple[str, ...]
     """The most frequent ones, where they are few."""
+    example: str = ""
+    """The most frequent cell."""
     is_typed_time: bool = False
     """Whether the file itself says that these are dates or times."""
 
@@ -95,6 +101,12 @@ class Column:
     def cells_of(self, kind: str) -> str:
         """``41 of 42 cells``, to be evidence."""
         return f"{self.count(kind):,} of {self.filled:,} cells"
+
+    @property
+    def shape(self) -> str:
+        """What its most frequent cell looks like, without what it says: ``99. aaa 9999``."""
+        digits = re.sub(r"\d", "9", self.example[:_SHAPE])
+        return re.sub(r"[^\W\d_]", "a", digits)
 
     @property
     def ruined(self) -> str:

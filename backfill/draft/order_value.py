@@ -21,6 +21,11 @@ _CANDIDATES: Final = 5
 _ENOUGH: Final = 3
 """So many whole numbers may be amounts in cents."""
 
+_SOME: Final = 0.3
+"""The share of the cells with digits, in a column whose name says that it holds amounts."""
+
+_NO_RANK: Final = 99
+
 _GROWS: Final = 1.2
 """Orders of several rows are worth so many times those of one row, if an amount is the order's."""
 
@@ -92,8 +97,9 @@ def value_of(
     taken = {*(c.name for c in of_line.values()), *(key.names if key is not None else ())}
     taken -= {of_order[role].name for role in ("total", "subtotal") if role in of_order}
     candidates = _candidates([column for column in columns if column.name not in taken], of_order)
+    unread = _unread([*columns, *lines], of_order)
     if not candidates:
-        return _sum_of_lines(key, amounts)
+        return _of_unread(unread, amounts) if unread else _sum_of_lines(key, amounts)
     free = [column for column in columns if column not in candidates and column.name not in taken]
     sums = find_sums(sample, key, candidates, amounts, extras_of(free, of_order))
     line = next((some.base.line for some in sums if some.base.line is not None), None)
@@ -102,6 +108,8 @@ def value_of(
     chosen = total or candidates[0]
     if total is None and not any(some.base.line is not None for some in sums):
         line = None
+    if unread and min(map(_first_rank, unread)) <= _first_rank(chosen):
+        total, evidence = None, f"OPEN: {_why_unread(unread[0])}"
     if total is not None and (unit := _unit_question(total, currency)):
         total, evidence = None, unit
     return Value(
@@ -113,6 +121,57 @@ def value_of(
         kind="column",
         is_open=total is None,
         is_line_open=bool(amounts) and line is None,
+    )
+
+
+def _unread(columns: Sequence[Column], of_order: Mapping[Role, Column]) -> list[Column]:
+    """Columns that are named like what an order or a line is worth, with cells that are no amounts.
+
+    ``columns`` are those of the order, then those of a line.
+    """
+    others = {of_order[role].name for role in (*SIGNED_ROLES, "refund") if role in of_order}
+    return [
+        column
+        for column in columns
+        if amount_of(column) is None
+        and column.name not in others
+        and not (column.is_member or column.formats or column.share("iso") or column.share("email"))
+        and column.share("with_digits") >= _SOME
+        and (_first_rank(column) < _NO_RANK or _is_of_line(column))
+    ]
+
+
+def _first_rank(column: Column) -> int:
+    found = _total_rank(column)
+    return _NO_RANK if found is None or mentions("fee", column.label) else found
+
+
+def _is_of_line(column: Column) -> bool:
+    return any(rank(role, column.label) == 0 for role in ("price", "row_total"))
+
+
+def _why_unread(column: Column) -> str:
+    dot, comma = column.count("money"), column.count("money_comma")
+    spec = '{money: {decimal: ","}}' if comma > dot else "money"
+    marks = f", {dot:,} are some with a decimal point, {comma:,} with a comma" if comma else ""
+    return (
+        f'"{column.name}" is named like a value, but {column.filled - max(dot, comma):,} of '
+        f"{column.filled:,} cells are no amounts of one kind{marks}: correct these cells, or write "
+        f"{{column: {column.name}, as: {spec}}} if orders with such cells may become rejects"
+    )
+
+
+def _of_unread(unread: Sequence[Column], amounts: Sequence[LineAmount]) -> Value:
+    """The value where the only columns of amounts have cells that are none."""
+    line = next((some for some in amounts if some.is_sure), None)
+    return Value(
+        columns=(*unread, *_columns(amounts)),
+        evidence=f"OPEN: {_why_unread(unread[0])}",
+        sql=sql_name(unread[0].name),
+        line_sql=line.sql if line else "",
+        kind="column",
+        is_open=True,
+        is_line_open=line is None,
     )
 
 

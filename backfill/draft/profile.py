@@ -257,6 +257,7 @@ def _column(rows: int, measures: _Measures, results: Iterator[Any]) -> Column:
         formats=tuple(_format_count(form, results) for form in measures.formats),
         clocks={form: next(results) for form in measures.clocks},
         values=tuple(values or ()),
+        example=values[0] if values else "",
     )
 
 

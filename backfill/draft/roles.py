@@ -20,7 +20,7 @@ from backfill.draft.order_key import KeyChoice, choose_key
 from backfill.draft.order_value import Value, value_of
 from backfill.draft.people import Person, person_of
 from backfill.draft.sample import Key, OrderSample
-from backfill.draft.times import Time, settled_by_others, time_of
+from backfill.draft.times import Time, settled_by_others, time_of, unread_time
 from backfill.draft.vocabulary import (
     AMOUNT_ROLES,
     LINE_ROLES,
@@ -28,6 +28,7 @@ from backfill.draft.vocabulary import (
     Role,
     address_of,
     is_excluded,
+    may_be_row_id,
     mentions,
     rank,
 )
@@ -96,7 +97,7 @@ def roles_of(
     """
     known = [column for column in (*columns, *nested.members) if column.filled]
     plain = [column for column in known if column.place not in nested.places]
-    found = [time for column in plain if (time := time_of(column, files))]
+    found = _times(plain, files)
     times = {time.column.name: time for time in settled_by_others(found)}
     flat = [column for column in plain if column.name not in nested.lines]
     flat_times = [times[column.name] for column in flat if column.name in times]
@@ -106,6 +107,11 @@ def roles_of(
     rest = [column for column in flat if column not in lines]
     of_line, of_order = _line_and_order_roles(choice, lines, rest)
     row_kinds = row_kinds_of(lines)
+    line_id = sample.line_id(choice.key, of_line.get("line_id"))
+    if line_id is None:
+        rows = [column for column in lines if may_be_row_id(column.label)]
+        line_id = sample.row_id(choice.key, rows)
+        of_line = {role: column for role, column in of_line.items() if column is not line_id}
     time_doubt = _time_doubt(flat_times, ordered)
     time_doubt = time_doubt or _first_rows_doubt(flat, ordered)
     if not (nested.lines or _is_of_orders(choice, ordered, of_line, of_order)):
@@ -127,8 +133,19 @@ def roles_of(
         cancellation=cancellation_of(sample, choice.key, of_line.get("quantity")),
         statuses=sample.counts(of_order.get("status")),
         row_kinds=row_kinds,
-        line_id=sample.line_id(choice.key, of_line.get("line_id")),
+        line_id=line_id,
     )
+
+
+def _times(columns: Sequence[Column], files: Sequence[str]) -> list[Time]:
+    """The columns of times, with those whose name alone says that they hold times."""
+    read = {column.name: time_of(column, files) for column in columns}
+    found = [
+        time for column in columns if (time := read[column.name] or unread_time(column)) is not None
+    ]
+    if all(time.is_unread and time.column.mostly("spreadsheet_day") for time in found):
+        return []  # none of them can be answered
+    return found
 
 
 def _line_and_order_roles(
@@ -237,7 +254,7 @@ def _holds(role: Role, column: Column) -> bool:
 
 
 def _clock(columns: Sequence[Column], ordered: Time | None) -> Clock | None:
-    if ordered is None or not (ordered.day_only or ordered.is_open):
+    if ordered is None or ordered.is_unread or not (ordered.day_only or ordered.is_open):
         return None
     if any(has_clock(form) for form in ordered.rivals):
         return None

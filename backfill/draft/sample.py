@@ -125,6 +125,17 @@ class OrderSample:
         cell = self.cell(column)
         return dict(self.query(f"select {cell}, count(*) from sample group by {cell}"))
 
+    def row_id(self, key: Key | None, columns: Sequence[Column]) -> Column | None:
+        """The first of ``columns`` that has another value in each row, if orders have several."""
+        if key is None or not key.several:
+            return None
+        for column in columns:
+            cell = self.cell(column)
+            query = f"select count(*) = count(distinct {cell}) from sample"
+            if not column.is_member and column.filled == column.rows and self.query(query)[0][0]:
+                return column
+        return None
+
     def line_id(self, key: Key | None, column: Column | None) -> Column | None:
         """``column``, if no value of it is twice within an order, and none is empty."""
         if key is None or column is None or column.is_member:

@@ -3,13 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from backfill.draft.facts import Column, FormatCount
 from backfill.draft.formats import has_clock, in_words, swap_day_and_year
 from backfill.draft.vocabulary import TIME_ROLES, mentions, rank
-from backfill.draft.yaml import QUESTION
+from backfill.draft.yaml import QUESTION, flow_text
 from backfill.schema.document import YamlValue
 from backfill.schema.types import swap_day_and_month
+
+_DIGITS: Final = 0.5
+"""Of the cells of times, more than this share have digits."""
+
+_NO_TIME: Final = ("email", "list", "object")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +33,14 @@ class Time:
     day_only: bool = False
     rivals: tuple[str, ...] = ()
     """Formats of which a person has to choose one."""
+    is_unread: bool = False
+    """Whether no format reads its cells; ``evidence`` says what is known of them."""
     utc: str = ""
     """Why the clock is known to be UTC."""
 
     @property
     def is_open(self) -> bool:
-        return bool(self.rivals)
+        return bool(self.rivals) or self.is_unread
 
 
 def time_of(column: Column, files: Sequence[str]) -> Time | None:
@@ -52,6 +60,35 @@ def time_of(column: Column, files: Sequence[str]) -> Time | None:
             utc=utc,
         )
     return _formatted_time(column, files, utc) or _epoch_time(column)
+
+
+def unread_time(column: Column) -> Time | None:
+    """A column that is named like the time of an order, and whose cells no format reads."""
+    named = rank("ordered", column.label) is not None and not column.is_member
+    if not named or column.share("with_digits") < _DIGITS or any(map(column.share, _NO_TIME)):
+        return None
+    cells = max([column.count("iso"), *(count.cells for count in column.formats)])
+    forms = [flow_text({"time": count.form}) for count in column.formats if count.cells == cells]
+    forms += ["time"] if column.count("iso") == cells else []
+    if column.mostly("spreadsheet_day"):
+        why = (
+            "its cells look like the day numbers of a spreadsheet (45291): format them as dates "
+            "there, save it again, and draft from that file"
+        )
+    elif cells:
+        spec = " or ".join(forms)
+        why = (
+            f"{cells:,} of {column.filled:,} cells read as {spec}, and the others as no such time: "
+            f"write {spec} if orders with other cells may become rejects, or correct these cells"
+        )
+    else:
+        why = (
+            f'it is named like the time of an order, and init knows no format of its cells ("'
+            f'{column.shape}", where 9 is a digit and a is a letter): write their format in the '
+            "directives of strptime, or change them to 2024-05-31 10:00:00"
+        )
+    spec_open: YamlValue = {"time": QUESTION}
+    return Time(column=column, spec=spec_open, evidence=why, is_unread=True)
 
 
 def _iso_time(column: Column, utc: str) -> Time:

@@ -36,6 +36,7 @@ Topic = Literal[
     "no_customer",
     "no_items",
     "order",
+    "row_id",
     "taxes",
     "time",
     "unit",
@@ -110,6 +111,14 @@ def mentions(topic: Topic, header: str) -> bool:
 
 def _holds_word(words: str, header: str) -> bool:
     return re.search(rf"\b(?:{words})\b", normal(header)) is not None
+
+
+def may_be_row_id(header: str) -> bool:
+    """Whether a header may be that of an id which each row of a table has for itself."""
+    name = normal(header)
+    first = rf"(?:(?:{_TOPICS['row_id']}) ?)?"
+    last = "(?:id|uuid|guid|key|no|nr|num|number|nummer|numero|reference|ref)"
+    return re.fullmatch(rf"{first}(?:unique )?{last}", name) is not None
 
 
 def status_of(value: str) -> str:

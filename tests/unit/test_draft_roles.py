@@ -564,3 +564,48 @@ def test_names_that_a_schema_takes_for_lists_are_left_out_and_told(tmp_path):
     draft = drafted(csv_file(tmp_path, ("Order ID", "Date", "E-mail", "tags[]", "item_<n>"), rows))
     assert problems_of(draft) == []
     assert "[] and <n> mean lists in a schema: tags[], item_<n>." in draft.text
+
+
+def lines_of_orders(folder, name, cell):
+    """Orders of one, two and three rows; ``cell`` is a format of order, line and row."""
+    places = [(order, line) for order in range(12) for line in range(1 + order % 3)]
+    rows = [
+        (
+            cell.format(order=order, line=line, row=row),
+            f"A{order}",
+            person(order),
+            "2023-05-01T10:00:00Z",
+            f"S{line}",
+            1,
+            f"{line + 1}.50",
+        )
+        for row, (order, line) in enumerate(places)
+    ]
+    header = (name, "Order ID", "Email", "Order date", "SKU", "Quantity", "Price")
+    return csv_file(folder, header, rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["item_id", "Transaction ID", "id", "uuid", "Item Transaction Number", "TxnId"]
+)
+def test_an_id_of_the_table_tells_lines_apart(tmp_path, name):
+    path = lines_of_orders(tmp_path, name, "T{row:04}")
+    draft = drafted(path)
+    assert f'$event_id: "{{Order ID}}-{{{name}}}"' in draft.text
+    assert "{line}" not in draft.text
+    assert "ProductID" not in draft.text
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        pytest.param("Product ID", "P{row}", id="a product's id"),
+        pytest.param("Barcode", "{row:013}", id="a barcode"),
+        pytest.param("Tracking number", "TR{row}", id="of a parcel"),
+        pytest.param("item_id", "I{line}", id="an item's id"),
+        pytest.param("Transaction ID", "T{order}", id="an order's id"),
+        pytest.param("id", "{line}", id="a number within an order"),
+    ],
+)
+def test_an_id_of_something_else_does_not_tell_lines_apart(tmp_path, name, cell):
+    assert 'ID}-{line}"' in drafted(lines_of_orders(tmp_path, name, cell)).text
