@@ -20,6 +20,10 @@ MIN_SHARE: Final = 0.2
 Measured: 152 of the 2,025 invoices of Online Retail's December 2010 (UCI Machine Learning
 Repository, dataset 352), with 21 lines on average, have two equal rows."""
 
+_ROW_NUMBERS: Final = frozenset({"", "Unnamed: 0", "__index_level_0__"})
+"""The columns in which pandas (seen with 3.1) writes a frame's index, by ``to_csv``, ``to_csv`` of
+what ``read_csv`` read, and ``to_parquet``: it numbers the rows of a join too."""
+
 _HASHED: Final = pa.schema([("file", pa.int32()), ("row", pa.int64()), ("cells", pa.uint64())])
 
 
@@ -69,7 +73,8 @@ def orders_with_equal_rows(
 
 def _hashed(export: Export, on_batch: Callable[[], None]) -> Iterator[pa.RecordBatch]:
     """File, row and a hash of all cells of each row of the export."""
-    own = [at for at, name in enumerate(export.columns) if name not in REJECT_COLUMNS]
+    others = {*REJECT_COLUMNS, *_ROW_NUMBERS}
+    own = [at for at, name in enumerate(export.columns) if name not in others]
     cells = ", ".join(f"c{at}" for at in range(len(own)))
     query = f"select _file, _row, hash({cells}) from batch"
     with connect() as connection:
