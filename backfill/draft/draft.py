@@ -174,7 +174,11 @@ class _Drafter:
         nested = read_nested(self._connection, export, columns, self._latest)
         keys = candidates(columns)
         sample = OrderSample(self._connection, export, columns, keys)
-        return roles_of(sample, columns, nested, export.files), nested
+        roles = roles_of(sample, columns, nested, export.files)
+        if roles.key is None and nested.lines:
+            nested = nested.without_lines()
+            roles = roles_of(sample, columns, nested, export.files)
+        return roles, nested
 
     def _profile(self, export: Export) -> list[Column]:
         names = _schema_names(export.columns)

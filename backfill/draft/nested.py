@@ -5,7 +5,7 @@ A cell may hold a list, an object or key:value pairs.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -40,6 +40,22 @@ class Nested:
     """Of the export's columns that are taken apart."""
     lines: frozenset[str]
     """Names of which each element or number is a line."""
+
+    def without_lines(self) -> "Nested":
+        """The same without lines, which need a column that tells orders apart."""
+        gone = {name for name in self.evidence if any(line.startswith(name) for line in self.lines)}
+        return replace(
+            self,
+            members=tuple(member for member in self.members if member.name not in self.lines),
+            types={name: spec for name, spec in self.types.items() if name not in gone},
+            evidence={
+                name: f"{why}; no column tells orders apart, so these lines are left out"
+                if name in gone
+                else why
+                for name, why in self.evidence.items()
+            },
+            lines=frozenset(),
+        )
 
 
 def numbered_columns(header: Sequence[str]) -> dict[str, list[int]]:
