@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from backfill.schema.types import with_and_without_fraction
+
 _LISTS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 CLOCKS: Final[tuple[str, ...]] = tuple(_LISTS["clocks"])
 """Formats of a time of day."""
@@ -58,7 +60,8 @@ def swap_day_and_year(form: str) -> str | None:
 
 def read_sql(cell: str, form: str, latest: str, earliest: str = EARLIEST) -> str:
     """SQL for the wall clock of a cell: NULL where it does not fit, or is of another time."""
-    read = f"try_strptime({cell}, '{form}')"
+    forms = ", ".join(f"'{one}'" for one in with_and_without_fraction(form))
+    read = f"try_strptime({cell}, [{forms}])"
     if "%z" in form:
         read = f"timezone('UTC', {read})"
     return (

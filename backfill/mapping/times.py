@@ -12,8 +12,8 @@ from backfill.mapping.cell_sql import (
     matches,
     unreadable,
 )
-from backfill.mapping.query import Sql, coalesce, quote, sql
-from backfill.schema.types import Type, swap_day_and_month
+from backfill.mapping.query import Sql, coalesce, join, quote, sql
+from backfill.schema.types import Type, swap_day_and_month, with_and_without_fraction
 
 DAY_FOR_MONTH: Final = "day_for_month"
 """The reason of a time that fits its format only with day and month exchanged."""
@@ -158,7 +158,8 @@ def _parsed(cell: Sql, form: str) -> Sql:
     """
     if " " in form:
         cell = sql("translate($cell, '\u00a0\u202f', '  ')", cell=cell)
-    parsed = sql("try_strptime($cell, $form)", cell=cell, form=quote(form))
+    forms = join(", ", map(quote, with_and_without_fraction(form)))
+    parsed = sql("try_strptime($cell, [$forms])", cell=cell, forms=forms)
     if "%Y" in form:
         parsed = sql(f"(case when year($it) >= {_FIRST_YEAR} then $it end)", it=parsed)
     if "%Z" in form:

@@ -301,3 +301,9 @@ def swap_day_and_month(form: str) -> str | None:
     if form.startswith(("%Y", "%y")) or not (re.search("%-?m", form) and re.search("%-?d", form)):
         return None
     return re.sub("%(-?)([dm])", lambda sign: f"%{sign[1]}{'m' if sign[2] == 'd' else 'd'}", form)
+
+
+def with_and_without_fraction(form: str) -> tuple[str, ...]:
+    """A format with a fraction of a second, and the same without: programs leave out ``.000``."""
+    plain = re.sub("%S[.,]%f", "%S", form)
+    return (form,) if plain == form else (form, plain)

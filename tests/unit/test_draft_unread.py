@@ -3,7 +3,7 @@
 import pytest
 
 from backfill.errors import UsageError
-from tests.drafts import csv_file, drafted, evidence, person, problems_of
+from tests.drafts import csv_file, drafted, events, evidence, person, problems_of, ran
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +70,29 @@ def test_times_of_which_some_are_none_are_asked_about(tmp_path, times, said):
     draft = drafted(export(tmp_path, times))
     assert asked(draft) == ['Order date: {time: "?"}']
     assert said in evidence(draft, "Order date:")
+
+
+@pytest.mark.parametrize(
+    ("times", "form"),
+    [
+        pytest.param(
+            ["13/05/2023 10:00:00.123", "14/05/2023 10:00:00"], "%d/%m/%Y %H:%M:%S.%f", id="some"
+        ),
+        pytest.param(
+            ["2023/05/13 10:00:00", "2023/05/14 10:00:00.5", "2023/05/15 09:00:00"],
+            "%Y/%m/%d %H:%M:%S.%f",
+            id="few",
+        ),
+    ],
+)
+def test_mixed_fractions_of_a_second_are_read(tmp_path, times, form):
+    path = export(tmp_path, times)
+    draft = drafted(path)
+    assert asked(draft) == []
+    assert f'Order date: {{time: "{form}"}}' in draft.text
+    found = ran(draft, [path], tmp_path / "state")
+    assert found["rejects"] == []
+    assert len(events(found, "Placed Order")) == 12
 
 
 def test_no_other_time_takes_the_place_of_one_that_is_not_read(tmp_path):

@@ -22,6 +22,7 @@ US, DK = {"phone": {"region": "US"}}, {"phone": {"region": "DK"}}
 DE, IT = {"phone": {"region": "DE"}}, {"phone": {"region": "IT"}}
 UTC_FORM, Z_FORM = {"time": "%d/%m/%Y %H:%M UTC"}, {"time": "%d/%m/%Y %H:%M:%SZ"}
 NAME_FORM = {"time": "%d/%m/%Y %H:%M %Z"}
+FRACTION = {"time": "%d/%m/%Y %H:%M:%S.%f"}
 MONTH_FIRST = {"time": "%m/%d/%Y %H:%M"}
 OFFSET = {"time": "%Y-%m-%d %H:%M:%S %z"}
 LONG_MAIL = "a" * 64 + "@" + "b" * 31 + ".de"  # 99 characters, 64 of them before the @
@@ -181,6 +182,9 @@ GRAMMAR = [
     reject(NAME_FORM, "05/03/2024 10:00 IST", "not_a_time", "%Z of several zones"),
     reject(NAME_FORM, "05/03/2024 10:00 cst", "not_a_time", "%Z of several zones, small"),
     reject({"time": "%d/%m/%Y %H:%M"}, "01/03/24 10:00", "not_a_time", "two digits of a year", LA),
+    lands(FRACTION, "05/03/2024 10:00:00.5", '"2024-03-05T10:00:00Z"', "a fraction", "UTC"),
+    lands(FRACTION, "05/03/2024 10:00:00", '"2024-03-05T10:00:00Z"', "no fraction", "UTC"),
+    reject(FRACTION, "05/03/2024 10:00", "not_a_time", "no seconds", "UTC"),
     reject({"date": "%d/%m/%Y"}, "01/03/24", "not_a_date", "two digits of a year, a day"),
     reject("time", "11/05/2023 01:01", "not_a_time", "a shop's own format, not declared"),
     lands("time", "2023-03-12 02:30:00", '"2023-03-12T10:30:00Z"', "a skipped hour, LA", LA),
