@@ -114,6 +114,8 @@ def _later_events(roles: Roles, types: Block) -> Iterator[Block]:
         _add_currency(event, roles, explained=False)
         properties = _properties()
         _add_ids(properties, roles)
+        if name == "Refunded Order" and "refund" in roles.of_order and "$event_id" in properties:
+            event.add("refunds", "difference", "a later export may show more of them")
         _add_later_value(properties, name, roles, types)
         product = roles.of_line.get("product")
         if product is not None and roles.lines and roles.key is not None:

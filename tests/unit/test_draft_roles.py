@@ -187,6 +187,7 @@ def test_later_times_and_refunds_become_events_of_their_own(tmp_path):
     assert len(events(found, "Fulfilled Order")) == 6
     refunds = events(found, "Refunded Order")
     assert sorted(event["properties"]["$value"] for event in refunds) == [1, 1, 1, 1, 2, 2, 2, 2]
+    assert all(event["properties"]["$event_id"].endswith(("-1", "-2")) for event in refunds)
 
 
 @pytest.mark.parametrize(
