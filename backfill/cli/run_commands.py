@@ -44,7 +44,9 @@ def preview(
     account = Account(url, "", chosen_api(api))
     prepared = prepare(load_schema(schema), exports, options, account.api)
     wire = wire_of(account, method_for(account.api, method))
-    echo("note: clashing ids and each person's newest event show over the whole export: see plan")
+    echo(
+        "note: clashing ids, unclear amounts and newest events show over the whole export: see plan"
+    )
     if form == "js":
         echo(
             "note: the front-end form says neither who nor when: it is for the visitor whom "

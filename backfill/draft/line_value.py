@@ -48,7 +48,7 @@ def line_amounts(
     """
     quantity, price = of_line.get("quantity"), _amount(of_line.get("price"))
     total = _amount(of_line.get("row_total")) or _amount(of_line.get("total"))
-    discount = _discount(lines, (quantity, price, total))
+    discount = discount_in(lines, (quantity, price, total))
     product = (quantity, price) if quantity is not None and price is not None else ()
     if not product:
         alone = total or price
@@ -85,11 +85,16 @@ def _is_line_amount(column: Column) -> bool:
     return named and amount_of(column) is not None and not column.is_member
 
 
-def _discount(lines: Sequence[Column], used: Sequence[Column | None]) -> Column | None:
-    """A line's discount that takes something off."""
+def discount_in(columns: Sequence[Column], used: Sequence[Column | None]) -> Column | None:
+    """A discount that takes something off.
+
+    Args:
+        columns: of a line, or of an order.
+        used: those that have another role.
+    """
     found = (
         column
-        for column in lines
+        for column in columns
         if column not in used
         and not column.is_member
         and rank("discount", column.label) is not None

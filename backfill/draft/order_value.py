@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from backfill.draft.facts import Column
-from backfill.draft.line_value import LineAmount, line_amounts
+from backfill.draft.line_value import LineAmount, discount_in, line_amounts
 from backfill.draft.lines_of_order import RowKinds
-from backfill.draft.money import amount_of
+from backfill.draft.money import amount_of, amount_sql
 from backfill.draft.sample import Key, OrderSample
 from backfill.draft.sums import SIGNED_ROLES, Sum, extras_of, find_sums, orders_sql
 from backfill.draft.vocabulary import AMOUNT_ROLES, Role, mentions, rank
@@ -20,6 +20,8 @@ _CANDIDATES: Final = 5
 
 _ENOUGH: Final = 3
 """So many whole numbers may be amounts in cents."""
+_LARGE: Final = 500
+"""From this median on, whole numbers that are not round may be amounts in cents."""
 
 _SOME: Final = 0.3
 """The share of the cells with digits, in a column whose name says that it holds amounts."""
@@ -99,6 +101,7 @@ def value_of(
     candidates = _candidates([column for column in columns if column.name not in taken], of_order)
     unread = _unread([*columns, *lines], of_order)
     if not candidates:
+        amounts = _net_of_order(amounts, columns, of_order)
         return _of_unread(unread, amounts) if unread else _sum_of_lines(key, amounts)
     free = [column for column in columns if column not in candidates and column.name not in taken]
     sums = find_sums(sample, key, candidates, amounts, extras_of(free, of_order))
@@ -110,7 +113,7 @@ def value_of(
         line = None
     if unread and min(map(_first_rank, unread)) <= _first_rank(chosen):
         total, evidence = None, f"OPEN: {_why_unread(unread[0])}"
-    if total is not None and (unit := _unit_question(total, currency)):
+    if total is not None and (unit := _unit_question(sample, total, currency)):
         total, evidence = None, unit
     return Value(
         columns=(chosen, *(c for c in candidates if c is not chosen), *_columns(amounts)),
@@ -175,6 +178,17 @@ def _of_unread(unread: Sequence[Column], amounts: Sequence[LineAmount]) -> Value
     )
 
 
+def _net_of_order(
+    amounts: list[LineAmount], columns: Sequence[Column], of_order: Mapping[Role, Column]
+) -> list[LineAmount]:
+    """The amounts of a line; a person has to say how a discount of the order changes their sum."""
+    discount = discount_in(columns, (of_order.get("total"),))
+    if discount is None:
+        return amounts
+    why = f'no column shows how "{discount.name}" changes the value of an order or of a line'
+    return [replace(some, is_sure=False, evidence=why) for some in amounts]
+
+
 def _sum_of_lines(key: Key | None, amounts: Sequence[LineAmount]) -> Value | None:
     if not amounts:
         return None
@@ -214,11 +228,12 @@ def _in_known_units(some: LineAmount, currency: Column | None) -> LineAmount:
     return replace(some, is_sure=False, evidence=why)
 
 
-def _unit_question(column: Column, currency: Column | None) -> str:
+def _unit_question(sample: OrderSample, column: Column, currency: Column | None) -> str:
     """The question whether an amount counts cents; empty where that is known.
 
     A name such as ``total_cents`` says it, and a currency beside it says how many make one. Whole
-    numbers beside a currency are what payment processors export, in cents or not.
+    numbers beside a currency are what payment processors export, in cents or not; without one, so
+    are large ones that are not round.
     """
     if mentions("cents", column.label):
         if currency is not None:
@@ -229,8 +244,16 @@ def _unit_question(column: Column, currency: Column | None) -> str:
             "USD}}} with your currency"
         )
     whole = column.all("integer") and not column.count("whole_float")
-    if currency is None or not whole or column.filled < _ENOUGH:
+    if not whole or column.filled < _ENOUGH:
         return ""
+    if currency is None:
+        if not _is_like_cents(sample, column):
+            return ""
+        return (
+            f'OPEN: the cells of "{column.name}" are large whole numbers that are not round, so '
+            f"they may count cents: write {column.name}, or {{column: {column.name}, as: "
+            "{money: {minor: true, currency: USD}}} with your currency"
+        )
     if all(places(code.upper()) == 0 for code in currency.values):
         return ""
     return (
@@ -238,6 +261,17 @@ def _unit_question(column: Column, currency: Column | None) -> str:
         f"count cents: write {column.name}, or {{column: {column.name}, as: {{money: {{minor: "
         f"true, currency: {currency.name}}}}}}}"
     )
+
+
+def _is_like_cents(sample: OrderSample, column: Column) -> bool:
+    if column.is_member:
+        return False
+    amount = amount_sql(column)
+    [(median, odd)] = sample.query(
+        f"select coalesce(median({amount}), 0), coalesce(avg(({amount} % 10 <> 0)::int), 0) "
+        "from sample"
+    )
+    return bool(median >= _LARGE and odd > _SOME)
 
 
 def _candidates(columns: Sequence[Column], of_order: Mapping[Role, Column]) -> list[Column]:

@@ -31,7 +31,11 @@ from backfill.draft.vocabulary import (
     may_be_row_id,
     mentions,
     rank,
+    status_of,
 )
+
+_MOST_WORDS: Final = 0.6
+"""The share of a column's words that must be known statuses, where its name does not say it."""
 
 _LATER_EVENTS: Final[dict[str, Role]] = {
     "Fulfilled Order": "fulfilled",
@@ -160,10 +164,26 @@ def _line_and_order_roles(
         if not {"total", "row_total"} & set(of_line):
             unused = [column for column in lines if column not in of_line.values()]
             of_line |= _best(("total",), unused)
+    if "status" not in of_order and (status := _status_by_cells(rest, choice)) is not None:
+        of_order["status"] = status
     same = _best(("row_total",), rest)
     if same and not {"total", "subtotal"} & set(of_order):  # the same on each row: not a line's own
         of_order["total"] = same["row_total"]
     return of_line, of_order
+
+
+def _status_by_cells(columns: Sequence[Column], choice: KeyChoice) -> Column | None:
+    """A column of another name whose words say that some orders are no purchase."""
+    for column in columns:
+        meanings = [status_of(value) for value in column.values]
+        known = [meaning for meaning in meanings if meaning]
+        if (
+            len(known) >= max(2, len(meanings) * _MOST_WORDS)
+            and set(known) > {"paid"}
+            and not (choice.has(column) or is_excluded("status", column.label))
+        ):
+            return column
+    return None
 
 
 def _ordered(times: Sequence[Time]) -> Time | None:
