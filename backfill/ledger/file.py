@@ -1,12 +1,13 @@
 """The ledger's file: created whole or not at all, checked when opened, its errors explained."""
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from backfill.errors import StoppedError, UsageError
 
@@ -67,6 +68,21 @@ def open_checked(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def read_summary(text: str) -> dict[str, Any]:
+    """A run's summary from its JSON.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged; SQLite does not notice a changed byte in a text.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise sqlite3.DatabaseError("the summary of a run is no JSON") from error
+    if not isinstance(found, dict):
+        raise sqlite3.DatabaseError("the summary of a run is no JSON object")
+    return found
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

@@ -44,12 +44,12 @@ from contextlib import closing
 from dataclasses import astuple, dataclass, field
 from itertools import chain, compress
 from pathlib import Path
-from typing import Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import pyarrow as pa
 
 from backfill.event import SEPARATOR
-from backfill.ledger.file import create, open_checked, translated
+from backfill.ledger.file import create, open_checked, read_summary, translated
 from backfill.ledger.refund_sums import RefundSumTable
 from backfill.transport.url import base_url
 
@@ -131,7 +131,7 @@ class Run:
     ended: int | None = None
     state: RunState = "running"
     summary: str = "{}"
-    """JSON."""
+    """A JSON object."""
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -143,7 +143,10 @@ def read_runs(path: Path) -> list[Run]:
     fields = tuple(Run.__dataclass_fields__)
     with translated(path, to_write=False), closing(open_checked(path)) as connection:
         rows = connection.execute(f"SELECT {', '.join(fields)} FROM runs ORDER BY rowid").fetchall()
-    return [Run(**dict(zip(fields, row, strict=True))) for row in rows]
+        runs = [Run(**dict(zip(fields, row, strict=True))) for row in rows]
+        for run in runs:
+            read_summary(run.summary)
+    return runs
 
 
 class Ledger:
@@ -345,15 +348,13 @@ class Ledger:
                 (state, ended, summary, run_id),
             )
 
-    def summaries(self, schema_name: str) -> list[str]:
-        """The summaries of the ended runs of a schema, to whichever target, as JSON.
-
-        Args:
-            schema_name: its name.
-        """
+    def summaries(self, schema_name: str) -> list[dict[str, Any]]:
+        """The summaries of the ended runs of the schema of this name, to whichever target."""
         with translated(self._path, to_write=False):
             query = "SELECT summary FROM runs WHERE schema_name = ? AND ended IS NOT NULL"
-            return [summary for (summary,) in self._connection.execute(query, (schema_name,))]
+            return [
+                read_summary(text) for (text,) in self._connection.execute(query, (schema_name,))
+            ]
 
     def _texts(self, query: str, *more: str) -> Iterable[str]:
         with translated(self._path, to_write=False):

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -306,9 +306,9 @@ class Backfill:
         yield from self._findings
 
 
-def _lines_end(summaries: Iterable[str]) -> bool:
+def _lines_end(summaries: Iterable[dict[str, Any]]) -> bool:
     """Does one of the summaries say that each CSV file ended its last line?"""
-    return any(json.loads(summary).get("last_lines_end") for summary in summaries)
+    return any(summary.get("last_lines_end") for summary in summaries)
 
 
 def _delivery_notes(delivery: Delivery) -> Iterator[str]:

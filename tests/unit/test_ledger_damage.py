@@ -2,14 +2,22 @@
 
 import re
 import shutil
+from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 from backfill.errors import BackfillError, UsageError
+from backfill.event import EVENTS
 from backfill.ledger.ledger import DeliveredBatch, Ledger, Run, Target, read_runs
+from backfill.ledger.refund_sums import PLANNED
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 BATCHES, IN_ONE = 6, 40
+SUM = pa.RecordBatch.from_pylist(
+    [{"key": bytes(16), "sum_key": bytes(16), "value": Decimal(20), "sum_before": Decimal(10)}],
+    pa.schema([EVENTS.field(name) for name in PLANNED]),
+)
 WAY_ON = r"ledger\.sqlite: .*; (move it away, .*|update this one, or move the file away .*)"
 
 
@@ -28,6 +36,9 @@ def work(path, run="r2"):
         ]
         list(ledger.carried())
         ledger.metrics()
+        ledger.summaries("shop")
+        for sums in ledger.refund_sums.read(ledger.delivered()).values():
+            assert [(one.total, one.before) for one in sums] == [(30, 10)]
         ledger.begin_run(Run(id=run, command="backfill run", schema_name="shop", started=8))
         ledger.rules("Placed Order")
         ledger.add_rule("Placed Order", "{No}")
@@ -49,7 +60,8 @@ def whole(path):
         ledger.add_rule("Placed Order", "{No}")
         for number in range(BATCHES):
             ledger.record(batch(number), run_id="r1", time_s=7)
-        ledger.end_run("r1", state="stopped", ended=9, summary="{}")
+        ledger.refund_sums.note([SUM])
+        ledger.end_run("r1", state="stopped", ended=9, summary='{"last_lines_end": true}')
     return path.read_bytes()
 
 
@@ -109,3 +121,21 @@ def test_what_is_wrong_around_the_ledger_is_not_called_damage(path):
 
     with pytest.raises(UsageError, match=r"cannot be opened \(unable to open .*\); make room"):
         Ledger.open(path, HERE)
+
+
+def test_a_summary_with_a_wrong_byte_is_damage(path, whole):
+    path.with_name("ledger.sqlite-wal").unlink(missing_ok=True)
+    assert whole.count(b'{"last_lines_end"') == 1
+    path.write_bytes(whole.replace(b'{"last_lines_end"', b'{\x01last_lines_end"'))
+    assert re.fullmatch(WAY_ON, outcome(path))
+    with pytest.raises(UsageError, match="the summary of a run is no JSON"):
+        read_runs(path)
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_sum_of_refunds_with_a_wrong_byte_is_damage(path):
+    with Ledger.open(path, HERE) as ledger:
+        ledger._connection.execute("UPDATE refund_sums SET total = '31'")
+        ledger._connection.commit()
+        with pytest.raises(UsageError, match="does not match its checksum"):
+            ledger.refund_sums.read(ledger.delivered())
