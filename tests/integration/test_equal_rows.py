@@ -5,6 +5,8 @@ import pytest
 from backfill.sandbox import Sandbox
 from tests.conftest import Said, Tool
 
+pytestmark = pytest.mark.slow
+
 SHOP = """
 name: shop
 source: {order: Order, line: [SKU, Price]}

@@ -10,6 +10,8 @@ from backfill.sandbox import Faults, Sandbox
 from tests.conftest import Tool
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 name: refunds
 source: {order: Order}
@@ -134,7 +136,6 @@ def test_a_plan_without_a_ledger_shows_the_whole_sum(tmp_path):
     assert report.summary.metrics[0].value == "30"
 
 
-@pytest.mark.slow
 def test_a_killed_run_leaves_the_sum_in_doubt_until_its_export_ran_again(tmp_path):
     """Klaviyo has the event, and the ledger does not: the next sum's difference is not known."""
     (tmp_path / "schema.yaml").write_text(SCHEMA)

@@ -23,6 +23,7 @@ ASKED = "bigcommerce_orders"
 """Its sample has 24/12/2022 and 01/13/2023, so that its day order is asked."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PLATFORMS if name != ASKED])
 def test_each_platform_is_recognised_by_its_sample(name):
     draft = drafted(*Platform(name).exports)
