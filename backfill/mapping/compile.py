@@ -95,12 +95,7 @@ class _Compiler:
 
     def program(self) -> Program:
         clock_changes, left_out = self.leaves.clock_changes, self.leaves.left_out
-        rounded, marks = self.leaves.rounded, self.leaves.marks
-        of_marks = [flag for one in marks for flag in (one.unclear, one.proves, one.denies)]
-        flags = {
-            flag: self.query.named(flag, Stage.JUDGED)
-            for flag in (*clock_changes, *left_out, *rounded, *of_marks)
-        }
+        flags = self._flags()
         kept = [
             *flags.values(),
             *self.person.all,
@@ -132,7 +127,7 @@ class _Compiler:
                 flags[one] for one in clock_changes if clock_changes[one] == "doubled"
             ),
             left_out_cells=tuple((cell, _any([flags[one]])) for one, cell in left_out.items()),
-            rounded=tuple((column, _any([flags[one]])) for one, column in rounded.items()),
+            rounded=tuple((name, _any([flags[one]])) for one, name in self.leaves.rounded.items()),
             marks=tuple(
                 MarkConditions(
                     column=column,
@@ -140,12 +135,19 @@ class _Compiler:
                     proves=_any([flags[found.proves]]),
                     denies=_any([flags[found.denies]]),
                 )
-                for found, column in marks.items()
+                for found, column in self.leaves.marks.items()
             ),
             undecided=tuple((metric, columns.text) for metric, columns in self._undecided()),
             null_values=self.schema.source.null_values,
             place=self.bound.loaded.problem(("events",), "").place,
         )
+
+    def _flags(self) -> dict[Sql, Sql]:
+        """The conditions that are counted, each with its column of ``judged``."""
+        leaves = self.leaves
+        of_marks = (flag for one in leaves.marks for flag in (one.unclear, one.proves, one.denies))
+        counted = (*leaves.clock_changes, *leaves.left_out, *leaves.rounded, *of_marks)
+        return {flag: self.query.named(flag, Stage.JUDGED) for flag in counted}
 
     def _line_cells(self) -> tuple[str, ...]:
         """The slice's own columns that belong to a row."""

@@ -87,12 +87,7 @@ def compile_event(
     faults: list[Fault] = []
     compiled = leaves.compile(event.time, "time")
     time = column("time", compiled.value if compiled else Sql("null::bigint"))
-    members: dict[str, Sql] = {}
-    for name, leaf in event.properties.items():
-        if name in _SPECIAL or (member := leaves.compile(leaf, documented_field(name))) is None:
-            continue
-        members[name] = member.json
-        faults += member.faults
+    members = _members(event, leaves, faults)
     event_id = column("id", _event_id(event, leaves, time, person, faults))
     value = column("value", _value(event, leaves, faults))
     sums = None
@@ -130,6 +125,17 @@ def compile_event(
         where_fault=first_of_lines(where_fault),
         fault=first_of_lines(fault),
     )
+
+
+def _members(event: Event, leaves: LeafCompiler, faults: list[Fault]) -> dict[str, Sql]:
+    """The properties that go into one JSON object, by name."""
+    members: dict[str, Sql] = {}
+    for name, leaf in event.properties.items():
+        if name in _SPECIAL or (member := leaves.compile(leaf, documented_field(name))) is None:
+            continue
+        members[name] = member.json
+        faults += member.faults
+    return members
 
 
 def _condition(event: Event, leaves: LeafCompiler) -> LeafSql:

@@ -1,9 +1,10 @@
 """Maps a slice of whole orders to events and rejects: a pure function of its rows."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -189,7 +190,8 @@ class Mapper:
             ),
         ]
         counted = ", ".join(f"count(*) filter ({condition})" for condition in conditions)
-        accepted, rejected, skipped, doubled, *more = self._row(f"select {counted} from judged")
+        counts = iter(self._row(f"select {counted} from judged"))
+        accepted, rejected, skipped, doubled = islice(counts, 4)
         rows_accepted, rows_rejected, rows_left_out, rows_undecided = self._row(
             _rows(self.program.undecided)
         )
@@ -206,11 +208,9 @@ class Mapper:
             orders_equal_rows=self._orders_with_equal_rows(),
             clock_skipped=skipped,
             clock_doubled=doubled,
-            disagreements=_counter((name for name, _ in disagreements), more[: len(disagreements)]),
-            left_out_cells=_counter(
-                (cell for cell, _ in left_out), more[len(disagreements) : -len(rounded) or None]
-            ),
-            rounded=_counter((name for name, _ in rounded), more[len(more) - len(rounded) :]),
+            disagreements=_counter(disagreements, counts),
+            left_out_cells=_counter(left_out, counts),
+            rounded=_counter(rounded, counts),
             marks=self._marks(),
             undecided=undecided,
             undecided_events=undecided_events,
@@ -296,10 +296,10 @@ def _undecided_rows(undecided: Undecided) -> str:
     )
 
 
-def _counter(keys: Iterable[K], counts: Iterable[int]) -> Counter[K]:
-    """The counts over 0, which add up for equal keys."""
+def _counter(conditions: Sequence[tuple[K, str]], counts: Iterator[int]) -> Counter[K]:
+    """The next counts, one for each condition; those over 0, which add up for equal keys."""
     found: Counter[K] = Counter()
-    for key, count in zip(keys, counts, strict=True):
+    for (key, _), count in zip(conditions, islice(counts, len(conditions)), strict=True):
         if count:
             found[key] += count
     return found

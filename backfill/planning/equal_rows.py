@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from backfill.engine.duck import connect, connect_spilling, streamed
 from backfill.mapping.mapper import Counts
+from backfill.mapping.query import quote
 from backfill.planning.plan import files_of_events
 from backfill.planning.tables import scan
 from backfill.sources.export import Export
@@ -53,7 +54,7 @@ def orders_with_equal_rows(
     """
     if not are_many(counts.orders_equal_rows, counts.orders_accepted):
         return 0
-    members = ", ".join(f"'{_quoted(path)}'" for path in sorted(folder.glob("members-*.parquet")))
+    members = ", ".join(quote(str(path)).text for path in sorted(folder.glob("members-*.parquet")))
     events = scan(files_of_events(folder))
     orders = (
         f"select distinct file, row, file as order_file, row as order_row from ({events}) "
@@ -84,7 +85,3 @@ def _hashed(export: Export, on_batch: Callable[[], None]) -> Iterator[pa.RecordB
             found = connection.sql(query).to_arrow_table().rename_columns(_HASHED.names)
             connection.unregister("batch")
             yield from found.cast(_HASHED).to_batches()
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")

@@ -1,7 +1,8 @@
 """Makes a plan of an export: maps all of it, judges the whole, and checks that it adds up."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backfill.mapping.compile import compile_schema
@@ -10,11 +11,13 @@ from backfill.mapping.program import Bounds
 from backfill.planning.equal_rows import orders_with_equal_rows
 from backfill.planning.judge import judge
 from backfill.planning.judgement import Judgement, Known, Profiles, order_code
-from backfill.planning.map_export import CellsListener, ExportMapper
+from backfill.planning.map_export import CellsListener, ExportMapper, Outcome
 from backfill.planning.oversized import reject_accepted
 from backfill.planning.plan import Plan, files_of_events, rows_of_orders
 from backfill.planning.unfinished_line import unfinished_orders
 from backfill.schema.bind import BoundSchema
+from backfill.schema.model import Source
+from backfill.sources.ending import Ending
 from backfill.sources.export import Export
 from backfill.wire.interface import Limits
 
@@ -74,8 +77,22 @@ def make_plan(
     on_rows(0)
     counts = sum((outcome.counts for outcome in outcomes), Counts())
     equal_rows = orders_with_equal_rows(counts, export, folder, lambda: on_rows(0))
-    source, endings = bound.schema.source, export.endings
-    waiting = endings if lines_end and source.last_line is None else {}
+    waiting = export.endings if lines_end and bound.schema.source.last_line is None else {}
+    plan = _judged(bound.schema.source, folder, outcomes, counts, waiting, profiles, known)
+    ends = [ending.has_line_end for ending in export.endings.values()]
+    return replace(plan, equal_rows=equal_rows, last_lines_end=all(ends) if ends else None)
+
+
+def _judged(
+    source: Source,
+    folder: Path,
+    outcomes: Sequence[Outcome],
+    counts: Counts,
+    waiting: Mapping[int, Ending],
+    profiles: Profiles,
+    known: Known,
+) -> Plan:
+    """Judge the events of all slices, and add up what the slices and the judgement counted."""
     judgement = judge(
         files_of_events(folder),
         [outcome.events for outcome in outcomes],
@@ -87,14 +104,9 @@ def make_plan(
         unfinished=unfinished_orders(waiting, folder),
     )
     reasons = sum((outcome.reasons for outcome in outcomes), Counter[str]())
+    counts = _added_up(counts, reasons, judgement, folder)
     return Plan(
-        folder=folder,
-        counts=_added_up(counts, reasons, judgement, folder),
-        judgement=judgement,
-        profiles=profiles,
-        reasons=reasons,
-        equal_rows=equal_rows,
-        last_lines_end=all(one.has_line_end for one in endings.values()) if endings else None,
+        folder=folder, counts=counts, judgement=judgement, profiles=profiles, reasons=reasons
     )
 
 
