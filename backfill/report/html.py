@@ -106,8 +106,8 @@ def _of_summary(summary: Summary) -> dict[str, Any]:
     counts = {
         "rows": summary.rows,
         "left out": summary.rows_left_out,
-        "of them blank": summary.rows_blank,
-        "of them undecided": summary.rows_undecided,
+        "blank": summary.rows_blank,
+        "undecided": summary.rows_undecided,
         "orders": summary.orders,
         "rejected": summary.rejected,
         "events": summary.events,
