@@ -14,9 +14,10 @@ import httpx
 
 from backfill import limits
 from backfill.errors import DeniedError, StoppedByUserError, StoppedError
+from backfill.transport.client import DEFAULT_TIMEOUTS, Client
+from backfill.transport.connection import Timeouts
 from backfill.transport.denied import denied_error
 from backfill.transport.exchange import REAL_CLOCKS, Clocks, Exchange
-from backfill.transport.http import DEFAULT_TIMEOUTS, Timeouts
 from backfill.transport.pace import Pace, Quota, windows_of
 from backfill.transport.retry import (
     DEFAULT_RETRY_POLICY,
@@ -30,12 +31,15 @@ from backfill.transport.retry import (
     attempts,
     json_object,
 )
-from backfill.transport.sync_client import SyncClient
+from backfill.transport.sync_client import send
 from backfill.transport.url import base_url
 from backfill.wire.interface import Answer, Reply
 from backfill.wire.json_api import headers
 
 Json: TypeAlias = dict[str, Any]
+
+MAX_ANSWER_BYTES: Final = 256_000_000
+"""Ours, so that no answer fills the memory; a page of a thousand events is a few megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,10 @@ class Reader:
             sleep: waits so many seconds; None ends the wait early if ``stop`` is set.
 
         Raises:
-            UsageError: the URL may not be asked.
+            UsageError: the URL may not be asked, or no authority of certificates can be read.
         """
         self._base = httpx.URL(base_url(url))
-        self._client = SyncClient(self._base.scheme, headers(key), timeouts, clocks.monotonic)
+        self._client = Client(url, headers(key), timeouts=timeouts, max_bytes=MAX_ANSWER_BYTES)
         self._quota = quota
         self._stop = stop or threading.Event()
         self._policy = policy
@@ -99,7 +103,7 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        """Nothing is open between two requests."""
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Json:
         """Give the JSON object that GET of ``path`` (``/api/metrics``) answers.
@@ -109,14 +113,14 @@ class Reader:
             DeniedError: Klaviyo rejects the key or the request.
             StoppedError: no answer, or ``stop`` is set.
         """
-        return self._ask("GET", self._at(path, query), None)
+        return self._ask("GET", self._at(path, query))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Json:
         """Give the JSON object that POST of ``body`` answers, for questions alone.
 
         Raises as ``get``.
         """
-        return self._ask("POST", self._at(path, None), json.dumps(body).encode())
+        return self._ask("POST", self._at(path), json.dumps(body).encode())
 
     def pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Json]:
         """Give each page of a list, whole, following ``links.next`` to its end.
@@ -127,13 +131,13 @@ class Reader:
         seen: set[str] = set()
         while url is not None:
             seen.add(str(url))
-            answer = self._ask("GET", url, None)
+            answer = self._ask("GET", url)
             if not isinstance(answer.get("data"), list):
                 raise DeniedError(f"GET {path}: the answer is not a list; check --url")
             yield answer
             url = self._next_page(answer, path, seen)
 
-    def _at(self, path: str, query: Mapping[str, str] | None) -> httpx.URL:
+    def _at(self, path: str, query: Mapping[str, str] | None = None) -> httpx.URL:
         return httpx.URL(str(self._base).rstrip("/") + path, params=dict(query) if query else None)
 
     def _next_page(self, answer: Json, path: str, seen: set[str]) -> httpx.URL | None:
@@ -146,7 +150,7 @@ class Reader:
         except httpx.InvalidURL:
             url = None
         # The key is sent to the next page, so that has to be at this path of this server.
-        if url is None or _place(url) != _place(self._at(path, None)):
+        if url is None or _place(url) != _place(self._at(path)):
             raise DeniedError(
                 f"{path}: the answer's next page is not at {self._host}{path}, and the key goes "
                 "nowhere else; check --url"
@@ -155,7 +159,7 @@ class Reader:
             raise DeniedError(f"{path}: the answer's next page is one that was already read")
         return url
 
-    def _ask(self, method: str, url: httpx.URL, body: bytes | None) -> Json:
+    def _ask(self, method: str, url: httpx.URL, body: bytes = b"") -> Json:
         path = url.path.removeprefix(self._base.path.rstrip("/"))
         name = _FLOWS if path.startswith(f"{limits.METRICS_PATH}/") else path.rstrip("/")
         documents: list[Json] = []
@@ -181,7 +185,7 @@ class Reader:
                 case Wait(wait_s):
                     self._sleep(wait_s)
                 case Post():
-                    exchange.answer = self._client.send(method, url, body)
+                    exchange.answer = send(self._client, method, path, body, url.query, self._stop)
         match exchange.outcome:
             case Delivered():
                 return documents[0]

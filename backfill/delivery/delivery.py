@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.errors import BackfillError
+from backfill.transport.client import DEFAULT_TIMEOUTS
+from backfill.transport.connection import Timeouts
 from backfill.transport.exchange import REAL_CLOCKS, Clocks
-from backfill.transport.http import DEFAULT_TIMEOUTS, Timeouts
 from backfill.transport.pace import Window, windows_of
 from backfill.transport.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from backfill.wire import apis

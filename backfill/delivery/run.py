@@ -146,7 +146,7 @@ def deliver(
 def _endpoint(
     url: str, wire: Wire, windows: tuple[Window, ...], options: DeliveryOptions
 ) -> Endpoint:
-    client = Client(url, wire, connections=options.concurrency, timeouts=options.timeouts)
+    client = Client(url, wire.headers, timeouts=options.timeouts)
     return Endpoint(wire, client, Pace(windows, options.clocks.monotonic))
 
 
@@ -166,8 +166,6 @@ class _Run:
         finished = asyncio.Event()
         first = self.endpoints[0]
         async with AsyncExitStack() as stack:
-            for endpoint in self.endpoints:
-                await stack.enter_async_context(endpoint.client)
             await stack.enter_async_context(self.recorder)
             encoder = await stack.enter_async_context(Encoder(pending, first.wire))
             queue = Queue(encoder, first)
@@ -219,7 +217,10 @@ class _Run:
                 case Post():
                     self.done.requests += 1
                     self.done.body_bytes += request.size
-                    answer = await endpoint.client.post(request.body, request.query)
+                    wire = endpoint.wire
+                    answer = await endpoint.client.send(
+                        wire.method, wire.api.path, request.body, request.query
+                    )
                     if isinstance(answer, Reply) and answer.rate_limit is not None:
                         endpoint.rate_limit = answer.rate_limit
                     exchange.answer = answer

@@ -1,150 +1,152 @@
-"""Sends the requests of events: one goes out, a reply comes back, or none does."""
+"""Sends requests to one server: each on its own connection, until an answer comes or none does."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final, Self
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
 
-import aiohttp
+import h11
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
-from backfill.transport.http import DEFAULT_TIMEOUTS, Timeouts, reply_of, request_headers, tls_of
+from backfill.transport.connection import (
+    Address,
+    ForeignAnswerError,
+    NotConnectedError,
+    Timeouts,
+    answer_of,
+)
+from backfill.transport.http import reply_of, request_headers
+from backfill.transport.no_answer import no_answer
 from backfill.transport.retry import NoAnswer
+from backfill.transport.tls import tls_of
 from backfill.transport.url import base_url
-from backfill.wire.interface import Reply, Wire
+from backfill.wire.interface import Reply
 
 MAX_REPLY_BYTES: Final = 4_000_000
-"""Klaviyo's longest answer lists one or more errors for each of 1,000 events; what follows is not
-read."""
+"""Klaviyo's longest answer lists one or more errors for each of 1,000 events."""
+DEFAULT_TIMEOUTS: Final = Timeouts()
+
+_ADDRESSES_S: Final = 60.0
+"""How long the addresses of the server's name are taken for known."""
 
 
 class Client:
-    """Sends requests of one wire format to one base URL; use it as an async context manager.
+    """Sends requests to one server.
 
-    Redirects are never followed, cookies never kept, certificates always checked.
-
-    Raises:
-        UsageError: the URL may not be posted to.
+    Redirects are never followed, cookies never kept, certificates always checked, and proxies of
+    the environment not used.
     """
 
     def __init__(
         self,
         url: str,
-        wire: Wire,
+        headers: Mapping[str, str],
         *,
-        connections: int,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        max_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
-        self._url = httpx.URL(base_url(url) + wire.api.path)
-        self._method = wire.method
-        self._headers = request_headers(wire.headers)
-        self._whole_s = timeouts.whole_s
-        attempt = httpx.Timeout(None, connect=timeouts.connect_s, read=timeouts.read_s)
-        self._extensions = {"timeout": attempt.as_dict()}
-        self._connections = connections
-        self._transport: AiohttpTransport | None = None
+        """Open no connection yet.
 
-    async def __aenter__(self) -> Self:
-        tls = tls_of(self._url.scheme)
-        self._transport = AiohttpTransport(
-            verify=tls,
-            client=lambda: aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                middlewares=(_once,) if self._method == "GET" else (),
-            ),
-        )
-        return self
+        Args:
+            url: the base, such as ``https://a.klaviyo.com``.
+            headers: those of every request.
+            timeouts: of one request.
+            max_bytes: what follows so many bytes of an answer is not read.
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._transport is not None:
-            await self._transport.aclose()
+        Raises:
+            UsageError: the URL may not be posted to, or no authority of certificates can be read.
+        """
+        self._base = httpx.URL(base_url(url))
+        self._headers = request_headers(headers, self.host)
+        self._tls = tls_of(self._base.scheme)
+        self._timeouts = timeouts
+        self._max_bytes = max_bytes
+        self._addresses: Sequence[Address] = ()
+        self._resolved_s = 0.0
 
     @property
     def host(self) -> str:
         """Host, and port where it is not the usual one, for people."""
-        return self._url.netloc.decode("ascii")
+        return self._base.netloc.decode("ascii")
 
-    async def post(self, body: bytes, query: bytes = b"") -> Reply | NoAnswer:
-        """Send one request; give the answer as it came, or why there is none."""
+    async def send(
+        self, method: str, path: str, body: bytes = b"", query: bytes = b""
+    ) -> Reply | NoAnswer:
+        """Send one request; give the answer as it came, or why there is none.
+
+        Args:
+            method: such as ``POST``.
+            path: what follows the base URL, such as ``/api/events``.
+            body: empty for none.
+            query: the URL's part after the ``?``.
+        """
+        target = f"{self._base.raw_path.decode().rstrip('/')}{path}".encode()
+        if query:
+            target += b"?" + query
+        headers = self._headers
+        if body or method == "POST":
+            headers = [*headers, ("content-length", str(len(body)))]
+        request = h11.Request(method=method, target=target, headers=headers)
         try:
-            async with asyncio.timeout(self._whole_s):
-                return await self._send(body, query)
-        except (httpx.TransportError, aiohttp.ClientError, OSError) as err:
-            return NoAnswer(_why(err))
+            async with asyncio.timeout(self._timeouts.whole_s):
+                answer = await answer_of(
+                    request,
+                    body,
+                    await self._resolved(),
+                    tls=self._tls,
+                    host=self._base.host,
+                    timeouts=self._timeouts,
+                    max_bytes=self._max_bytes,
+                )
+        except NotConnectedError as err:
+            self._addresses = ()
+            return no_answer(err, self._base.host)
+        except (OSError, h11.RemoteProtocolError, ForeignAnswerError) as err:
+            return no_answer(err, self._base.host)
+        return reply_of(answer)
 
-    async def _send(self, body: bytes, query: bytes) -> Reply | NoAnswer:
-        if self._transport is None:
-            raise RuntimeError("the client posts only inside its async with")
-        in_one_piece = len(body) <= _PIECE_BYTES
-        request = httpx.Request(
-            self._method,
-            self._url.copy_with(query=query) if query else self._url,
-            # With a length a stream goes as it is, and not in chunks, which a proxy may refuse.
-            headers=self._headers if in_one_piece else _with_length(self._headers, body),
-            content=body if in_one_piece else _pieces(body),
-            extensions=self._extensions,
-        )
-        response = await self._transport.handle_async_request(request)
-        try:
-            return reply_of(response, await _beginning(response))
-        finally:
-            await response.aclose()
+    async def _resolved(self) -> Sequence[Address]:
+        """Give the server's addresses, which are asked for once a minute."""
+        now_s = time.monotonic()
+        if not self._addresses or now_s > self._resolved_s + _ADDRESSES_S:
+            port = self._base.port or {"https": 443, "http": 80}[self._base.scheme]
+            async with asyncio.timeout(self._timeouts.connect_s):
+                try:
+                    self._addresses = await _addresses_of(self._base.host, port)
+                except (OSError, UnicodeError) as err:
+                    raise NotConnectedError from err
+            self._resolved_s = now_s
+        return self._addresses
 
 
-async def _once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a GET after the connection broke.
+async def _addresses_of(host: str, port: int) -> Sequence[Address]:
+    """Resolve a name in a thread that does not hold up the end of the process.
 
-    aiohttp repeats it at once and silently, after exactly two kinds of exception; this raises
-    another instead. Only the retry policy decides when to send again, and how often.
+    Raises as ``socket.getaddrinfo``.
     """
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as err:
-        raise _BrokenError from err
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Sequence[Address]] = loop.create_future()
 
+    def resolve() -> None:
+        addresses: Sequence[Address] = ()
+        error: OSError | UnicodeError | None = None
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as err:
+            error = err
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, addresses, error)
 
-class _BrokenError(aiohttp.ClientConnectionError):
-    """Unknown to aiohttp's retry loop; its cause says what broke."""
+    def settle(addresses: Sequence[Address], error: OSError | UnicodeError | None) -> None:
+        if found.done():
+            return
+        if error is not None:
+            found.set_exception(error)
+        else:
+            found.set_result(addresses)
 
-
-_PIECE_BYTES: Final = 1 << 20
-"""aiohttp warns on stderr of a larger body in one piece, since writing it blocks the loop."""
-
-
-def _with_length(headers: httpx.Headers, body: bytes) -> httpx.Headers:
-    return httpx.Headers([*headers.items(), ("content-length", str(len(body)))])
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    for begin in range(0, len(body), _PIECE_BYTES):
-        yield body[begin : begin + _PIECE_BYTES]
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            break
-    return bytes(body)
-
-
-def _why(err: Exception) -> str:
-    """Say what happened; a foreign message may quote the request, so only its type is named."""
-    # The transport calls a refused connection a timeout, so its cause decides.
-    cause = err if isinstance(err, TimeoutError) else err.__cause__ or err
-    if isinstance(cause, _BrokenError):
-        cause = cause.__cause__ or cause
-    match cause:
-        case aiohttp.ClientConnectorCertificateError():
-            what = "its TLS certificate is not valid"
-        case TimeoutError():
-            what = "no answer in time"
-        case aiohttp.ClientConnectorError():
-            what = "no connection"
-        case _:
-            what = "the connection broke"
-    return f"{what} ({type(cause).__name__})"
+    threading.Thread(target=resolve, name="backfill-resolve", daemon=True).start()
+    return await found

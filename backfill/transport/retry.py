@@ -21,6 +21,8 @@ class NoAnswer:
     """No whole answer came; whether the request was taken is not known."""
 
     why: str
+    is_final: bool = False
+    """Whether another attempt cannot help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,8 @@ def _judge(
     match answer:
         case None:
             raise TypeError("a Post was answered with nothing; send a Reply or a NoAnswer")
-        case NoAnswer(why):
-            return _Retry(Unavailable(why))
+        case NoAnswer(why, is_final):
+            return Unavailable(why) if is_final else _Retry(Unavailable(why))
     if answer.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         return _Throttled(answer)
     match answer.status // 100:

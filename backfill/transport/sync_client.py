@@ -1,63 +1,34 @@
 """Sends one request and blocks until the answer comes. ``client`` sends the events."""
 
-import time
-from collections.abc import Callable, Mapping
+import asyncio
+import threading
+from concurrent.futures import Future, wait
 from typing import Final
 
-import httpx
-
-from backfill.transport.http import Timeouts, reply_of, request_headers, tls_of
+from backfill.transport.client import Client
 from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import Reply
 
-MAX_ANSWER_BYTES: Final = 256_000_000
-"""Ours, so that no answer fills the memory; a page of a thousand events is a few megabytes."""
+_CHECK_EVERY_S: Final = 0.1
 
 
-class SyncClient:
-    """Sends to one server, whose certificate is checked; ``close`` it.
+def send(
+    client: Client, method: str, path: str, body: bytes, query: bytes, stop: threading.Event
+) -> Reply | NoAnswer:
+    """Send one request, as ``Client.send``; give it up as soon as ``stop`` is set.
 
-    The transport alone: no redirects, no cookies, no proxies of the environment.
+    It has a thread and a loop of its own, so it works inside a running loop too.
     """
+    answer: Future[Reply | NoAnswer] = Future()
 
-    def __init__(
-        self,
-        scheme: str,
-        headers: Mapping[str, str],
-        timeouts: Timeouts,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._headers = request_headers(headers)
-        self._whole_s = timeouts.whole_s
-        attempt = httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s)
-        self._extensions = {"timeout": attempt.as_dict()}
-        self._clock = clock
-        self._transport = httpx.HTTPTransport(verify=tls_of(scheme))
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def send(self, method: str, url: httpx.URL, body: bytes | None) -> Reply | NoAnswer:
-        """Send one request; give the answer as it came, or why there is none."""
-        until_s = self._clock() + self._whole_s
-        request = httpx.Request(
-            method, url, headers=self._headers, content=body, extensions=self._extensions
-        )
+    def ask() -> None:
         try:
-            response = self._transport.handle_request(request)
-            try:
-                return self._read(response, until_s)
-            finally:
-                response.close()
-        except (httpx.TransportError, OSError) as err:
-            return NoAnswer(f"no answer ({type(err).__name__})")
+            answer.set_result(asyncio.run(client.send(method, path, body, query)))
+        except BaseException as err:  # noqa: BLE001 - it is raised where it is waited for
+            answer.set_exception(err)
 
-    def _read(self, response: httpx.Response, until_s: float) -> Reply | NoAnswer:
-        body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                return NoAnswer(f"the answer is over {MAX_ANSWER_BYTES:,} bytes")
-            if self._clock() > until_s:
-                return NoAnswer("no whole answer in time")
-        return reply_of(response, bytes(body))
+    threading.Thread(target=ask, name="backfill-ask", daemon=True).start()
+    while not wait([answer], timeout=_CHECK_EVERY_S).done:
+        if stop.is_set():
+            return NoAnswer("stopped as asked", is_final=True)
+    return answer.result()

@@ -20,8 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from backfill.transport.client import DEFAULT_TIMEOUTS
 from backfill.transport.exchange import REAL_CLOCKS
-from backfill.transport.http import DEFAULT_TIMEOUTS
 from backfill.transport.retry import DEFAULT_RETRY_POLICY
 
 PRELOADED = (

@@ -77,7 +77,7 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 
-POST: Final = "backfill.transport.client:Client.post"
+POST: Final = "backfill.transport.client:Client.send"
 ANSWERED: Final = "backfill.delivery.recorder:Recorder.add"
 
 

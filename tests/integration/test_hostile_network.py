@@ -87,8 +87,7 @@ YES = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"
 
 
 async def posted(url: str) -> Reply | NoAnswer:
-    async with Client(url, TRACK, connections=1) as client:
-        return await client.post(BODY)
+    return await Client(url, TRACK.headers).send("POST", TRACK.api.path, BODY)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

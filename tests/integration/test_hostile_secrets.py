@@ -173,7 +173,7 @@ def test_what_is_shown_of_an_object_holds_no_key(tmp_path: Path):
         Target(account.url, KEY),
         Track(KEY),
         TrackGet(account.url, KEY),
-        Client(account.url, Track(KEY), connections=1),
+        Client(account.url, Track(KEY).headers),
         Options(),
         loaded,
         Backfill(loaded, frame(), tmp_path / "state", account, Options(), Hooks()),
