@@ -47,6 +47,8 @@ class Delivery:
     """How long a 429 or 503 held up all requests to an endpoint."""
     phones_dropped: int = 0
     """Sent again without the phone number that Klaviyo did not take."""
+    by_gateway: int = 0
+    """Of the refused: kept out by a gateway before Klaviyo, so the next run tries them again."""
     by_fallback: int = 0
     """Sent one by one, by Create Event, because the bulk endpoint did not take them."""
     rate_limit: RateLimitStatus | None = None

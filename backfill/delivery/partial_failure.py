@@ -78,7 +78,7 @@ def split(refused: Refused, batch: RefusedBatch) -> Split:
     if unnamed_repeats or (repeats and batch.after_repeat):
         repeats, rest = [*repeats, *rest], []
     together = tuple(sorted([*rest, *of_kind[_Kind.PHONE]]))
-    ambiguous, halves = _halve(of_kind[_Kind.AMBIGUOUS], batch)
+    ambiguous, halves = _halve(of_kind[_Kind.AMBIGUOUS], has_fallback=batch.has_fallback)
     return Split(
         refused=tuple((row, kinds[row][1]) for row in of_kind[_Kind.BAD]),
         fallback=tuple(sorted([*repeats, *ambiguous])),
@@ -92,15 +92,23 @@ def _split_unnamed(refused: Refused, batch: RefusedBatch) -> Split:
     if len(batch.rows) == 1 and not batch.has_fallback:
         error = refused.errors[0] if refused.errors else ErrorObject(refused.reason)
         return Split(refused=((batch.rows[0], error),))
-    fallback, halves = _halve(batch.rows, batch)
+    fallback, halves = _halve(batch.rows, has_fallback=batch.has_fallback)
     return Split(fallback=tuple(fallback), again=halves, has_repeats=batch.after_repeat)
 
 
+def split_failed(rows: range, *, has_fallback: bool) -> Split:
+    """Divide a batch that got no answer of Klaviyo's, as if one of its events were to blame."""
+    if len(rows) == 1:
+        return Split(again=((rows[0],),))
+    fallback, halves = _halve(rows, has_fallback=has_fallback)
+    return Split(fallback=tuple(fallback), again=halves)
+
+
 def _halve(
-    rows: Sequence[int], batch: RefusedBatch
+    rows: Sequence[int], *, has_fallback: bool
 ) -> tuple[Sequence[int], tuple[tuple[int, ...], ...]]:
     """Divide rows of which one is bad: those for the fallback, and the halves to send again."""
-    if batch.has_fallback and len(rows) <= MAX_FALLBACK_EVENTS:
+    if has_fallback and len(rows) <= MAX_FALLBACK_EVENTS:
         return rows, ()
     middle = (len(rows) + 1) // 2
     return (), tuple(tuple(half) for half in (rows[:middle], rows[middle:]) if len(half))

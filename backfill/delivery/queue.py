@@ -5,29 +5,17 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from backfill.delivery.batch import Batch, chunk_limits, cut_chunks, encode
-from backfill.delivery.partial_failure import RefusedBatch, Split, split
+from backfill.delivery.endpoint import Endpoint
+from backfill.delivery.partial_failure import RefusedBatch, Split, split, split_failed
 from backfill.event import IDENTIFIERS
-from backfill.transport.client import Client
-from backfill.transport.pace import Pace
 from backfill.transport.retry import Refused
-from backfill.wire.interface import RateLimitStatus, Wire
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """An endpoint with its connections and its pace: Klaviyo counts each endpoint by itself."""
-
-    wire: Wire
-    client: Client
-    pace: Pace
-    rate_limit: RateLimitStatus | None = None
-    """As the last answer described it."""
+from backfill.wire.interface import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +26,13 @@ class Job:
     endpoint: Endpoint
     after_repeat: bool = False
     """As in ``RefusedBatch``."""
+    suspect_since: int | None = None
+    """How many requests had gone through its endpoint before its events failed in another request.
+    It is sent after all others, and what fails alone is refused. None if they have not failed."""
+
+    @property
+    def is_last_try(self) -> bool:
+        return self.suspect_since is not None and len(self.batch) == 1
 
 
 class Encoder:
@@ -88,6 +83,10 @@ class Encoder:
         return None if events is None else encode(events, self._wire)
 
 
+_MAX_SUSPECTS: Final = 200
+"""More of them do not wait for the others, so that they never fill the memory."""
+
+
 class Queue:
     """Hands out jobs to many workers; ends when nothing is left that could make another job."""
 
@@ -95,6 +94,7 @@ class Queue:
         self._encoder = encoder
         self._endpoint = endpoint
         self._again: list[Job] = []
+        self._suspects: deque[Job] = deque()
         self._in_work = 0
         self._changed = asyncio.Event()
         self._exhausted = False
@@ -106,6 +106,10 @@ class Queue:
             if self._again:
                 self._in_work += 1
                 return self._again.pop()
+            waits = len(self._suspects) < _MAX_SUSPECTS
+            if self._suspects and (self._exhausted or not waits):
+                self._in_work += 1
+                return self._suspects.popleft()
             if not self._exhausted:
                 batch = await self._encoder.next()
                 if batch is not None:
@@ -122,13 +126,24 @@ class Queue:
 
     def done(self, again: Iterable[Job] = ()) -> None:
         """End a job, with the jobs that take its place."""
-        self._again.extend(again)
+        for job in again:
+            (self._again if job.suspect_since is None else self._suspects).append(job)
         self._in_work -= 1
         self._changed.set()
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether events may be left that were not sent yet."""
+        return not self._exhausted
 
     def stop(self) -> None:
         self._stopped = True
         self._changed.set()
+
+
+def split_unanswered(job: Job, fallback: Endpoint) -> Split:
+    """Divide a job that failed at a gateway; the parts go after all others."""
+    return split_failed(job.batch.rows, has_fallback=job.endpoint is not fallback)
 
 
 def split_refused(job: Job, refused: Refused, fallback: Endpoint) -> Split:
@@ -146,17 +161,21 @@ def split_refused(job: Job, refused: Refused, fallback: Endpoint) -> Split:
     )
 
 
-async def jobs_of(found: Split, job: Job, fallback: Endpoint, encoder: Encoder) -> list[Job]:
-    """Encode what is to be sent in the place of a refused job."""
+async def jobs_of(
+    found: Split, job: Job, fallback: Endpoint, encoder: Encoder, suspect_since: int | None = None
+) -> list[Job]:
+    """Encode what is to be sent in the place of a refused or failed job."""
     events, own = job.batch.events, job.endpoint
     jobs: list[Job] = []
     if found.fallback:
         rows = events.take(pa.array(found.fallback))
-        jobs += [Job(batch, fallback) for batch in await encoder.encode(rows, fallback.wire)]
+        batches = await encoder.encode(rows, fallback.wire)
+        since = None if suspect_since is None else fallback.went_through
+        jobs += [Job(batch, fallback, suspect_since=since) for batch in batches]
     for group in found.again:
         rows = _without_phones(events.take(pa.array(group)), group, found.without_phone)
         batches = await encoder.encode(rows, own.wire)
-        jobs += [Job(batch, own, found.has_repeats) for batch in batches]
+        jobs += [Job(batch, own, found.has_repeats, suspect_since) for batch in batches]
     return jobs
 
 

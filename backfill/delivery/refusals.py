@@ -20,7 +20,8 @@ class Refusal:
     key: str
     """The event's, in hexadecimal."""
     metric: str
-    status: int
+    status: int | None
+    """None where no answer came."""
     code: str
     detail: str = field(repr=False)
     """It may name a person, so it goes into the file and nowhere else."""

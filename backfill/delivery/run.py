@@ -48,13 +48,21 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
 from backfill.delivery.batch import Batch
 from backfill.delivery.delivery import DEFAULT_OPTIONS, Delivery, DeliveryOptions
-from backfill.delivery.queue import Encoder, Endpoint, Job, Queue, jobs_of, split_refused
+from backfill.delivery.endpoint import Endpoint
+from backfill.delivery.queue import (
+    Encoder,
+    Job,
+    Queue,
+    jobs_of,
+    split_refused,
+    split_unanswered,
+)
 from backfill.delivery.recorder import Recorder, wait_for
 from backfill.delivery.refusals import Refusal
 from backfill.display import plain
@@ -62,26 +70,20 @@ from backfill.errors import BackfillError, DeniedError, StoppedByUserError, Stop
 from backfill.ledger.ledger import Ledger
 from backfill.transport.client import Client
 from backfill.transport.denied import denied_error
-from backfill.transport.exchange import Exchange
 from backfill.transport.pace import Pace, Window
-from backfill.transport.retry import (
-    Delivered,
-    Fatal,
-    Outcome,
-    Post,
-    Refused,
-    Unavailable,
-    Wait,
-    attempts,
-)
-from backfill.wire.interface import Reply, Wire
+from backfill.transport.retry import Delivered, Fatal, Refused, Unavailable
+from backfill.wire.interface import Wire
 
 MAX_REFUSED_AT_FIRST: Final = 1_000
 """More refusals than that without one delivery are no fault of single events: the run ends."""
 
+OnWait: TypeAlias = Callable[[str, float, Delivery], None]
+
 _CHECK_EVERY_S: Final = 0.05
 """How soon a waiting worker notices a stop."""
 _CHECKS_A_REPORT: Final = 4
+_LAST_ANSWERS_S: Final = 8.0
+"""How long a run that stops waits for the answers of what is in flight."""
 
 
 def deliver(
@@ -93,6 +95,7 @@ def deliver(
     run_id: str,
     on_refusal: Callable[[Refusal], None],
     on_progress: Callable[[Delivery], None] = lambda _: None,
+    on_wait: OnWait = lambda *_: None,
     stop: threading.Event | None = None,
     options: DeliveryOptions = DEFAULT_OPTIONS,
     fallback: Wire | None = None,
@@ -111,6 +114,8 @@ def deliver(
         on_refusal: is called for each refused event, and may raise a ``BackfillError`` to end the
             run in order.
         on_progress: is called five times a second from a thread of the run.
+        on_wait: is called as soon as events wait for Klaviyo for several seconds, and then every
+            minute: why, the seconds that are left, and what is done.
         stop: when it is set, the run ends in order. An interrupt (Ctrl-C where nobody handles it,
             a notebook's stop) sets it.
         options: how to post.
@@ -127,13 +132,15 @@ def deliver(
     if fallback is not None:
         wires.append((fallback, options.fallback_windows))
     run = _Run(
-        endpoints=[_endpoint(url, wire, windows, options) for wire, windows in wires],
         recorder=Recorder(ledger, run_id, options.clocks.wall),
         on_refusal=on_refusal,
         on_progress=on_progress,
+        on_wait=on_wait,
         stop_asked=stopping,
         options=options,
     )
+    for one, windows in wires:
+        run.add_endpoint(url, one, windows)
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-deliver") as thread:
         ending = thread.submit(asyncio.run, run.deliver(pending))
         try:
@@ -143,24 +150,32 @@ def deliver(
             return ending.result()
 
 
-def _endpoint(
-    url: str, wire: Wire, windows: tuple[Window, ...], options: DeliveryOptions
-) -> Endpoint:
-    client = Client(url, wire.headers, timeouts=options.timeouts)
-    return Endpoint(wire, client, Pace(windows, options.clocks.monotonic))
-
-
 @dataclass(slots=True, kw_only=True)
 class _Run:
-    endpoints: list[Endpoint]
-    """The first one takes batches, the last one takes single events; they may be the same."""
     recorder: Recorder
     on_refusal: Callable[[Refusal], None]
     on_progress: Callable[[Delivery], None]
     stop_asked: threading.Event
     options: DeliveryOptions
+    on_wait: OnWait
+    endpoints: list[Endpoint] = field(default_factory=list)
+    """The first one takes batches, the last one takes single events; they may be the same."""
+    queue: Queue = field(init=False)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     done: Delivery = field(default_factory=Delivery)
+
+    def add_endpoint(self, url: str, wire: Wire, windows: tuple[Window, ...]) -> None:
+        self.endpoints.append(
+            Endpoint(
+                wire=wire,
+                client=Client(url, wire.headers, timeouts=self.options.timeouts),
+                pace=Pace(windows, self.options.clocks.monotonic),
+                options=self.options,
+                done=self.done,
+                is_stopping=self._is_stopping,
+                sleep=self._sleep,
+            )
+        )
 
     async def deliver(self, pending: Iterable[pa.RecordBatch]) -> Delivery:
         finished = asyncio.Event()
@@ -168,12 +183,12 @@ class _Run:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.recorder)
             encoder = await stack.enter_async_context(Encoder(pending, first.wire))
-            queue = Queue(encoder, first)
-            watcher = asyncio.create_task(self._watch(finished, queue))
+            queue = self.queue = Queue(encoder, first)
             workers = [
                 asyncio.create_task(self._work(queue, encoder))
                 for _ in range(self.options.concurrency)
             ]
+            watcher = asyncio.create_task(self._watch(finished, queue, workers))
             await asyncio.wait(workers)
             finished.set()
             await asyncio.wait([watcher])
@@ -185,11 +200,11 @@ class _Run:
     async def _work(self, queue: Queue, encoder: Encoder) -> None:
         try:
             while not self._is_stopping() and (job := await queue.next()) is not None:
-                outcome = await self._send(job)
-                again = [] if outcome is None else await self._record_outcome(job, outcome, encoder)
-                queue.done(again)
+                queue.done(await self._deliver(job, encoder))
         except BackfillError as err:
             self._stop(err)
+        except asyncio.CancelledError:
+            return  # the run stops, and the server has not answered in time: that is silence
         except BaseException:
             self.stopping.set()
             raise
@@ -197,58 +212,73 @@ class _Run:
             if self._is_stopping():
                 queue.stop()
 
-    async def _send(self, job: Job) -> Outcome | None:
-        """Bring one batch to its outcome; None if the run stops before there is one."""
-        endpoint, request = job.endpoint, job.batch.request
-        steps = attempts(
-            endpoint.wire.read,
-            jitter=self.options.clocks.jitter,
-            now=self.options.clocks.wall,
-            policy=self.options.retry_policy,
-            is_json_api=endpoint.wire.api.is_json_api,
-        )
-        exchange = Exchange(steps, endpoint.pace)
-        for step in exchange:
-            if self._is_stopping():
-                return None
-            match step:
-                case Wait(wait_s):
-                    await self._sleep(wait_s)
-                case Post():
-                    self.done.requests += 1
-                    self.done.body_bytes += request.size
-                    wire = endpoint.wire
-                    answer = await endpoint.client.send(
-                        wire.method, wire.api.path, request.body, request.query
-                    )
-                    if isinstance(answer, Reply) and answer.rate_limit is not None:
-                        endpoint.rate_limit = answer.rate_limit
-                    exchange.answer = answer
-        return exchange.outcome
-
-    async def _record_outcome(self, job: Job, outcome: Outcome, encoder: Encoder) -> list[Job]:
-        """Record the outcome of a batch; give the jobs that take its place."""
-        batch, api = job.batch, job.endpoint.wire.api
+    async def _deliver(self, job: Job, encoder: Encoder) -> list[Job]:
+        """Post a batch and record its outcome; give the jobs that take its place."""
+        batch, endpoint = job.batch, job.endpoint
+        before = endpoint.went_through if job.suspect_since is None else job.suspect_since
+        outcome = await endpoint.outcome_of(batch.request, is_last_try=job.is_last_try)
+        others_pass = endpoint.went_through > before and not endpoint.is_doubtful
         match outcome:
             case Delivered():
                 self.done.delivered += len(batch)
                 await self.recorder.add(batch)
-            case Refused() if api.is_json_api:
+            case Refused() if endpoint.wire.api.is_json_api:
                 return await self._split(job, outcome, encoder)
             case Refused(reason, status, detail):
-                for row in batch.rows:
-                    self._record_refusal(batch, row, status, reason, detail)
+                why = f"it answers {status}, which is no yes and no no"
+                if outcome.is_own_no or await self._is_up(job, why, others_pass=others_pass):
+                    for row in batch.rows:
+                        self._record_refusal(batch, row, status, reason, detail)
+            case Fatal(status) if others_pass:
+                failure = Unavailable(f"it answered {status}", str(status))
+                return await self._set_aside(job, failure, before, encoder)
             case Fatal(status):
-                request = f"{job.endpoint.wire.method} {api.path}"
-                self._stop(denied_error(status, request, scope=api.scope, if_gone=api.if_gone))
+                self._stop_denied(job, status)
             case Unavailable(why):
-                self._stop(
-                    StoppedError(
-                        f"{job.endpoint.client.host} takes no more events: {why}; what was "
-                        "delivered is in the ledger, run the same command to go on"
-                    )
-                )
+                if await self._is_up(job, why, others_pass=others_pass):
+                    return await self._set_aside(job, outcome, before, encoder)
         return []
+
+    def _stop_denied(self, job: Job, status: int) -> None:
+        wire, api = job.endpoint.wire, job.endpoint.wire.api
+        request = f"{wire.method} {api.path}"
+        self._stop(denied_error(status, request, scope=api.scope, if_gone=api.if_gone))
+
+    async def _is_up(self, job: Job, why: str, *, others_pass: bool) -> bool:
+        """Whether a failure is about the events of this batch; if not, the run stops."""
+        endpoint = job.endpoint
+        tries_others = not job.is_last_try and (self.queue.has_fresh or len(job.batch) > 1)
+        if others_pass or (tries_others and not endpoint.is_doubtful):
+            return True
+        if await endpoint.is_up():
+            return True
+        self._stop(
+            StoppedError(
+                f"{endpoint.client.host} takes no more events: {why}; what was delivered is in the "
+                "ledger, run the same command to go on"
+            )
+        )
+        return False
+
+    async def _set_aside(
+        self, job: Job, failure: Unavailable, before: int, encoder: Encoder
+    ) -> list[Job]:
+        """Find the event that a gateway does not let through, after all other batches.
+
+        It is refused for this run once it fails alone, with all attempts of the retry policy.
+        """
+        batch = job.batch
+        if job.is_last_try:
+            status = int(failure.code) if failure.code.isdecimal() else None
+            code = f"gateway_{failure.code}"
+            detail = f"a gateway keeps it out: {failure.why}; the next run tries it again"
+            self._record_refusal(batch, batch.rows[0], status, code, detail)
+            self.done.by_gateway += 1
+            return []
+        fallback = self.endpoints[-1]
+        found = split_unanswered(job, fallback)
+        self.done.by_fallback += len(found.fallback)
+        return await jobs_of(found, job, fallback, encoder, before)
 
     async def _split(self, job: Job, refused: Refused, encoder: Encoder) -> list[Job]:
         """Record the events that were refused for good; encode the others once more."""
@@ -261,7 +291,9 @@ class _Run:
         self.done.by_fallback += len(found.fallback)
         return await jobs_of(found, job, fallback, encoder)
 
-    def _record_refusal(self, batch: Batch, row: int, status: int, code: str, detail: str) -> None:
+    def _record_refusal(
+        self, batch: Batch, row: int, status: int | None, code: str, detail: str
+    ) -> None:
         self.on_refusal(
             Refusal(
                 key=batch.events["key"][row].as_py().hex(),
@@ -294,14 +326,22 @@ class _Run:
         for task in tasks:
             task.cancel()
 
-    async def _watch(self, finished: asyncio.Event, queue: Queue) -> None:
-        """Notice a stop or a failed ledger while all workers wait; report the progress."""
-        checks = 0
+    async def _watch(
+        self, finished: asyncio.Event, queue: Queue, workers: Iterable[asyncio.Task[None]]
+    ) -> None:
+        """Notice a stop or a failed ledger while all workers wait; report waits and progress."""
+        checks, clock = 0, asyncio.get_running_loop().time
+        last_s: float | None = None
         try:
             while not finished.is_set():
                 await wait_for(finished, _CHECK_EVERY_S)
                 if self._is_stopping():
                     queue.stop()
+                    last_s = last_s or clock() + _LAST_ANSWERS_S
+                    if clock() > last_s:
+                        for worker in workers:
+                            worker.cancel()
+                self._report_wait()
                 checks += 1
                 if checks % _CHECKS_A_REPORT == 0:
                     self.on_progress(self._so_far())
@@ -309,6 +349,12 @@ class _Run:
             self.stopping.set()
             queue.stop()
             raise
+
+    def _report_wait(self) -> None:
+        for endpoint in self.endpoints:
+            found = None if self.stopping.is_set() else endpoint.wait()
+            if found is not None:
+                self.on_wait(*found, self._so_far())
 
     def _is_stopping(self) -> bool:
         if self.stopping.is_set():

@@ -64,8 +64,8 @@ class Exchange:
                 self._outcome = ended.value
                 return
             match step:
-                case Pause(wait_s):
-                    self._pace.pause(wait_s)
+                case Pause(wait_s, otherwise):
+                    self._pace.pause(wait_s, otherwise.why)
                 case Wait():
                     yield step
                 case Post():

@@ -85,6 +85,8 @@ class Pace:
         """For each window, when the slots of the answered requests are free again, in order."""
         self._paused_until_s = clock()
         self._paused_s = 0.0
+        self.why_paused = ""
+        """Of the last pause."""
 
     @property
     def paused_s(self) -> float:
@@ -119,8 +121,14 @@ class Pace:
         for window, free_at_s in self._answered:
             free_at_s.append(now_s + window.length_s)
 
-    def pause(self, wait_s: float) -> None:
+    @property
+    def pause_left_s(self) -> float:
+        """How long no request may start from now on; 0.0 if there is no pause."""
+        return max(self._paused_until_s - self._clock(), 0.0)
+
+    def pause(self, wait_s: float, why: str = "") -> None:
         """Let no request start for so long; a pause that ends earlier changes nothing."""
+        self.why_paused = why
         now_s = self._clock()
         begin_s = max(self._paused_until_s, now_s)
         until_s = max(begin_s, now_s + wait_s)

@@ -25,6 +25,10 @@ class NoAnswer:
     """Whether another attempt cannot help."""
 
 
+NO_ANSWER: Final = "no_answer"
+"""The code of an outcome without an answer; others are the status of the last answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """Post the request and send what came: a ``Reply`` or a ``NoAnswer``."""
@@ -35,6 +39,8 @@ class Wait:
     """Let this request wait; then send None."""
 
     wait_s: float
+    otherwise: "Refused | Unavailable | None" = field(default=None, compare=False)
+    """The outcome if it is not tried again; None where it waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Pause:
     """Let every request to the endpoint wait; then send None."""
 
     wait_s: float
+    otherwise: "Unavailable" = field(compare=False)
+    """The outcome if it is not tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,18 @@ class Refused:
     detail: str
     errors: tuple[ErrorObject, ...] = field(default=(), repr=False)
 
+    @property
+    def why(self) -> str:
+        return f"it answered {self.status}"
+
+    @property
+    def is_own_no(self) -> bool:
+        """Whether Track answered no, in the one way in which it does."""
+        return self.reason == _ANSWERED_NO
+
+
+_ANSWERED_NO: Final = "answered-no"
+
 
 @dataclass(frozen=True, slots=True)
 class Fatal:
@@ -81,6 +101,8 @@ class Unavailable:
     """The server stays silent or broken; whether it took the request is not known."""
 
     why: str
+    code: str = NO_ANSWER
+    """The status of the last answer, or ``NO_ANSWER``."""
 
 
 Outcome: TypeAlias = Delivered | Refused | Fatal | Unavailable
@@ -101,7 +123,8 @@ class RetryPolicy:
     pause_s: float = 5.0
     """Where a 429 or 503 names no time."""
     shortest_pause_s: float = 0.1
-    """A Retry-After of 0 or in the past must not become a busy loop."""
+    """Where a Retry-After is 0 or past. Each further one to the same request doubles the pause, up
+    to ``longest_wait_s``: the server asks for a busy loop, and is wrong."""
     longest_pauses_s: float = 3600.0
     """How long one request waits for 429 and 503 in all: a run must come to an end."""
 
@@ -138,24 +161,26 @@ def attempts(
         is_json_api: whether a refusal lists its errors. It is then Klaviyo's last word, and one
             without a list is not Klaviyo's. Track has no list, so there a 4xx may pass.
     """
-    failures, paused_s = 0, 0.0
+    failures, busy, paused_s = 0, 0, 0.0
     while True:
         answer = yield Post()
         match _judge(answer, read, is_json_api=is_json_api):
             case _Throttled(reply):
-                pause_s = max(_pause_s(reply, now, policy.pause_s), policy.shortest_pause_s)
+                pause_s = _pause_s(reply, now, policy.pause_s)
+                if pause_s <= 0:
+                    pause_s = min(policy.shortest_pause_s * 2.0**busy, policy.longest_wait_s)
+                    busy += 1
                 paused_s += pause_s
                 if paused_s > policy.longest_pauses_s:
-                    return Unavailable(
-                        f"it answered {reply.status} and asks to wait {pause_s:.0f} s more"
-                    )
-                yield Pause(pause_s)
+                    why = f"it answered {reply.status} and asks to wait {pause_s:.0f} s more"
+                    return Unavailable(why, str(reply.status))
+                yield Pause(pause_s, _unavailable(reply))
             case _Retry(otherwise):
                 failures += 1
                 if failures == policy.attempts:
                     return otherwise
                 longest_s = min(policy.first_wait_s * 2.0 ** (failures - 1), policy.longest_wait_s)
-                yield Wait(jitter() * longest_s)
+                yield Wait(jitter() * longest_s, otherwise)
             case outcome:
                 return outcome
 
@@ -178,7 +203,7 @@ def _judge(
         case 4:
             return _judge_client_error(answer, is_json_api=is_json_api)
         case _:
-            return _Retry(Unavailable(f"it answered {answer.status}"))
+            return _Retry(_unavailable(answer))
 
 
 def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Retry:
@@ -186,11 +211,9 @@ def _judge_success(reply: Reply, read: ReadAnswer) -> Outcome | _Retry:
         case "delivered":
             return Delivered()
         case "refused":
-            return Refused("answered-no", reply.status, "the answer was 0: not taken")
+            return Refused(_ANSWERED_NO, reply.status, "the answer was 0: not taken")
         case "unreadable":
-            return _Retry(
-                Unavailable(f"it answered {reply.status} with a body that is no yes or no")
-            )
+            return _Retry(_unavailable(reply, " with a body that is no yes or no"))
 
 
 _FATAL: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
@@ -203,14 +226,20 @@ def _judge_client_error(reply: Reply, *, is_json_api: bool) -> Outcome | _Retry:
         # An HTML 403 comes from the gateway before Klaviyo, now and then, and passes.
         # Source: docs/klaviyo.md, "Rate limits and errors".
         if json_object(reply.body) is None:
-            return _Retry(Unavailable("a gateway before it answered 403"))
+            return _Retry(Unavailable("a gateway before it answered 403", "403"))
         return Fatal(reply.status)
     refused = _refused(reply, is_json_api=is_json_api)
     if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or refused.errors:
         return refused
     if not is_json_api:
         return _Retry(refused)
-    return _Retry(Unavailable(f"it answered {reply.status} with a body that lists no errors"))
+    if reply.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _Retry(_unavailable(reply, ": a proxy on the way asks for a login of its own"))
+    return _Retry(_unavailable(reply, " with a body that lists no errors"))
+
+
+def _unavailable(reply: Reply, what: str = "") -> Unavailable:
+    return Unavailable(f"it answered {reply.status}{what}", str(reply.status))
 
 
 def _pause_s(reply: Reply, now: Callable[[], float], otherwise_s: float) -> float:

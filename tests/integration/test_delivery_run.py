@@ -285,7 +285,7 @@ def test_a_denial_ends_the_run_and_keeps_what_was_delivered(path, status, text):
 def test_lasting_silence_stops_the_run_and_the_same_command_goes_on(path):
     broken = True
     with serving(
-        lambda event_id, _: None if broken and event_id == "7" else web.Response(text="1")
+        lambda event_id, _: None if broken and int(event_id) > 6 else web.Response(text="1")
     ) as server:
         fake = FakeClock()
         options = DeliveryOptions(concurrency=1, windows=(), clocks=fake.clocks())
@@ -293,14 +293,28 @@ def test_lasting_silence_stops_the_run_and_the_same_command_goes_on(path):
 
         assert isinstance(delivery.ended, StoppedError)
         assert str(delivery.ended).startswith("127.0.0.1:")
-        assert "the connection broke (ServerDisconnectedError)" in str(delivery.ended)
+        assert "the connection broke (ConnectionAbortedError)" in str(delivery.ended)
         assert "run the same command to go on" in str(delivery.ended)
-        assert fake.slept_s == [1, 2, 4, 8, 16, 32, 60]
-        assert (delivery.delivered, delivery.requests) == (7, 15)
+        assert fake.slept_s == [1, 2, 4, 8, 16, 32, 60, *[1, 2] * 12]
+        assert (delivery.delivered, delivery.refused, delivery.by_gateway) == (7, 0, 0)
 
         broken = False
         assert run(path, server, pending_of(path, server, orders(0, 20))).delivered == 13
         assert Counter(recorded(path, server)) == Counter(keys(*range(20)))
+
+
+@pytest.mark.parametrize("concurrency", [1, 5])
+def test_an_event_that_a_gateway_keeps_out_keeps_no_other_out(path, concurrency):
+    with serving(lambda event_id, _: None if event_id == "7" else web.Response(text="1")) as server:
+        refused = []
+        fake = FakeClock()
+        options = DeliveryOptions(concurrency=concurrency, windows=(), clocks=fake.clocks())
+        delivery = run(path, server, orders(0, 20), options=options, on_refusal=refused.append)
+
+    assert delivery.ended is None
+    assert (delivery.delivered, delivery.refused, delivery.by_gateway) == (19, 1, 1)
+    assert [(one.code, one.status) for one in refused] == [("gateway_no_answer", None)]
+    assert server.seen["7"] > 8
 
 
 def test_a_throttled_answer_holds_up_all_requests(path):

@@ -43,7 +43,7 @@ def alone(*waits_s):
 
 
 def together(*waits_s):
-    return [Pause(wait_s) for wait_s in waits_s]
+    return [Pause(wait_s, Unavailable("")) for wait_s in waits_s]
 
 
 @pytest.mark.parametrize(
@@ -95,15 +95,15 @@ def test_what_may_pass_is_tried_again_after_a_wait(passing):
         pytest.param(
             NoAnswer("no connection"), Unavailable("no connection"), id="silence is silence"
         ),
-        pytest.param(Reply(status=500), Unavailable("it answered 500"), id="5xx is silence"),
+        pytest.param(Reply(status=500), Unavailable("it answered 500", "500"), id="5xx is silence"),
         pytest.param(
             Reply(status=403, body=b"<html>"),
-            Unavailable("a gateway before it answered 403"),
+            Unavailable("a gateway before it answered 403", "403"),
             id="HTML 403 too",
         ),
         pytest.param(
             Reply(status=200, body=b"?"),
-            Unavailable("it answered 200 with a body that is no yes or no"),
+            Unavailable("it answered 200 with a body that is no yes or no", "200"),
             id="an unreadable 200 too",
         ),
         pytest.param(
@@ -165,13 +165,23 @@ def test_a_pause_uses_no_attempt_up():
     assert waits == [*together(*[1.0] * 50), *alone(1.0), *together(1.0)]
 
 
+@pytest.mark.parametrize("named", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_server_that_asks_for_a_busy_loop_gets_less_and_less(named):
+    throttled = Reply(status=429, retry_after=named)
+
+    waits, outcome = steps(*[throttled] * 12, YES)
+
+    assert outcome == Delivered()
+    assert waits == together(*[0.1 * 2**n for n in range(10)], 60.0, 60.0)
+
+
 def test_pauses_come_to_an_end():
     throttled = Reply(status=503, retry_after="1000")
 
     waits, outcome = steps(*[throttled] * 4)
 
     assert waits == together(1000.0, 1000.0, 1000.0)
-    assert outcome == Unavailable("it answered 503 and asks to wait 1000 s more")
+    assert outcome == Unavailable("it answered 503 and asks to wait 1000 s more", "503")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +248,7 @@ def test_a_refusal_of_the_json_api_ends_at_once_with_its_errors():
 def test_what_is_not_klaviyos_own_refusal_refuses_nothing(body):
     assert bulk_steps(*[Reply(status=400, body=body)] * 7) is None
     assert bulk_steps(*[Reply(status=400, body=body)] * 8) == Unavailable(
-        "it answered 400 with a body that lists no errors"
+        "it answered 400 with a body that lists no errors", "400"
     )
 
 
