@@ -12,8 +12,9 @@ from typing import Final, NoReturn
 import typer
 
 from backfill.account.account import Account
+from backfill.account.verify import Verified
 from backfill.cli.console import echo
-from backfill.errors import DeniedError, GateError
+from backfill.errors import DeniedError, GateError, RetryRunError
 from backfill.planning.difference import Comparison
 from backfill.report.summary import Summary
 from backfill.report.summary_text import lines
@@ -65,7 +66,7 @@ def compare_schemas(
 def _hooks(confirm: Confirm) -> Iterator[Hooks]:
     stop = threading.Event()
     with stop_on_signals(stop, echo), closing(Bars()) as bars:
-        yield bars.hooks(stop, confirm)
+        yield bars.hooks(stop, confirm, echo)
 
 
 def _confirm(
@@ -131,6 +132,13 @@ def end_run(
         if summary.next and not isinstance(result.error, DeniedError):
             echo(f"go on with: {summary.next}")
     raise typer.Exit(_exit_code(result, options))
+
+
+def verify_exit_code(verified: Verified) -> int:
+    """Whether anything is missing; else whether to run the same command again."""
+    if verified.missing:
+        return FINISHED_WITH_LOSSES
+    return RetryRunError.exit_code if verified.not_visible else 0
 
 
 def _exit_code(result: RunResult, options: Options) -> int:

@@ -282,7 +282,7 @@ def _report(
 ) -> Report:
     stop = threading.Event()
     with stop_on_signals(stop, _print), closing(_bars()) as bars:
-        hooks = bars.hooks(stop, confirm)
+        hooks = bars.hooks(stop, confirm, _print)
         backfill = Backfill(_loaded(schema), export, Path(state), account, options, hooks)
         result = work(backfill)
     if result.error is not None and not isinstance(result.error, StoppedByUserError):

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from backfill.account.verify import Day, Verified
+from backfill.account.visibility import spoken
 from backfill.display import counted, plain
 
 _DAYS_SHOWN: Final = 40
@@ -31,12 +32,13 @@ def as_dict(verified: Verified) -> dict[str, Any]:
     return {
         "delivered": verified.delivered,
         "found": verified.found,
+        "not_visible": verified.not_visible,
         "missing": verified.missing,
         "unexpected": verified.unexpected,
         "struck": verified.struck,
         "not_sent": verified.not_sent,
         "not_in_export": verified.not_in_export,
-        "recent": verified.recent,
+        "visibility_delay_s": verified.delay_s,
         "metrics": [
             {
                 "metric": metric.name,
@@ -64,8 +66,10 @@ def _span(days: Sequence[Day]) -> str:
 def _counts(days: Sequence[Day]) -> str:
     delivered, found = sum(day.delivered for day in days), sum(day.found for day in days)
     counts = [f"{delivered:,} delivered", f"{found:,} found"]
-    if delivered > found:
-        counts.append(f"{delivered - found:,} missing")
+    if not_visible := sum(day.not_visible for day in days):
+        counts.append(f"{not_visible:,} not visible yet")
+    if missing := sum(day.missing for day in days):
+        counts.append(f"{missing:,} missing")
     if unexpected := sum(day.unexpected for day in days):
         counts.append(f"{unexpected:,} unexpected")
     return ", ".join(counts)
@@ -73,7 +77,7 @@ def _counts(days: Sequence[Day]) -> str:
 
 def _incomplete(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
     """If there are too many days to show, those with missing events are shown."""
-    shown = sorted(days, key=lambda day: not day.missing)[:_DAYS_SHOWN]
+    shown = sorted(days, key=lambda day: not (day.missing or day.not_visible))[:_DAYS_SHOWN]
     for day in sorted(shown, key=lambda day: day.day):
         yield f"    {day.day}: {_counts([day])}{_places(day, files)}"
         if day.elsewhere:
@@ -122,10 +126,11 @@ def _notes(verified: Verified) -> Iterator[str]:
     if verified.not_sent:
         events = counted(verified.not_sent, "event")
         yield f"note: {events} of this export not delivered yet: run sends them"
-    if verified.missing and verified.recent:
+    if verified.not_visible:
         yield (
-            "note: events were delivered less than ten minutes ago, and Klaviyo may show them some "
-            "minutes later; verify again before you send them again"
+            f"note: {counted(verified.not_visible, 'event')} delivered less than "
+            f"{spoken(verified.delay_s)} ago and not visible yet: Klaviyo may show what it took "
+            "some minutes later, so the ledger keeps them; verify again, or with --wait"
         )
     if verified.struck:
         yield f"{struck} struck from the ledger: the next run sends them again"

@@ -17,6 +17,7 @@ from backfill.account.account import Account, wire_of
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
+from backfill.account.visibility import Visibility
 from backfill.delivery.delivery import Delivery, DeliveryOptions
 from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
@@ -97,17 +98,26 @@ class Backfill:
         """Plan, check the gates, deliver. Raises whatever prevents a plan."""
         return self._recorded(self._plan_and_deliver)
 
-    def verify(self, *, resend: bool = False) -> Verification:
-        """Plan, send nothing, and ask the account whether what was delivered is there."""
+    def verify(self, *, resend: bool = False, wait: bool = False) -> Verification:
+        """Plan, send nothing, and ask the account whether what was delivered is there.
+
+        Args:
+            resend: strike what is missing from the ledger.
+            wait: wait for what is not visible yet.
+        """
 
         def work(folder: RunFolder, ledger: Ledger) -> Verification:
             planned = self._plan_only(folder, ledger)
             with self._reader() as reader:
-                files, now_s = self.export.files, _now()
                 verified = verify(
-                    planned.plan, reader, ledger, files=files, now_s=now_s, resend=resend
+                    planned.plan,
+                    reader,
+                    ledger,
+                    files=self.export.files,
+                    visibility=self._visibility(folder, waits=wait),
+                    resend=resend,
                 )
-            folder.log("verified", missing=verified.missing, struck=verified.struck)
+            _log_verified(folder, verified)
             return Verification(planned.summary, planned.plan, verified=verified)
 
         return self._recorded(work)
@@ -241,6 +251,14 @@ class Backfill:
                 metric_lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
             )
 
+    def _visibility(self, folder: RunFolder, *, waits: bool) -> Visibility:
+        def tell(line: str) -> None:
+            folder.log("waiting", why=line)
+            self.hooks.tell(line)
+
+        delay_s, stop = self.options.visibility_delay_s, self.hooks.stop
+        return Visibility(delay_s=delay_s, waits=waits, stop=stop, tell=tell)
+
     def _reader(self) -> Reader:
         account, stop = self.account, self.hooks.stop
         return Reader(account.url, account.key, quota=self.options.quota, stop=stop)
@@ -323,6 +341,11 @@ def _delivery_notes(delivery: Delivery) -> Iterator[str]:
             f"Klaviyo's last answer leaves {left.remaining:,} of {left.limit:,} requests for the "
             f"next {left.reset_s:,} s"
         )
+
+
+def _log_verified(folder: RunFolder, verified: Verified) -> None:
+    names = ("delivered", "found", "not_visible", "missing", "unexpected", "struck")
+    folder.log("verified", **{name: getattr(verified, name) for name in names})
 
 
 def _now() -> int:

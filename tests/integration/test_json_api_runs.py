@@ -2,7 +2,9 @@
 
 import json
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -221,10 +223,12 @@ def test_a_line_of_curl_posts_what_the_run_posts(tool: Tool):
 def test_verify_finds_what_is_there_and_resend_mends_what_is_not(tool: Tool):
     export = (DEMO / "orders.yaml", DEMO / "orders.csv")
     with Sandbox() as sandbox:
-        rest = ("--url", sandbox.url, "--json")
+        young = ("--url", sandbox.url, "--json")
+        rest = (*young, "--visibility-delay", "0s")
         sent(tool, "bulk", sandbox)
         whole = tool("verify", *export, *rest, KLAVIYO_PRIVATE_KEY=KEY)
         sandbox.lose([event["event_id"] for event in sandbox.events()][100:137])
+        hidden = tool("verify", *export, *young, "--resend", KLAVIYO_PRIVATE_KEY=KEY)
         lacking = tool("verify", *export, *rest, KLAVIYO_PRIVATE_KEY=KEY)
         resend = tool("verify", *export, *rest, "--resend", KLAVIYO_PRIVATE_KEY=KEY)
         mended = sent(tool, "bulk", sandbox)
@@ -232,9 +236,30 @@ def test_verify_finds_what_is_there_and_resend_mends_what_is_not(tool: Tool):
     assert (whole.code, lacking.code, resend.code, again.code) == (0, 1, 1, 0), whole.err
     assert (whole.summary["found"], whole.summary["missing"]) == (1_264, 0)
     assert lacking.summary["missing"] >= 37
+    assert (hidden.code, hidden.summary["missing"], hidden.summary["struck"]) == (3, 0, 0)
+    assert hidden.summary["not_visible"] == lacking.summary["missing"]
+    assert "delivered less than 10 min ago and not visible yet" in hidden.err
     assert resend.summary["struck"] == lacking.summary["missing"]
     assert mended.summary["delivered"] == lacking.summary["missing"]
     assert again.summary["missing"] == 0
+
+
+def test_a_signal_ends_the_waiting_of_verify_at_once(tool: Tool):
+    export = (DEMO / "orders.yaml", DEMO / "orders.csv")
+    with Sandbox(behaviour=Behaviour(visible_after_s=3_600)) as sandbox:
+        sent(tool, "bulk", sandbox)
+        waiting = tool.start("verify", *export, "--url", sandbox.url, "--wait", "--resend")
+        assert waiting.stderr is not None
+        line = next(line for line in waiting.stderr if line.startswith("waiting"))
+        waiting.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        _, err = waiting.communicate(timeout=60)
+        ended_s = time.monotonic() - began
+        again = sent(tool, "bulk", sandbox)
+    assert re.match(r"waiting for Klaviyo to show 1,264 events .* at most (9|10) min", line)
+    assert (waiting.returncode, ended_s < 10) == (3, True)
+    assert "1,264 events delivered less than 10 min ago and not visible yet" in err
+    assert again.summary["delivered"] == 0
 
 
 def test_a_notebook_takes_a_private_key(tmp_path: Path):
