@@ -17,6 +17,7 @@ from backfill.account.delivered_ids import Fate, Ids, Sum
 from backfill.account.metrics import MetricStatus, metric_status, metrics_of
 from backfill.account.reader import Reader
 from backfill.account.visibility import Visibility, wait_until_visible
+from backfill.errors import ScopeError
 from backfill.ledger.ledger import Ledger
 from backfill.planning.plan import Plan
 
@@ -72,6 +73,8 @@ class Verified:
     """Events of the ledger that this export does not have: nobody looked for them."""
     delay_s: float
     """How long Klaviyo may hide an event that it acknowledged."""
+    by_count: bool = False
+    """The key may not read events, so days that differ were compared by their counts alone."""
     struck: int = 0
     """Missing events that were taken out of the ledger, so that the next run sends them."""
 
@@ -122,13 +125,15 @@ def verify(
             it may raise to stop.
 
     Raises:
-        ScopeError: the key may not read metrics or events.
+        ScopeError: the key may not read metrics; without ``run_id``, it may not read events.
         DeniedError: Klaviyo rejects the key.
         StoppedError: no answer, or the ledger cannot be written.
     """
     with Ids.of(plan, ledger, run_id) as ids:
-        comparison = _Comparison(ids, ids.sums(), reader, on_events)
         of_export = run_id is None
+        newest_s = ledger.newest() or 0
+        by_count_from_s = None if of_export else newest_s
+        comparison = _Comparison(ids, ids.sums(), reader, on_events, by_count_from_s)
         not_sent = plan.to_send if of_export else 0
         not_in_export = ids.ledger_alone() if of_export else 0
 
@@ -141,6 +146,7 @@ def verify(
                 not_sent=not_sent,
                 not_in_export=not_in_export,
                 delay_s=visibility.delay_s,
+                by_count=comparison.by_count,
             )
 
         verified = compare()
@@ -148,7 +154,7 @@ def verify(
             verified = wait_until_visible(
                 verified,
                 visibility,
-                newest_s=ledger.newest() or 0,
+                newest_s=newest_s,
                 compare=compare,
                 gained=comparison.gained,
             )
@@ -166,7 +172,22 @@ class _Comparison:
         sums: Mapping[str, Mapping[date, Sum]],
         reader: Reader,
         on_events: Callable[[int], None],
+        newest_s: int | None,
     ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            ids: those that are compared.
+            sums: of ``ids``.
+            reader: asks the account.
+            on_events: as in ``verify``.
+            newest_s: when the newest event was acknowledged, if counts suffice where the key may
+                not read events; None if they do not.
+        """
+        self._newest_s = newest_s
+        self._since_s = 0.0
+        self.by_count = False
+        """The days that differ are compared by their counts."""
         self._ids = ids
         self._sums = sums
         self._reader = reader
@@ -181,6 +202,7 @@ class _Comparison:
             since_s: what was acknowledged later, in Unix seconds, is not called missing.
         """
         self._ids.restart(since_s)
+        self._since_s = since_s
         metrics = self._metrics()
         there = {metric.name: self._tallies(metric) for metric in metrics}
         self._shown = self._total(there)
@@ -218,7 +240,7 @@ class _Comparison:
         fates: dict[date, Fate] = {}
         unexpected: dict[date, int] = {}
         if differing:
-            fates, unexpected = self._compare_ids(metric, there, differing)
+            fates, unexpected = self._compare_differing(metric, there, differing)
         for day, delivered in sums.items():
             tally, fate = there.get(day, Tally()), fates.get(day, Fate())
             not_found = fate.missing + fate.not_visible
@@ -237,6 +259,33 @@ class _Comparison:
                 values_differ=same_count and not _agrees(delivered, tally),
                 places=fate.places,
             )
+
+    def _compare_differing(
+        self, metric: MetricStatus, there: Mapping[date, Tally], days: set[date]
+    ) -> tuple[dict[date, Fate], dict[date, int]]:
+        try:
+            return self._compare_ids(metric, there, days)
+        except ScopeError:
+            if self._newest_s is None:
+                raise
+            self.by_count = True
+            return self._compare_counts(metric, there, days)
+
+    def _compare_counts(
+        self, metric: MetricStatus, there: Mapping[date, Tally], days: set[date]
+    ) -> tuple[dict[date, Fate], dict[date, int]]:
+        """Take what a day has too few of for missing, and what it has too many of for another's."""
+        is_young = self._newest_s is not None and self._newest_s > self._since_s
+        fates, unexpected = {}, {}
+        for day in days:
+            delivered = self._sums[metric.name][day]
+            more = there.get(day, Tally()).events - delivered.all_events
+            if more < 0:
+                lost = min(-more, delivered.events)
+                fates[day] = Fate(not_visible=lost) if is_young else Fate(missing=lost)
+            elif more > 0:
+                unexpected[day] = more
+        return fates, unexpected
 
     def _compare_ids(
         self, metric: MetricStatus, there: Mapping[date, Tally], days: set[date]

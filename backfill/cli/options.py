@@ -109,6 +109,14 @@ NewIds = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is 
 EqualRows = Annotated[
     bool, Option("--equal-rows", help="Rows that are equal in every column are lines of their own.")
 ]
+Verify = Annotated[
+    bool | None,
+    Option(
+        "--verify/--no-verify",
+        help="After the run, ask the account whether it shows what was delivered, and wait for "
+        "what is not visible yet. A live account with a private key is asked.",
+    ),
+]
 VisibilityDelay = Annotated[
     str,
     Option(

@@ -119,10 +119,13 @@ def run(
     new_ids: opt.NewIds = False,
     equal_rows: opt.EqualRows = False,
     keep_plan: opt.KeepPlan = False,
+    verify: opt.Verify = None,
+    visibility_delay: opt.VisibilityDelay = "10m",
     yes: opt.Yes = False,
     json_: opt.Json = False,
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
+    from backfill.account.visibility import parse_delay
     from backfill.cli.environment import chosen_account, chosen_api, method_for
     from backfill.cli.terminal import end_run, open_run
     from backfill.running.settings import Options, RejectLimit
@@ -143,6 +146,8 @@ def run(
         keep_plan=keep_plan,
         concurrency=concurrency,
         windows=parse_rate(rate) if rate is not None else None,
+        verify=verify,
+        visibility_delay_s=parse_delay(visibility_delay),
     )
     found = chosen_account(url, api, account, needed=True)
     with open_run(schema, exports, state, found, options, yes=yes) as opened:

@@ -149,4 +149,5 @@ def _exit_code(result: RunResult, options: Options) -> int:
     rejects = summary.rejected > 0
     if options.max_rejects is not None:
         rejects = options.max_rejects.is_exceeded(summary.rejected, summary.orders)
-    return FINISHED_WITH_LOSSES if rejects or summary.refused else 0
+    missing = summary.in_account is not None and summary.in_account.missing > 0
+    return FINISHED_WITH_LOSSES if rejects or summary.refused or missing else 0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from backfill.display import counted
 from backfill.report.reasons import REASONS
-from backfill.report.summary import Summary
+from backfill.report.summary import InAccount, Summary
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -120,12 +120,21 @@ def _progress(summary: Summary) -> Iterator[str]:
         yield f"{'':>13}digest {summary.digest}"
         return
     yield f"{summary.delivered:>12,} delivered in {requests}"
+    if summary.in_account is not None:
+        yield _in_account(summary.in_account)
     if summary.phones_dropped:
         yield f"{summary.phones_dropped:>14,} of them without a phone number that it turned down"
     if summary.refused:
         yield f"{summary.refused:>12,} refused by Klaviyo"
     if summary.left:
         yield f"{summary.left:>12,} left"
+
+
+def _in_account(there: InAccount) -> str:
+    """``12 found in the account, all that was delivered``."""
+    kinds = {"not visible yet": there.not_visible, "missing": there.missing}
+    rest = ", ".join(f"{events:,} {kind}" for kind, events in kinds.items() if events)
+    return f"{there.found:>12,} found in the account, {rest or 'all that was delivered'}"
 
 
 def _aligned(count: int, unit: str) -> str:

@@ -10,6 +10,7 @@ from backfill.display import counted, plain
 
 _DAYS_SHOWN: Final = 40
 """Of one metric; ``--json`` has all."""
+_DAYS_SHOWN_OF_RUN: Final = 10
 
 
 def lines(verified: Verified) -> Iterator[str]:
@@ -52,6 +53,39 @@ def as_dict(verified: Verified) -> dict[str, Any]:
     }
 
 
+def run_notes(verified: Verified) -> Iterator[str]:
+    """What a run says of the account, beside the counts of its summary."""
+    for metric in verified.metrics:
+        odd = [
+            day
+            for day in verified.days
+            if day.metric == metric.name
+            and (day.missing or day.not_visible or day.elsewhere or day.values_differ)
+        ]
+        for line in _incomplete(odd, verified.files, _DAYS_SHOWN_OF_RUN, "backfill verify --json"):
+            yield f'account, "{plain(metric.name)}" {line.strip()}'
+    if verified.missing:
+        yield (
+            f"{counted(verified.missing, 'event')} delivered and missing in the account: backfill "
+            "verify --resend lets the next run send them again"
+        )
+    if verified.not_visible:
+        yield (
+            f"{counted(verified.not_visible, 'event')} delivered and not visible yet: backfill "
+            "verify looks again"
+        )
+    if verified.unexpected:
+        yield (
+            f"{counted(verified.unexpected, 'event')} of these metrics and days in the account "
+            "that the ledger does not know: another integration or the shop itself sent them"
+        )
+    if verified.by_count:
+        yield (
+            "the key lacks the scope events:read, so counts alone were compared: where another "
+            "sends the same metric, its events may stand in for missing ones"
+        )
+
+
 def _day(day: Day, files: Sequence[str]) -> dict[str, Any]:
     shown = asdict(day) | {"day": day.day.isoformat(), "missing": day.missing}
     del shown["places"]
@@ -75,9 +109,11 @@ def _counts(days: Sequence[Day]) -> str:
     return ", ".join(counts)
 
 
-def _incomplete(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
+def _incomplete(
+    days: Sequence[Day], files: Sequence[str], most: int = _DAYS_SHOWN, all_by: str = "--json"
+) -> Iterator[str]:
     """If there are too many days to show, those with missing events are shown."""
-    shown = sorted(days, key=lambda day: not (day.missing or day.not_visible))[:_DAYS_SHOWN]
+    shown = sorted(days, key=lambda day: not (day.missing or day.not_visible))[:most]
     for day in sorted(shown, key=lambda day: day.day):
         yield f"    {day.day}: {_counts([day])}{_places(day, files)}"
         if day.elsewhere:
@@ -89,7 +125,7 @@ def _incomplete(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
             )
     if len(days) > len(shown):
         rest = [day for day in days if day not in shown]
-        yield f"    and {len(rest):,} days more ({_counts(rest)}); --json has them all"
+        yield f"    and {len(rest):,} days more ({_counts(rest)}); {all_by} has them all"
 
 
 def _places(day: Day, files: Sequence[str]) -> str:

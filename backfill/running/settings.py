@@ -74,6 +74,9 @@ class Options:
     """The rate limits. None takes those that the API documents."""
     quota: Quota = ALL
     """The share of the rate limits that the run may use."""
+    verify: bool | None = None
+    """Ask the account, after the run, for what the run delivered. None asks a live account by a
+    private key."""
     visibility_delay_s: float = DELAY_S
     """For how long Klaviyo may hide an event that it acknowledged, when a run is verified."""
     backfill: bool = True

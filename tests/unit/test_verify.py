@@ -16,19 +16,22 @@ import pytest
 
 from backfill import event
 from backfill.account import aggregates, verify
+from backfill.account.account import Account as AccountOfRun
 from backfill.account.metrics import metric_statuses
 from backfill.account.visibility import Visibility, parse_delay, spoken
-from backfill.errors import DeniedError, ScopeError, StoppedByUserError, UsageError
+from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError, UsageError
 from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
 from backfill.planning.make_plan import make_plan
 from backfill.report import verify as words
 from backfill.report.account import metric_lines
+from backfill.running.verification import verify_run, wants_verification
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame
+from backfill.wire import apis
 from backfill.wire.track import Track
 
 SCHEMA = """
@@ -158,13 +161,13 @@ def ledger_in(folder):
         yield ledger
 
 
-def delivered(ledger, plan, *, time_s=LONG_AGO_S):
+def delivered(ledger, plan, *, time_s=LONG_AGO_S, run_id="r1"):
     """Write all of a plan into the ledger, as a run does when Klaviyo has said yes."""
     for batch in plan.pending():
         keys, contents = b"".join(batch["key"].to_pylist()), b"".join(batch["content"].to_pylist())
         ledger.record(
             DeliveredBatch(keys, contents, b"", frozenset(batch["metric"].to_pylist())),
-            run_id="r1",
+            run_id=run_id,
             time_s=time_s,
         )
 
@@ -541,6 +544,137 @@ def test_another_visibility_delay_is_one_sentence(text):
 )
 def test_a_delay_is_spoken_in_minutes_and_seconds(seconds, text):
     assert spoken(seconds) == text
+
+
+# after a run --------------------------------------------------------------------------------------
+
+
+def run_verified(folder, orders, account, *, but=(), beside=(), **options):
+    """A run of what the ledger lacks, and what it says of the account afterwards."""
+    with ledger_in(folder) as ledger:
+        plan = plan_of(folder, orders, Known(ledger.delivered()))
+        ids = {found["name"]: at for at, found in account.metrics.items()}
+        delivered(ledger, plan, time_s=options.pop("time_s", LONG_AGO_S), run_id="r2")
+        for one in pa.Table.from_batches(plan.pending()).to_pylist():
+            if one["event_id"] not in but:
+                at = datetime.fromtimestamp(one["time"], UTC).isoformat()
+                account.take(ids[one["metric"]], one["event_id"], at, float(one["value"] or 0))
+        for event_id, value in beside:
+            account.take("M0", event_id, JANUARY, value)
+        account.asked.clear()
+        return verify_run(
+            plan,
+            account,
+            ledger,
+            files=("orders.csv",),
+            run_id="r2",
+            visibility=options.pop("visibility", AT_ONCE),
+        )
+
+
+def test_a_run_is_held_against_its_own_events_and_earlier_ones_need_no_reading(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(n) for n in range(5)], account)
+    found = run_verified(tmp_path, [order(n) for n in range(8)], account).verified
+    assert (found.delivered, found.found, found.unexpected, found.missing) == (3, 3, 0, 0)
+    assert account.asked == ["/api/metrics", "/api/metric-aggregates"]
+    assert list(words.run_notes(found)) == []
+
+
+def test_what_a_run_lost_is_named_by_day_and_row_and_earlier_losses_are_not_its_own(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(n) for n in range(5)], account, but={"4"})
+    orders = [order(n) for n in range(8)]
+    found = run_verified(tmp_path, orders, account, but={"6"}).verified
+    assert (found.delivered, found.found, found.missing) == (3, 2, 1)
+    assert list(words.run_notes(found)) == [
+        'account, "Placed Order" 2020-01-01: 3 delivered, 2 found, 1 missing (orders.csv row 7)',
+        "1 event delivered and missing in the account: backfill verify --resend lets the next run "
+        "send them again",
+    ]
+
+
+def test_events_of_another_integration_do_not_stand_in_for_those_of_the_run(tmp_path):
+    account = Account()
+    account.metric("Placed Order")
+    orders = [order(n) for n in range(4)]
+    beside = [("theirs-1", 10.0), ("theirs-2", 99.0)]
+    found = run_verified(tmp_path, orders, account, but={"2"}, beside=beside).verified
+    assert (found.found, found.missing, found.unexpected) == (3, 1, 2)
+    assert (
+        "2 events of these metrics and days in the account that the ledger does not know: another "
+        "integration or the shop itself sent them"
+    ) in words.run_notes(found)
+
+
+def test_an_event_that_was_in_the_account_before_the_run_is_found_once(tmp_path):
+    """Klaviyo keeps one of an id, whoever sent it first."""
+    account = Account()
+    account.metric("Placed Order")
+    account.take("M0", "1", JANUARY)
+    found = run_verified(tmp_path, [order(1), order(2)], account, but={"1"}).verified
+    assert (found.delivered, found.found, found.unexpected, found.missing) == (2, 2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("beside", "time_s", "counts"),
+    [
+        pytest.param([], LONG_AGO_S, (3, 0, 1, 0), id="too few are missing"),
+        pytest.param([], NOW_S - 5, (3, 1, 0, 0), id="or not visible yet"),
+        pytest.param([("theirs", 7.0)] * 2, LONG_AGO_S, (4, 0, 0, 1), id="too many prove nothing"),
+    ],
+)
+def test_a_key_that_may_not_read_events_compares_by_count_and_says_so(
+    tmp_path, beside, time_s, counts
+):
+    account = Account()
+    account.metric("Placed Order")
+    account.denied = ("/api/events",)
+    orders = [order(n) for n in range(4)]
+    options = {"but": {"2"}, "beside": beside, "time_s": time_s}
+    found = run_verified(tmp_path, orders, account, **options).verified
+    assert (found.found, found.not_visible, found.missing, found.unexpected) == counts
+    assert "so counts alone were compared" in "\n".join(words.run_notes(found))
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ScopeError("lacks the scope metrics:read"), "lacks the scope metrics:read"),
+        (StoppedError("gives no answer"), "gives no answer"),
+        (StoppedByUserError("stopped as asked; run again"), "stopped as asked"),
+        (KeyboardInterrupt(), "stopped as asked"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    ],
+)
+def test_what_the_account_does_not_answer_changes_nothing_of_a_delivery(tmp_path, error, why):
+    class Silent(Account):
+        def _ask(self, _):
+            raise error
+
+    answer = run_verified(tmp_path, [order(1)], Silent(), but={"1"})
+    assert (answer.verified, answer.why_not) == (None, why)
+
+
+@pytest.mark.parametrize(
+    ("url", "api", "asked", "wants"),
+    [
+        ("https://a.klaviyo.com", apis.BULK, None, True),
+        ("https://a.klaviyo.com", apis.EVENTS, None, True),
+        ("https://a.klaviyo.com", apis.BULK, False, False),
+        ("https://a.klaviyo.com", apis.TRACK, None, False),
+        ("http://127.0.0.1:1", apis.BULK, None, False),
+        ("http://127.0.0.1:1", apis.BULK, True, True),
+        ("http://127.0.0.1:1", apis.TRACK, False, False),
+    ],
+)
+def test_a_live_account_is_asked_with_a_key_that_may_read(url, api, asked, wants):
+    assert wants_verification(AccountOfRun(url, "k", api), asked) == wants
+
+
+def test_a_public_key_cannot_verify():
+    with pytest.raises(UsageError, match=r"^--verify needs a private key"):
+        wants_verification(AccountOfRun("https://a.klaviyo.com", "k", apis.TRACK), asked=True)
 
 
 # waiting -----------------------------------------------------------------------------------------
