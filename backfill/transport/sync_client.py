@@ -2,16 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import httpx
 
 from backfill.transport.http import Timeouts, reply_of, request_headers, tls_of
 from backfill.transport.retry import NoAnswer
 from backfill.wire.interface import Reply
-
-MAX_ANSWER_BYTES: Final = 256_000_000
-"""Ours, so that no answer fills the memory; a page of a thousand events is a few megabytes."""
 
 
 class SyncClient:
@@ -37,8 +33,17 @@ class SyncClient:
     def close(self) -> None:
         self._transport.close()
 
-    def send(self, method: str, url: httpx.URL, body: bytes | None) -> Reply | NoAnswer:
-        """Send one request; give the answer as it came, or why there is none."""
+    def send(
+        self, method: str, url: httpx.URL, body: bytes | None, *, max_bytes: int
+    ) -> Reply | NoAnswer:
+        """Send one request; give the answer as it came, or why there is none.
+
+        Args:
+            method: of HTTP.
+            url: where it goes.
+            body: what it carries; None for nothing.
+            max_bytes: of the answer's body; a longer one is not read to its end.
+        """
         until_s = self._clock() + self._whole_s
         request = httpx.Request(
             method, url, headers=self._headers, content=body, extensions=self._extensions
@@ -46,18 +51,18 @@ class SyncClient:
         try:
             response = self._transport.handle_request(request)
             try:
-                return self._read(response, until_s)
+                return self._read(response, until_s, max_bytes)
             finally:
                 response.close()
         except (httpx.TransportError, OSError) as err:
             return NoAnswer(f"no answer ({type(err).__name__})")
 
-    def _read(self, response: httpx.Response, until_s: float) -> Reply | NoAnswer:
+    def _read(self, response: httpx.Response, until_s: float, max_bytes: int) -> Reply | NoAnswer:
         body = bytearray()
         for chunk in response.iter_raw():
             body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                return NoAnswer(f"the answer is over {MAX_ANSWER_BYTES:,} bytes")
+            if len(body) > max_bytes:
+                return NoAnswer(f"the answer is over {max_bytes:,} bytes")
             if self._clock() > until_s:
                 return NoAnswer("no whole answer in time")
         return reply_of(response, bytes(body))
