@@ -249,7 +249,7 @@ def status(state: opt.State = opt.STATE, *, json_: opt.Json = False) -> None:
 
     runs = known_runs(state)
     for line in lines(runs):
-        echo(line)
+        echo(line, whole=True)
     if json_:
         _print_json({"runs": runs})
 

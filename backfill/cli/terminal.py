@@ -130,7 +130,7 @@ def end_run(
     if result.error is not None:
         echo(f"backfill: {result.error}")
         if summary.next and not isinstance(result.error, DeniedError):
-            echo(f"go on with: {summary.next}")
+            echo(f"go on with: {summary.next}", whole=True)
     raise typer.Exit(_exit_code(result, options))
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from backfill import limits
 from backfill.account.account import Account, Keys, account_of, api_of, wire_of
 from backfill.account.visibility import parse_delay
+from backfill.display import brief
 from backfill.errors import GateError, StoppedByUserError
 from backfill.ledger.ledger import Ledger
 from backfill.mapping.compile import check_constants
@@ -270,7 +271,7 @@ def _loaded(schema: LoadedSchema | str | Path) -> LoadedSchema:
 
 
 def _print(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{brief(line)}\n")
 
 
 def _bars() -> Bars:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from backfill.display import shortened
+
 
 def lines(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A line a run, then the command that continues the last one.
@@ -18,7 +20,7 @@ def lines(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
             else ""
         )
         sent += _in_account(counts.get("in_account") or {})
-        yield f"{run['run']}  {run['state']:<9} {run['schema']}  {sent}".rstrip()
+        yield f"{run['run']}  {run['state']:<9} {shortened(run['schema'])}  {sent}".rstrip()
     if runs and runs[-1]["next"]:
         yield f"go on with: {runs[-1]['next']}"
 

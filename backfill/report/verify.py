@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from backfill.account.metrics import MetricStatus
 from backfill.account.verify import Day, Verified
 from backfill.account.visibility import spoken
-from backfill.display import counted, plain
+from backfill.display import counted, plain, shortened
 
 _DAYS_SHOWN: Final = 40
 """Of one metric; ``--json`` has all."""
@@ -17,10 +18,10 @@ def lines(verified: Verified) -> Iterator[str]:
     """A line for each metric, then one for each of its days that is not complete."""
     if not verified.delivered:
         yield "nothing of this export is in the ledger: there is nothing to verify"
-    width = max((len(plain(metric.name)) for metric in verified.metrics), default=0)
+    width = max((len(_name(metric)) for metric in verified.metrics), default=0)
     for metric in verified.metrics:
         days = [day for day in verified.days if day.metric == metric.name]
-        yield f"{plain(metric.name):<{width}}  {_span(days)}: {_counts(days)}"
+        yield f"{_name(metric):<{width}}  {_span(days)}: {_counts(days)}"
         if metric.id is None:
             yield "    the account has no metric of this name from the API"
             continue
@@ -90,6 +91,10 @@ def _day(day: Day, files: Sequence[str]) -> dict[str, Any]:
     shown = asdict(day) | {"day": day.day.isoformat(), "missing": day.missing}
     del shown["places"]
     return shown | {"rows": [{"file": files[file], "row": row} for file, row in day.places]}
+
+
+def _name(metric: MetricStatus) -> str:
+    return shortened(plain(metric.name))
 
 
 def _span(days: Sequence[Day]) -> str:
