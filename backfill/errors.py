@@ -21,9 +21,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from backfill.display import screen
+
 
 class BackfillError(Exception):
     exit_code: ClassVar[int]
+
+    def __str__(self) -> str:
+        """The sentence, or a line for each problem; it never fills more than a screen."""
+        return screen(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows this sentence in place of a traceback."""

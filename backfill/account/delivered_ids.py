@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, Self
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -20,14 +21,16 @@ from backfill.engine.duck import connect_spilling, streamed
 from backfill.event import EVENTS
 from backfill.ledger.ledger import Ledger
 from backfill.planning.judgement import Verdict
-from backfill.planning.plan import Plan
+from backfill.planning.plan import TO_SEND, Plan
 
 PLACES: Final = 10
 """Orders of a day's missing events that are named, by their rows, which name no person."""
 
 _BATCH: Final = 65_536
 _COLUMNS: Final = ["key", "metric", "time", "value", "file", "row"]
-_DELIVERED: Final = pa.schema([EVENTS.field(name) for name in _COLUMNS])
+_DELIVERED: Final = pa.schema(
+    [*(EVENTS.field(name) for name in _COLUMNS), pa.field("known", pa.bool_())]
+)
 _KEY: Final = pa.schema([EVENTS.field("key")])
 _DAY: Final = "date '1970-01-01' + (time // 86400)::int"
 
@@ -37,7 +40,10 @@ class Sum:
     """What was delivered of one metric and day."""
 
     events: int
-    value: Decimal
+    """Those that are compared."""
+    all_events: int
+    """With those that earlier runs delivered, if one run's are compared."""
+    all_value: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +51,72 @@ class Fate:
     """What became of the events of one day that were delivered."""
 
     missing: int = 0
+    not_visible: int = 0
+    """Not found, and acknowledged too recently to be called missing."""
     elsewhere: int = 0
     places: tuple[tuple[int, int], ...] = ()
     """File and row where the orders of missing events begin, the first ``PLACES`` of them."""
 
 
 class Ids:
-    """Compares ids: for each metric ``begin``, ``add`` what was found, ``match``, then ask."""
+    """Compares ids: ``restart``; for each metric ``begin``, ``add`` what was found, ``match``, ask.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, plan: Plan, ledger: Ledger) -> None:
+    Compared are the plan's events that the ledger knew when it was made; with a run, those that
+    this run has delivered since.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        plan: Plan,
+        ledger: Ledger,
+        run_id: str | None = None,
+    ) -> None:
         self._connection = connection
         self._plan = plan
         self._ledger = ledger
-        connection.execute("create temp table missing (key blob)")
+        self._since_s = 0.0
+        self._verdicts = [Verdict.KNOWN]
+        self._compared = "(select *, true as compared from delivered)"
+        if run_id is not None:
+            self._verdicts += TO_SEND
+            self._compared = (
+                "(select d.*, not known as compared from delivered d left join by_run b "
+                "on d.key = b.key where known or b.key is not null)"
+            )
+            keys = (batch.select(["key"]) for batch in ledger.delivered(run_id))
+            with streamed(connection, "run", _KEY, keys):
+                connection.execute("create temp table by_run as select distinct key from run")
 
     @classmethod
     @contextmanager
-    def of(cls, plan: Plan, ledger: Ledger) -> Iterator[Self]:
+    def of(cls, plan: Plan, ledger: Ledger, run_id: str | None = None) -> Iterator[Self]:
         with connect_spilling(plan.folder / "spill") as connection:
-            yield cls(connection, plan, ledger)
+            yield cls(connection, plan, ledger, run_id)
 
     def sums(self) -> dict[str, dict[date, Sum]]:
         """What the ledger says was delivered of this plan, by metric and day."""
         query = (
-            f"select metric, {_DAY} as day, count(*), coalesce(sum(value), 0)::decimal(38,6) "
-            "from delivered group by all order by all"
+            f"select metric, {_DAY} as day, count(*) filter (compared) as events, count(*), "
+            f"coalesce(sum(value), 0)::decimal(38,6) from {self._compared} "
+            "group by all having events > 0 order by all"
         )
         with streamed(self._connection, "delivered", _DELIVERED, self._delivered()):
             rows = self._rows(query)
         found: dict[str, dict[date, Sum]] = {}
-        for metric, day, events, value in rows:
-            found.setdefault(metric, {})[day] = Sum(events, value)
+        for metric, day, *sums in rows:
+            found.setdefault(metric, {})[day] = Sum(*sums)
         return found
+
+    def restart(self, since_s: float) -> None:
+        """Forget what is missing.
+
+        Args:
+            since_s: what was acknowledged later than this, in Unix seconds, is not missing but not
+                visible yet.
+        """
+        self._since_s = since_s
+        self._connection.execute("create or replace temp table missing (key blob)")
 
     def begin(self) -> None:
         self._connection.execute("create or replace temp table found (day date, key blob)")
@@ -94,24 +134,32 @@ class Ids:
         statement = (
             "create or replace temp table matched as select d.day, d.key, d.file, d.row, "
             "case when list_contains(f.days, d.day) then d.day else f.days[1] end as there "
-            f"from (select *, {_DAY} as day from delivered) d left join "
+            f"from (select *, {_DAY} as day from {self._compared} where compared) d left join "
             "(select key, list(day order by day) as days from found where key is not null "
             "group by key) f using (key) "
             "where f.days is not null or d.day in (select day from days_read)"
         )
         with streamed(self._connection, "delivered", _DELIVERED, self._delivered(metric)):
             self._connection.execute(statement)
+        keys = (batch.select(["key"]) for batch in self._ledger.delivered_after(self._since_s))
+        with streamed(self._connection, "recent", _KEY, keys):
+            self._connection.execute(
+                "create or replace temp table young as select distinct key from recent "
+                "semi join (from matched where there is null) using (key)"
+            )
 
     def fates(self) -> dict[date, Fate]:
-        """Give the fate of each day on which an event is missing or under another day."""
+        """Give the fate of each day on which an event is not found or under another day."""
+        lost = "there is null and young.key is null"
         rows = self._rows(
-            "select day, count(*) filter (there is null), count(*) filter (there <> day), "
-            f"min(distinct (file, row), {PLACES}) filter (there is null) "
-            "from matched where there is null or there <> day group by day"
+            f"select day, count(*) filter ({lost}), count(young.key), "
+            f"count(*) filter (there <> day), min(distinct (file, row), {PLACES}) filter ({lost}) "
+            "from matched left join young on matched.key = young.key "
+            "where there is null or there <> day group by day"
         )
         return {
-            day: Fate(missing, elsewhere, tuple(places or ()))
-            for day, missing, elsewhere, places in rows
+            day: Fate(missing, not_visible, elsewhere, tuple(places or ()))
+            for day, missing, not_visible, elsewhere, places in rows
         }
 
     def unexpected(self) -> dict[date, int]:
@@ -136,7 +184,10 @@ class Ids:
 
     def keep_missing(self) -> None:
         """Keep what is missing of this metric, before the next one begins."""
-        self._connection.execute("insert into missing select key from matched where there is null")
+        self._connection.execute(
+            "insert into missing select key from matched anti join young using (key) "
+            "where there is null"
+        )
 
     def missing_keys(self) -> Iterator[bytes]:
         for batch in self._connection.sql("from missing").to_arrow_reader(_BATCH):
@@ -151,18 +202,20 @@ class Ids:
     # the plan and the ledger, as DuckDB reads them -----------------------------------------------
 
     def _delivered(self, metric: str | None = None) -> Iterator[pa.RecordBatch]:
-        """Give the plan's events that the ledger knows, of one metric or of all."""
+        """Give the plan's events that the ledger knows, or may know by now, of a metric or all."""
         judged = zip(self._plan.parts, self._plan.judgement.verdicts, strict=True)
         for path, verdicts in judged:
             start = 0
             for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=_COLUMNS):
-                known = pa.array(verdicts[start : start + batch.num_rows] == Verdict.KNOWN)
+                here = verdicts[start : start + batch.num_rows]
                 start += batch.num_rows
-                here = batch.filter(known)
+                known = pa.array(here == Verdict.KNOWN)
+                found = batch.select(_COLUMNS).append_column("known", known)
+                found = found.filter(pa.array(np.isin(here, self._verdicts)))
                 if metric is not None:
-                    here = here.filter(pc.equal(here["metric"], metric))
-                if here.num_rows:
-                    yield here.select(_COLUMNS).cast(_DELIVERED)
+                    found = found.filter(pc.equal(found["metric"], metric))
+                if found.num_rows:
+                    yield found.cast(_DELIVERED)
 
     def _ledger_keys(self) -> AbstractContextManager[None]:
         """Make a relation ``ledger`` for one statement."""

@@ -38,9 +38,6 @@ from backfill.wire.json_api import headers
 
 Json: TypeAlias = dict[str, Any]
 
-MAX_ANSWER_BYTES: Final = 256_000_000
-"""Ours, so that no answer fills the memory; a page of a thousand events is a few megabytes."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
@@ -48,15 +45,17 @@ class _Endpoint:
 
     scope: str
     rates: tuple[tuple[int, float], ...]
+    max_bytes: int
+    """Ours, so that no answer fills the memory: some twenty times what an answer needs."""
 
 
 _FLOWS: Final = "the flows of a metric"
 _ENDPOINTS: Final[Mapping[str, _Endpoint]] = {
-    limits.ACCOUNTS_PATH: _Endpoint("accounts:read", limits.ACCOUNTS_RATES),
-    limits.EVENTS_PATH: _Endpoint("events:read", limits.READ_RATES),
-    limits.METRICS_PATH: _Endpoint("metrics:read", limits.METRICS_RATES),
-    _FLOWS: _Endpoint("flows:read", limits.METRICS_RATES),
-    limits.AGGREGATES_PATH: _Endpoint("metrics:read", limits.AGGREGATES_RATES),
+    limits.ACCOUNTS_PATH: _Endpoint("accounts:read", limits.ACCOUNTS_RATES, 100_000),
+    limits.EVENTS_PATH: _Endpoint("events:read", limits.READ_RATES, 256_000_000),
+    limits.METRICS_PATH: _Endpoint("metrics:read", limits.METRICS_RATES, 10_000_000),
+    _FLOWS: _Endpoint("flows:read", limits.METRICS_RATES, 10_000_000),
+    limits.AGGREGATES_PATH: _Endpoint("metrics:read", limits.AGGREGATES_RATES, 2_000_000),
 }
 
 
@@ -91,7 +90,7 @@ class Reader:
             UsageError: the URL may not be asked, or no authority of certificates can be read.
         """
         self._base = httpx.URL(base_url(url))
-        self._client = Client(url, headers(key), timeouts=timeouts, max_bytes=MAX_ANSWER_BYTES)
+        self._client = Client(url, headers(key), timeouts=timeouts)
         self._quota = quota
         self._stop = stop or threading.Event()
         self._policy = policy
@@ -185,7 +184,15 @@ class Reader:
                 case Wait(wait_s):
                     self._sleep(wait_s)
                 case Post():
-                    exchange.answer = send(self._client, method, path, body, url.query, self._stop)
+                    exchange.answer = send(
+                        self._client,
+                        method,
+                        path,
+                        body,
+                        url.query,
+                        max_bytes=_ENDPOINTS[name].max_bytes,
+                        stop=self._stop,
+                    )
         match exchange.outcome:
             case Delivered():
                 return documents[0]

@@ -109,4 +109,21 @@ NewIds = Annotated[bool, Option("--new-ids", help="The edited $event_id rule is 
 EqualRows = Annotated[
     bool, Option("--equal-rows", help="Rows that are equal in every column are lines of their own.")
 ]
+Verify = Annotated[
+    bool | None,
+    Option(
+        "--verify/--no-verify",
+        help="After the run, ask the account whether it shows what was delivered, and wait for "
+        "what is not visible yet. A live account with a private key is asked.",
+    ),
+]
+VisibilityDelay = Annotated[
+    str,
+    Option(
+        "--visibility-delay",
+        metavar="N(s|m|h)",
+        help="How long Klaviyo may hide an event that it acknowledged; younger ones are not "
+        "missing.",
+    ),
+]
 Yes = Annotated[bool, Option("--yes", help="Do not ask before a live account.")]

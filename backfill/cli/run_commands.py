@@ -119,10 +119,13 @@ def run(
     new_ids: opt.NewIds = False,
     equal_rows: opt.EqualRows = False,
     keep_plan: opt.KeepPlan = False,
+    verify: opt.Verify = None,
+    visibility_delay: opt.VisibilityDelay = "10m",
     yes: opt.Yes = False,
     json_: opt.Json = False,
 ) -> None:
     """Plan, then deliver what is not delivered yet. Run it again to go on."""
+    from backfill.account.visibility import parse_delay
     from backfill.cli.environment import chosen_account, chosen_api, method_for
     from backfill.cli.terminal import end_run, open_run
     from backfill.running.settings import Options, RejectLimit
@@ -143,6 +146,8 @@ def run(
         keep_plan=keep_plan,
         concurrency=concurrency,
         windows=parse_rate(rate) if rate is not None else None,
+        verify=verify,
+        visibility_delay_s=parse_delay(visibility_delay),
     )
     found = chosen_account(url, api, account, needed=True)
     with open_run(schema, exports, state, found, options, yes=yes) as opened:
@@ -168,6 +173,11 @@ def verify(
             "--resend", help="Strike what is missing from the ledger: the next run sends it."
         ),
     ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for what is not visible yet, as long as the delay."),
+    ] = False,
+    visibility_delay: opt.VisibilityDelay = "10m",
     json_: opt.Json = False,
 ) -> None:
     """Ask the account whether it has what was delivered.
@@ -175,20 +185,26 @@ def verify(
     It plans again, sends nothing, and compares by metric and day.
     """
     from backfill.account.account import account_to_verify
+    from backfill.account.visibility import parse_delay
     from backfill.cli.environment import chosen_api, read_keys
-    from backfill.cli.terminal import FINISHED_WITH_LOSSES, open_run
+    from backfill.cli.terminal import open_run, verify_exit_code
     from backfill.report.verify import as_dict, lines
     from backfill.running.settings import Options
 
-    options = Options(profiles=profiles, timezone=timezone, until=until)
+    options = Options(
+        profiles=profiles,
+        timezone=timezone,
+        until=until,
+        visibility_delay_s=parse_delay(visibility_delay),
+    )
     found = account_to_verify(url, read_keys(account), chosen_api(api))
     with open_run(schema, exports, state, found, options) as opened:
-        verified = opened.verify(resend=resend).verified
+        verified = opened.verify(resend=resend, wait=wait).verified
     for line in lines(verified):
         echo(line)
     if json_:
         _print_json(as_dict(verified))
-    raise typer.Exit(FINISHED_WITH_LOSSES if verified.missing else 0)
+    raise typer.Exit(verify_exit_code(verified))
 
 
 def diff(
@@ -233,7 +249,7 @@ def status(state: opt.State = opt.STATE, *, json_: opt.Json = False) -> None:
 
     runs = known_runs(state)
     for line in lines(runs):
-        echo(line)
+        echo(line, whole=True)
     if json_:
         _print_json({"runs": runs})
 

@@ -12,8 +12,9 @@ from typing import Final, NoReturn
 import typer
 
 from backfill.account.account import Account
+from backfill.account.verify import Verified
 from backfill.cli.console import echo
-from backfill.errors import DeniedError, GateError
+from backfill.errors import DeniedError, GateError, RetryRunError
 from backfill.planning.difference import Comparison
 from backfill.report.summary import Summary
 from backfill.report.summary_text import lines
@@ -65,7 +66,7 @@ def compare_schemas(
 def _hooks(confirm: Confirm) -> Iterator[Hooks]:
     stop = threading.Event()
     with stop_on_signals(stop, echo), closing(Bars()) as bars:
-        yield bars.hooks(stop, confirm)
+        yield bars.hooks(stop, confirm, echo)
 
 
 def _confirm(
@@ -129,8 +130,15 @@ def end_run(
     if result.error is not None:
         echo(f"backfill: {result.error}")
         if summary.next and not isinstance(result.error, DeniedError):
-            echo(f"go on with: {summary.next}")
+            echo(f"go on with: {summary.next}", whole=True)
     raise typer.Exit(_exit_code(result, options))
+
+
+def verify_exit_code(verified: Verified) -> int:
+    """Whether anything is missing; else whether to run the same command again."""
+    if verified.missing:
+        return FINISHED_WITH_LOSSES
+    return RetryRunError.exit_code if verified.not_visible else 0
 
 
 def _exit_code(result: RunResult, options: Options) -> int:
@@ -141,4 +149,5 @@ def _exit_code(result: RunResult, options: Options) -> int:
     rejects = summary.rejected > 0
     if options.max_rejects is not None:
         rejects = options.max_rejects.is_exceeded(summary.rejected, summary.orders)
-    return FINISHED_WITH_LOSSES if rejects or summary.refused else 0
+    missing = summary.in_account is not None and summary.in_account.missing > 0
+    return FINISHED_WITH_LOSSES if rejects or summary.refused or missing else 0

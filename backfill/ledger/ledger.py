@@ -37,6 +37,7 @@ an error with a way out, never a shorter set; ``file`` tells damage from a full 
 """
 
 import hashlib
+import math
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
@@ -272,9 +273,11 @@ class Ledger:
         Args:
             run_id: the run that delivered them; None is every run.
         """
-        for batch in self._batches(run_id):
-            columns = [_fixed(batch.keys, KEY_BYTES), _fixed(batch.contents, CONTENT_BYTES)]
-            yield pa.record_batch(columns, schema=DELIVERED)
+        return map(_as_delivered, self._batches(run_id))
+
+    def delivered_after(self, time_s: float) -> Iterator[pa.RecordBatch]:
+        """Give what was acknowledged after a Unix time, as ``delivered`` does."""
+        return map(_as_delivered, self._batches(after_s=time_s))
 
     def carried(self) -> Iterator[pa.RecordBatch]:
         """Give every event that carried profile attributes to this target, as ``CARRIED``."""
@@ -360,17 +363,20 @@ class Ledger:
         with translated(self._path, to_write=False):
             return [row[0] for row in self._connection.execute(query, (self._target, *more))]
 
-    def _batches(self, run_id: str | None = None) -> Iterator[DeliveredBatch]:
+    def _batches(
+        self, run_id: str | None = None, after_s: float = -math.inf
+    ) -> Iterator[DeliveredBatch]:
         """Check each row; give this target's, joined to some ten thousand events at a time."""
         held: list[DeliveredBatch] = []
         events = 0
         with translated(self._path, to_write=False):
             # Other targets' rows are checked too: a row of ours may have a damaged target.
-            for target, run, checksum, keys, contents, carriers in self._connection.execute(
-                "SELECT target, run, checksum, keys, contents, carriers FROM batches ORDER BY id"
+            for target, run, time_s, checksum, keys, contents, carriers in self._connection.execute(
+                "SELECT target, run, time, checksum, keys, contents, carriers FROM batches"
+                " ORDER BY id"
             ):
                 _check_row(checksum, target, keys, contents, carriers)
-                if target != self._target or run_id not in (None, run):
+                if target != self._target or run_id not in (None, run) or time_s <= after_s:
                     continue
                 held.append(DeliveredBatch(keys, contents, carriers, frozenset()))
                 events += len(held[-1])
@@ -379,6 +385,11 @@ class Ledger:
                     held, events = [], 0
             if held:
                 yield DeliveredBatch.joined(held)
+
+
+def _as_delivered(batch: DeliveredBatch) -> pa.RecordBatch:
+    columns = [_fixed(batch.keys, KEY_BYTES), _fixed(batch.contents, CONTENT_BYTES)]
+    return pa.record_batch(columns, schema=DELIVERED)
 
 
 def _fixed(blob: bytes, width: int) -> pa.Array:

@@ -25,6 +25,18 @@ _RELAYS: Final[Mapping[str, list[str]]] = tomllib.loads(
 )
 """Domains of addresses that a marketplace makes for an order."""
 
+_LATIN: Final = r"\p{Latin}"
+_LIKE_LATIN: Final = r"[\p{Cyrillic}\p{Greek}]"
+_MIXED_SCRIPTS: Final = "|".join(
+    f"{beginning}{first}{between}{second}"
+    for first, second in ((_LATIN, _LIKE_LATIN), (_LIKE_LATIN, _LATIN))
+    for beginning, between in (("^[^@]*", "[^@]*"), ("@.*", "[^@.]*"))
+)
+"""Both in the local part, or both in one label of the domain. A Greek name at a Latin domain is
+usual, and so is a label of each script.
+
+Source: https://www.unicode.org/reports/tr39/, "Restriction-level detection", read 2026-11-28."""
+
 _SHOPS_BEGAN_S: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp())
 """Earlier times are the default of some program. Those of 1970 are rejects already."""
 
@@ -52,6 +64,7 @@ def event_findings(schema: Schema, plan: Plan, now_s: int) -> Iterator[Finding]:
         yield from scan.times(now_s)
         yield from scan.values()
         yield from scan.relay_addresses()
+        yield from scan.mixed_scripts()
         yield from scan.people()
         yield from scan.shared_identities()
         yield from scan.rare_properties()
@@ -105,6 +118,18 @@ class _EventScan:
         for (orders,) in rows:
             if orders:
                 yield Finding("relay_address", self._columns_of("email"), orders)
+
+    def mixed_scripts(self) -> Iterator[Finding]:
+        """Addresses with a Latin letter and one that may look like a Latin one side by side."""
+        if "$email" not in self._schema.customer_properties:
+            return
+        rows = self._rows(
+            f"select count(distinct (file, row)) from {self._events} where "
+            f"strlen(email) > length(email) and regexp_matches(email, {quote(_MIXED_SCRIPTS).text})"
+        )
+        for (orders,) in rows:
+            if orders:
+                yield Finding("mixed_scripts", self._columns_of("email"), orders)
 
     def people(self) -> Iterator[Finding]:
         """A person with too large a part of all events."""

@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from backfill import limits
 from backfill.account.account import Account, Keys, account_of, api_of, wire_of
+from backfill.account.visibility import parse_delay
+from backfill.display import brief
 from backfill.errors import GateError, StoppedByUserError
 from backfill.ledger.ledger import Ledger
 from backfill.mapping.compile import check_constants
@@ -159,6 +161,8 @@ def run(
     rate: str | None = None,
     quota: str = "100%",
     trigger_flows: bool = False,
+    verify: bool | None = None,
+    visibility_delay: str = "10m",
     yes: bool = False,
 ) -> Report:
     """Plan, then deliver what is not delivered yet; run it again to go on.
@@ -191,6 +195,10 @@ def run(
             that Klaviyo documents.
         quota: the share of the rate limits to use, as "50%".
         trigger_flows: let old orders start the account's live flows: customers get mails of them.
+        verify: after the run, ask the account whether it shows what was delivered, and wait for
+            what is not visible yet; ``summary.in_account`` says what it shows. None asks a live
+            account by a private key.
+        visibility_delay: how long Klaviyo may hide an event that it acknowledged.
         yes: a live account needs True.
 
     Raises:
@@ -214,6 +222,8 @@ def run(
         windows=parse_rate(rate) if rate is not None else None,
         quota=Quota.parse(quota),
         backfill=not trigger_flows,
+        verify=verify,
+        visibility_delay_s=parse_delay(visibility_delay),
         hold_plan=True,
     )
     keys = Keys(key, private_key, account)
@@ -261,7 +271,7 @@ def _loaded(schema: LoadedSchema | str | Path) -> LoadedSchema:
 
 
 def _print(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{brief(line)}\n")
 
 
 def _bars() -> Bars:
@@ -282,7 +292,7 @@ def _report(
 ) -> Report:
     stop = threading.Event()
     with stop_on_signals(stop, _print), closing(_bars()) as bars:
-        hooks = bars.hooks(stop, confirm)
+        hooks = bars.hooks(stop, confirm, _print)
         backfill = Backfill(_loaded(schema), export, Path(state), account, options, hooks)
         result = work(backfill)
     if result.error is not None and not isinstance(result.error, StoppedByUserError):

@@ -117,6 +117,12 @@ def _of_summary(summary: Summary) -> dict[str, Any]:
         "refused": summary.refused,
         "to send" if summary.state == "planned" else "left": summary.left,
     }
+    if summary.in_account is not None:
+        counts |= {
+            "found in the account": summary.in_account.found,
+            "not visible yet": summary.in_account.not_visible,
+            "missing in the account": summary.in_account.missing,
+        }
     return {
         "summary": summary,
         "counts": {name: f"{n:,}" for name, n in counts.items() if n or name in _ALWAYS},

@@ -23,6 +23,21 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InAccount:
+    """What the account showed of the events that the run delivered, when the run had ended.
+
+    ``delivered`` of the run = ``found`` + ``not_visible`` + ``missing``.
+    """
+
+    found: int
+    not_visible: int
+    """Not found, and delivered too recently to be called missing."""
+    missing: int
+    unexpected: int
+    """What it has besides, on the days of these events, and the ledger does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """The counts of a run.
 
@@ -76,6 +91,8 @@ class Summary:
     last_lines_end: bool | None
     """Does every CSV file end its last line? None where the export has no CSV file with rows."""
     notes: tuple[str, ...]
+    in_account: InAccount | None = None
+    """None where the account was not asked, or gave no answer."""
     next: str = ""
     """The command that continues, if anything is left."""
 

@@ -1,10 +1,17 @@
 """A summary as lines for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeAlias
 
-from backfill.display import counted
+from backfill.display import brief, counted, shortened
 from backfill.report.reasons import REASONS
-from backfill.report.summary import Summary
+from backfill.report.summary import InAccount, Summary
+
+_Count: TypeAlias = tuple[int, str, str]
+"""How many, of what, and what is true of them."""
+
+_MOST_OF_A_KIND: Final = 10
+"""Columns that get a line each: an export may have thousands."""
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -15,10 +22,11 @@ def lines(summary: Summary) -> Iterator[str]:
         yield f"{orders:>14,} {reason}: {REASONS[reason]}"
     people = counted(summary.people, "person", "people")
     yield f"{_aligned(summary.events, 'event')} of {people}"
-    width = max((len(metric.metric) for metric in summary.metrics), default=0)
-    for metric in summary.metrics:
+    names = [shortened(metric.metric) for metric in summary.metrics]
+    width = max(map(len, names), default=0)
+    for metric, name in zip(summary.metrics, names, strict=True):
         span = f"{metric.first} … {metric.last}"
-        yield f"{metric.events:>14,} {metric.metric:<{width}}  {span}  value {metric.value}"
+        yield f"{metric.events:>14,} {name:<{width}}  {span}  value {metric.value}"
     yield from _progress(summary)
     for note in notes(summary):
         yield f"note: {note}"
@@ -49,20 +57,20 @@ def notes(summary: Summary) -> Iterator[str]:
             "order",
             "with a local time that the clock showed twice (taken for the first)",
         ),
-        *(
+        *_most(
             (orders, "order", f'with rows that disagree in "{column}": the first counts')
             for column, orders in summary.disagreements.items()
         ),
-        *(
+        *_most(
             (orders, "order", f'with a "{column}" that is {reason}: left out (unfit: leave_out)')
             for column, reasons in summary.left_out_cells.items()
             for reason, orders in reasons.items()
         ),
-        *(
+        *_most(
             (orders, "order", f'with a "{column}" of more decimals than its currency has: rounded')
             for column, orders in summary.rounded.items()
         ),
-        *_undecided(summary),
+        *_most(_undecided(summary)),
         (
             summary.equal_rows,
             "order",
@@ -71,8 +79,17 @@ def notes(summary: Summary) -> Iterator[str]:
             "meant)",
         ),
     )
-    yield from (f"{counted(count, unit)} {text}" for count, unit, text in counts if count)
-    yield from summary.notes
+    yield from (brief(f"{counted(count, unit)} {text}") for count, unit, text in counts if count)
+    yield from map(brief, summary.notes)
+
+
+def _most(counts: Iterable[_Count]) -> Iterator[_Count]:
+    """The greatest counts of one kind, in their order, and how many columns have others."""
+    found = list(counts)
+    shown = sorted(found, key=lambda one: -one[0])[:_MOST_OF_A_KIND]
+    yield from (one for one in found if one in shown)
+    if more := len(found) - len(shown):
+        yield more, "column", "more of which the same is true: summary.json has all"
 
 
 def _left_out(summary: Summary) -> str:
@@ -120,12 +137,21 @@ def _progress(summary: Summary) -> Iterator[str]:
         yield f"{'':>13}digest {summary.digest}"
         return
     yield f"{summary.delivered:>12,} delivered in {requests}"
+    if summary.in_account is not None:
+        yield _in_account(summary.in_account)
     if summary.phones_dropped:
         yield f"{summary.phones_dropped:>14,} of them without a phone number that it turned down"
     if summary.refused:
         yield f"{summary.refused:>12,} refused by Klaviyo"
     if summary.left:
         yield f"{summary.left:>12,} left"
+
+
+def _in_account(there: InAccount) -> str:
+    """``12 found in the account, all that was delivered``."""
+    kinds = {"not visible yet": there.not_visible, "missing": there.missing}
+    rest = ", ".join(f"{events:,} {kind}" for kind, events in kinds.items() if events)
+    return f"{there.found:>12,} found in the account, {rest or 'all that was delivered'}"
 
 
 def _aligned(count: int, unit: str) -> str:

@@ -4,21 +4,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from backfill.account.metrics import MetricStatus
 from backfill.account.verify import Day, Verified
-from backfill.display import counted, plain
+from backfill.account.visibility import spoken
+from backfill.display import counted, plain, shortened
 
 _DAYS_SHOWN: Final = 40
 """Of one metric; ``--json`` has all."""
+_DAYS_SHOWN_OF_RUN: Final = 10
 
 
 def lines(verified: Verified) -> Iterator[str]:
     """A line for each metric, then one for each of its days that is not complete."""
     if not verified.delivered:
         yield "nothing of this export is in the ledger: there is nothing to verify"
-    width = max((len(plain(metric.name)) for metric in verified.metrics), default=0)
+    width = max((len(_name(metric)) for metric in verified.metrics), default=0)
     for metric in verified.metrics:
         days = [day for day in verified.days if day.metric == metric.name]
-        yield f"{plain(metric.name):<{width}}  {_span(days)}: {_counts(days)}"
+        yield f"{_name(metric):<{width}}  {_span(days)}: {_counts(days)}"
         if metric.id is None:
             yield "    the account has no metric of this name from the API"
             continue
@@ -31,12 +34,13 @@ def as_dict(verified: Verified) -> dict[str, Any]:
     return {
         "delivered": verified.delivered,
         "found": verified.found,
+        "not_visible": verified.not_visible,
         "missing": verified.missing,
         "unexpected": verified.unexpected,
         "struck": verified.struck,
         "not_sent": verified.not_sent,
         "not_in_export": verified.not_in_export,
-        "recent": verified.recent,
+        "visibility_delay_s": verified.delay_s,
         "metrics": [
             {
                 "metric": metric.name,
@@ -50,10 +54,47 @@ def as_dict(verified: Verified) -> dict[str, Any]:
     }
 
 
+def run_notes(verified: Verified) -> Iterator[str]:
+    """What a run says of the account, beside the counts of its summary."""
+    for metric in verified.metrics:
+        odd = [
+            day
+            for day in verified.days
+            if day.metric == metric.name
+            and (day.missing or day.not_visible or day.elsewhere or day.values_differ)
+        ]
+        for line in _incomplete(odd, verified.files, _DAYS_SHOWN_OF_RUN, "backfill verify --json"):
+            yield f'account, "{plain(metric.name)}" {line.strip()}'
+    if verified.missing:
+        yield (
+            f"{counted(verified.missing, 'event')} delivered and missing in the account: backfill "
+            "verify --resend lets the next run send them again"
+        )
+    if verified.not_visible:
+        yield (
+            f"{counted(verified.not_visible, 'event')} delivered and not visible yet: backfill "
+            "verify looks again"
+        )
+    if verified.unexpected:
+        yield (
+            f"{counted(verified.unexpected, 'event')} of these metrics and days in the account "
+            "that the ledger does not know: another integration or the shop itself sent them"
+        )
+    if verified.by_count:
+        yield (
+            "the key lacks the scope events:read, so counts alone were compared: where another "
+            "sends the same metric, its events may stand in for missing ones"
+        )
+
+
 def _day(day: Day, files: Sequence[str]) -> dict[str, Any]:
     shown = asdict(day) | {"day": day.day.isoformat(), "missing": day.missing}
     del shown["places"]
     return shown | {"rows": [{"file": files[file], "row": row} for file, row in day.places]}
+
+
+def _name(metric: MetricStatus) -> str:
+    return shortened(plain(metric.name))
 
 
 def _span(days: Sequence[Day]) -> str:
@@ -64,16 +105,20 @@ def _span(days: Sequence[Day]) -> str:
 def _counts(days: Sequence[Day]) -> str:
     delivered, found = sum(day.delivered for day in days), sum(day.found for day in days)
     counts = [f"{delivered:,} delivered", f"{found:,} found"]
-    if delivered > found:
-        counts.append(f"{delivered - found:,} missing")
+    if not_visible := sum(day.not_visible for day in days):
+        counts.append(f"{not_visible:,} not visible yet")
+    if missing := sum(day.missing for day in days):
+        counts.append(f"{missing:,} missing")
     if unexpected := sum(day.unexpected for day in days):
         counts.append(f"{unexpected:,} unexpected")
     return ", ".join(counts)
 
 
-def _incomplete(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
+def _incomplete(
+    days: Sequence[Day], files: Sequence[str], most: int = _DAYS_SHOWN, all_by: str = "--json"
+) -> Iterator[str]:
     """If there are too many days to show, those with missing events are shown."""
-    shown = sorted(days, key=lambda day: not day.missing)[:_DAYS_SHOWN]
+    shown = sorted(days, key=lambda day: not (day.missing or day.not_visible))[:most]
     for day in sorted(shown, key=lambda day: day.day):
         yield f"    {day.day}: {_counts([day])}{_places(day, files)}"
         if day.elsewhere:
@@ -85,7 +130,7 @@ def _incomplete(days: Sequence[Day], files: Sequence[str]) -> Iterator[str]:
             )
     if len(days) > len(shown):
         rest = [day for day in days if day not in shown]
-        yield f"    and {len(rest):,} days more ({_counts(rest)}); --json has them all"
+        yield f"    and {len(rest):,} days more ({_counts(rest)}); {all_by} has them all"
 
 
 def _places(day: Day, files: Sequence[str]) -> str:
@@ -122,10 +167,11 @@ def _notes(verified: Verified) -> Iterator[str]:
     if verified.not_sent:
         events = counted(verified.not_sent, "event")
         yield f"note: {events} of this export not delivered yet: run sends them"
-    if verified.missing and verified.recent:
+    if verified.not_visible:
         yield (
-            "note: events were delivered less than ten minutes ago, and Klaviyo may show them some "
-            "minutes later; verify again before you send them again"
+            f"note: {counted(verified.not_visible, 'event')} delivered less than "
+            f"{spoken(verified.delay_s)} ago and not visible yet: Klaviyo may show what it took "
+            "some minutes later, so the ledger keeps them; verify again, or with --wait"
         )
     if verified.struck:
         yield f"{struck} struck from the ledger: the next run sends them again"

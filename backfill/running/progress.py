@@ -1,6 +1,7 @@
 """tqdm's bars for a run, on a terminal or in a notebook."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -24,12 +25,25 @@ class Bars:
     def close(self) -> None:
         self._bar.close()
 
-    def hooks(self, stop: threading.Event, confirm: Confirm) -> Hooks:
+    def hooks(self, stop: threading.Event, confirm: Confirm, echo: Callable[[str], None]) -> Hooks:
+        """What a run calls.
+
+        Args:
+            stop: ends the run.
+            confirm: asks the person.
+            echo: shows a line to the person.
+        """
+
+        def tell(line: str) -> None:
+            self._bar.close()  # what is told follows what the bar counts
+            echo(line)
+
         return Hooks(
             on_rows=self._rows,
             on_plan=self._planned,
             on_progress=self._sent,
             confirm=confirm,
+            tell=tell,
             stop=stop,
         )
 

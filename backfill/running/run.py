@@ -17,6 +17,7 @@ from backfill.account.account import Account, wire_of
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import Verified, verify
+from backfill.account.visibility import Visibility
 from backfill.delivery.delivery import Delivery, DeliveryOptions
 from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
@@ -29,13 +30,15 @@ from backfill.planning.judgement import Known
 from backfill.planning.plan import Plan
 from backfill.report.account import metric_lines
 from backfill.report.html import report_page
-from backfill.report.summary import State, Summary, summarise
+from backfill.report.summary import InAccount, State, Summary, summarise
+from backfill.report.verify import run_notes
 from backfill.running.folder import RunFolder, StateFolder, disk_errors
 from backfill.running.gates import check_gates, planned_rules
 from backfill.running.lock import hold
 from backfill.running.prepare import Exports, prepare
 from backfill.running.rejects_csv import write_rejects
 from backfill.running.settings import Hooks, Options, RunResult
+from backfill.running.verification import verify_run, wants_verification
 from backfill.schema.load import LoadedSchema
 from backfill.transport.pace import windows_of
 
@@ -88,26 +91,37 @@ class Backfill:
         self.command = os.fsencode(shlex.join(command)).decode("utf-8", "backslashreplace")
         self._began = time.monotonic()
         self._findings: tuple[str, ...] = ()
+        self._verifies = False
 
     def plan(self) -> RunResult:
         """Read all, send nothing; leaves summary and rejects in a run's folder."""
         return self._recorded(self._plan_only)
 
     def run(self) -> RunResult:
-        """Plan, check the gates, deliver. Raises whatever prevents a plan."""
+        """Plan, check the gates, deliver, verify. Raises whatever prevents a plan."""
+        self._verifies = wants_verification(self.account, self.options.verify)
         return self._recorded(self._plan_and_deliver)
 
-    def verify(self, *, resend: bool = False) -> Verification:
-        """Plan, send nothing, and ask the account whether what was delivered is there."""
+    def verify(self, *, resend: bool = False, wait: bool = False) -> Verification:
+        """Plan, send nothing, and ask the account whether what was delivered is there.
+
+        Args:
+            resend: strike what is missing from the ledger.
+            wait: wait for what is not visible yet.
+        """
 
         def work(folder: RunFolder, ledger: Ledger) -> Verification:
             planned = self._plan_only(folder, ledger)
             with self._reader() as reader:
-                files, now_s = self.export.files, _now()
                 verified = verify(
-                    planned.plan, reader, ledger, files=files, now_s=now_s, resend=resend
+                    planned.plan,
+                    reader,
+                    ledger,
+                    files=self.export.files,
+                    visibility=self._visibility(folder, waits=wait),
+                    resend=resend,
                 )
-            folder.log("verified", missing=verified.missing, struck=verified.struck)
+            _log_verified(folder, verified)
             return Verification(planned.summary, planned.plan, verified=verified)
 
         return self._recorded(work)
@@ -123,12 +137,13 @@ class Backfill:
                 again = isinstance(error, RetryRunError | KeyboardInterrupt)
                 folder.drop_plan()  # makes room on a full disk for what follows
                 with suppress(OSError, BackfillError):
-                    self._record_end(folder, ledger, "stopped" if again else "failed", {})
+                    state: State = "stopped" if again else "failed"
+                    folder.log(state)
+                    ledger.end_run(folder.id, state=state, ended=_now(), summary="{}")
                 raise
             with disk_errors(folder.path):
-                folder.write_summary(result.summary.as_dict())
-                folder.write_report(report_page(result.summary))
-                self._record_end(folder, ledger, result.summary.state, result.summary.as_dict())
+                folder.log(result.summary.state)
+                self._record_summary(folder, ledger, result.summary)
                 if self.options.hold_plan:
                     result = replace(result, release_plan=folder.hold_plan())
             return result
@@ -149,11 +164,11 @@ class Backfill:
             (folder.plan / "keep").touch(mode=0o600)
         folder.drop_abandoned_plan()
 
-    def _record_end(
-        self, folder: RunFolder, ledger: Ledger, state: State, summary: dict[str, object]
-    ) -> None:
-        folder.log(state)
-        ledger.end_run(folder.id, state=state, ended=_now(), summary=json.dumps(summary))
+    def _record_summary(self, folder: RunFolder, ledger: Ledger, summary: Summary) -> None:
+        counts = summary.as_dict()
+        folder.write_summary(counts)
+        folder.write_report(report_page(summary))
+        ledger.end_run(folder.id, state=summary.state, ended=_now(), summary=json.dumps(counts))
 
     # steps ---------------------------------------------------------------------------------------
 
@@ -186,10 +201,41 @@ class Backfill:
         stopped = left > 0 or delivery.ended is not None
         summary = self._summary(folder, plan, delivery, "stopped" if stopped else "finished")
         folder.log("ended", delivered=delivery.delivered, refused=delivery.refused, left=left)
-        if stopped and delivery.ended is None:
-            reached = StoppedByUserError(f"--limit {self.options.limit} is reached")
-            return RunResult(summary, plan, reached)
-        return RunResult(summary, plan, delivery.ended)
+        ended = delivery.ended
+        if ended is None:
+            summary = self._verified(folder, plan, ledger, summary)
+            if stopped:
+                ended = StoppedByUserError(f"--limit {self.options.limit} is reached")
+        return RunResult(summary, plan, ended)
+
+    def _verified(self, folder: RunFolder, plan: Plan, ledger: Ledger, summary: Summary) -> Summary:
+        """Add what the account shows of what was delivered."""
+        if not self._verifies or not summary.delivered:
+            return summary
+        self._record_summary(folder, ledger, summary)  # it stands, whatever comes of the waiting
+        with self._reader() as reader:
+            answer = verify_run(
+                plan,
+                reader,
+                ledger,
+                files=self.export.files,
+                run_id=folder.id,
+                visibility=self._visibility(folder, waits=True),
+            )
+        if answer.verified is None:
+            folder.log("not verified", why=answer.why_not)
+            note = f"whether the account shows what was delivered is not known: {answer.why_not}"
+            return replace(summary, notes=(*summary.notes, note))
+        found = answer.verified
+        _log_verified(folder, found)
+        there = InAccount(
+            found=found.found,
+            not_visible=found.not_visible,
+            missing=found.missing,
+            unexpected=found.unexpected,
+        )
+        notes = (*summary.notes, *run_notes(found))
+        return replace(summary, in_account=there, notes=notes)
 
     def _make_plan(self, folder: RunFolder, ledger: Ledger) -> Plan:
         lint = None
@@ -240,6 +286,14 @@ class Backfill:
             return tuple(
                 metric_lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
             )
+
+    def _visibility(self, folder: RunFolder, *, waits: bool) -> Visibility:
+        def tell(line: str) -> None:
+            folder.log("waiting", why=line)
+            self.hooks.tell(line)
+
+        delay_s, stop = self.options.visibility_delay_s, self.hooks.stop
+        return Visibility(delay_s=delay_s, waits=waits, stop=stop, tell=tell)
 
     def _reader(self) -> Reader:
         account, stop = self.account, self.hooks.stop
@@ -323,6 +377,11 @@ def _delivery_notes(delivery: Delivery) -> Iterator[str]:
             f"Klaviyo's last answer leaves {left.remaining:,} of {left.limit:,} requests for the "
             f"next {left.reset_s:,} s"
         )
+
+
+def _log_verified(folder: RunFolder, verified: Verified) -> None:
+    names = ("delivered", "found", "not_visible", "missing", "unexpected", "struck")
+    folder.log("verified", **{name: getattr(verified, name) for name in names})
 
 
 def _now() -> int:

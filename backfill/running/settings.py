@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias
 
+from backfill.account.visibility import DELAY_S
 from backfill.delivery.delivery import Delivery
 from backfill.errors import BackfillError, StoppedByUserError, UsageError
 from backfill.planning.judgement import Profiles
@@ -73,6 +74,11 @@ class Options:
     """The rate limits. None takes those that the API documents."""
     quota: Quota = ALL
     """The share of the rate limits that the run may use."""
+    verify: bool | None = None
+    """Ask the account, after the run, for what the run delivered. None asks a live account by a
+    private key."""
+    visibility_delay_s: float = DELAY_S
+    """For how long Klaviyo may hide an event that it acknowledged, when a run is verified."""
     backfill: bool = True
     """Mark events as old, so that they start no flows. The Track API knows no such mark."""
 
@@ -91,6 +97,8 @@ class Hooks:
     on_plan: Callable[[Summary], None] = lambda _: None
     on_progress: Callable[[Delivery], None] = lambda _: None
     confirm: Confirm = lambda _, __: True
+    tell: Callable[[str], None] = lambda _: None
+    """Gets a line that says what the run waits for."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Once it is set, the run starts nothing new and ends."""
 

@@ -5,13 +5,13 @@ import re
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
-from zoneinfo import available_timezones
 
 import phonenumbers
 from pydantic import BeforeValidator, WithJsonSchema
 
 from backfill.schema.currencies import currency_code
 from backfill.schema.suggest import did_you_mean
+from backfill.schema.zones import iana_zones
 
 Kind = Literal[
     "text",
@@ -284,11 +284,20 @@ ColumnType = Annotated[
 
 def parse_zone(name: object) -> str:
     """The name itself, if it is an IANA time zone. Raises ValueError."""
-    if isinstance(name, str) and name in available_timezones():
+    if isinstance(name, str) and name in iana_zones():
         return name
-    hint = did_you_mean(str(name), available_timezones())
+    if name in _CLOCKS:
+        raise ValueError(
+            f'"{name}" is the clock of whichever machine reads it and not a time zone of the IANA '
+            "list; name the shop's, such as Europe/Berlin"
+        )
+    plain = str(name).strip().removeprefix("posix/").removeprefix("right/")
+    hint = did_you_mean(plain, iana_zones())
     raise ValueError(f'"{name}" is not a time zone of the IANA list{hint}')
 
+
+_CLOCKS: Final = ("localtime", "posixrules", "Factory", "local")
+"""Files of the tz database, and a word for them, that name no place."""
 
 Zone = Annotated[str, BeforeValidator(parse_zone)]
 

@@ -1,10 +1,11 @@
-"""The time zone that a cell names, under one of the many names that programs write."""
+"""Time zones: the names of the tz database, and the many others that programs write in cells."""
 
 import functools
 import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from importlib import resources
 from pathlib import Path
 from typing import Final
 from zoneinfo import available_timezones
@@ -16,6 +17,17 @@ _OFFSET: Final = re.compile(r"(?:UTC|GMT)? ?([+\u2212-])([0-9]{1,2})(?::?([0-5][
 _MAX_MINUTES: Final = 14 * 60
 _PREFIX: Final = re.compile(r"\((?:UTC|GMT)[^()]*\) *(?=.)")
 """The offset in ``(GMT-05:00) Eastern Time (US & Canada)``: the name after it has summer time."""
+
+
+@functools.cache
+def iana_zones() -> frozenset[str]:
+    """The names of the tz database that this machine has.
+
+    The package tzdata lists them. ``zoneinfo`` alone takes any file beside them for one, such as
+    ``localtime``, which is another zone on another machine. ``Factory`` says that nobody chose one.
+    """
+    listed = (resources.files("tzdata") / "zones").read_text(encoding="utf-8").split()
+    return frozenset(available_timezones().intersection(listed) - {"Factory"})
 
 
 def zone_reader(known: Collection[str]) -> Callable[[str], str | None]:
@@ -31,7 +43,7 @@ def zone_reader(known: Collection[str]) -> Callable[[str], str | None]:
 
     @functools.cache  # few schemas have a column of zones
     def names() -> dict[str, str]:
-        return _names(available_timezones().intersection(known))
+        return _names(iana_zones().intersection(known))
 
     def read(cell: str) -> str | None:
         if cell in (hours_east := _LISTS["hours"]):
@@ -66,7 +78,7 @@ def _names(zones: Collection[str]) -> dict[str, str]:
         for name, zone in {**_LISTS["names"], **get_global("windows_zone_mapping")}.items()
         if zone in zones
     }
-    iana = {_normalized(zone): zone for zone in zones if zone not in ("Factory", "localtime")}
+    iana = {_normalized(zone): zone for zone in zones}
     return only | others | iana
 
 

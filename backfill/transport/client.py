@@ -46,7 +46,6 @@ class Client:
         headers: Mapping[str, str],
         *,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
-        max_bytes: int = MAX_REPLY_BYTES,
     ) -> None:
         """Open no connection yet.
 
@@ -54,7 +53,6 @@ class Client:
             url: the base, such as ``https://a.klaviyo.com``.
             headers: those of every request.
             timeouts: of one request.
-            max_bytes: what follows so many bytes of an answer is not read.
 
         Raises:
             UsageError: the URL may not be posted to, or no authority of certificates can be read.
@@ -63,7 +61,6 @@ class Client:
         self._headers = request_headers(headers, self.host)
         self._tls = tls_of(self._base.scheme)
         self._timeouts = timeouts
-        self._max_bytes = max_bytes
         self._addresses: Sequence[Address] = ()
         self._resolved_s = 0.0
 
@@ -73,7 +70,13 @@ class Client:
         return self._base.netloc.decode("ascii")
 
     async def send(
-        self, method: str, path: str, body: bytes = b"", query: bytes = b""
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        query: bytes = b"",
+        *,
+        max_bytes: int = MAX_REPLY_BYTES,
     ) -> Reply | NoAnswer:
         """Send one request; give the answer as it came, or why there is none.
 
@@ -82,6 +85,7 @@ class Client:
             path: what follows the base URL, such as ``/api/events``.
             body: empty for none.
             query: the URL's part after the ``?``.
+            max_bytes: an answer with a longer body is not read to its end, and is none.
         """
         target = f"{self._base.raw_path.decode().rstrip('/')}{path}".encode()
         if query:
@@ -99,13 +103,15 @@ class Client:
                     tls=self._tls,
                     host=self._base.host,
                     timeouts=self._timeouts,
-                    max_bytes=self._max_bytes,
+                    max_bytes=max_bytes,
                 )
         except NotConnectedError as err:
             self._addresses = ()
             return no_answer(err, self._base.host)
         except (OSError, h11.RemoteProtocolError, ForeignAnswerError) as err:
             return no_answer(err, self._base.host)
+        if len(answer.body) > max_bytes:
+            return NoAnswer(f"the answer is over {max_bytes:,} bytes")
         return reply_of(answer)
 
     async def _resolved(self) -> Sequence[Address]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import Future, wait
 from typing import Final
 
@@ -13,7 +14,14 @@ _CHECK_EVERY_S: Final = 0.1
 
 
 def send(
-    client: Client, method: str, path: str, body: bytes, query: bytes, stop: threading.Event
+    client: Client,
+    method: str,
+    path: str,
+    body: bytes,
+    query: bytes,
+    *,
+    max_bytes: int,
+    stop: threading.Event,
 ) -> Reply | NoAnswer:
     """Send one request, as ``Client.send``; give it up as soon as ``stop`` is set.
 
@@ -21,9 +29,12 @@ def send(
     """
     answer: Future[Reply | NoAnswer] = Future()
 
+    def sending() -> Coroutine[None, None, Reply | NoAnswer]:
+        return client.send(method, path, body, query, max_bytes=max_bytes)
+
     def ask() -> None:
         try:
-            answer.set_result(asyncio.run(client.send(method, path, body, query)))
+            answer.set_result(asyncio.run(sending()))
         except BaseException as err:  # noqa: BLE001 - it is raised where it is waited for
             answer.set_exception(err)
 

@@ -14,6 +14,7 @@ from backfill.errors import DeniedError, ScopeError, StoppedByUserError, Stopped
 from backfill.sandbox import Behaviour, Sandbox
 from backfill.transport.exchange import Clocks
 from backfill.transport.pace import Quota
+from backfill.transport.retry import RetryPolicy
 
 KEY = "pk_ABC123_0123456789abcdef"
 
@@ -253,6 +254,27 @@ def test_a_server_that_stays_broken_is_a_stop():
         ),
     ):
         asking.get("/api/metrics")
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        pytest.param("/api/accounts", 100_000, id="one account is a few kB"),
+        pytest.param("/api/metric-aggregates", 2_000_000, id="a year of days"),
+        pytest.param("/api/metrics", 10_000_000, id="two hundred metrics"),
+    ],
+)
+@pytest.mark.parametrize("sign", [0, 1])
+def test_an_answer_of_a_size_that_no_answer_has_is_cut(path, most, sign):
+    empty = json.dumps({"data": [{"id": "ABC123", "more": ""}]}).encode()
+    body = empty.replace(b'""', b'"' + b"x" * (most - len(empty) + sign) + b'"')
+    policy = RetryPolicy(attempts=1)
+    with answering((200, body, {})) as (url, _, _), reader(url, policy=policy) as asking:
+        if not sign:
+            assert asking.get(path)["data"][0]["id"] == "ABC123"
+            return
+        with pytest.raises(StoppedError, match=f"the answer is over {most:,} bytes"):
+            asking.get(path)
 
 
 def test_a_question_that_is_refused_is_told_without_what_was_asked():

@@ -283,3 +283,66 @@ def test_a_parquet_bomb_is_refused(
     with pytest.raises(ExportError, match=message):
         for _ in open_export([path]).batches([0]):
             pass
+
+
+LONG = "L" * 5_000 + "N" * 5_000
+
+
+def wide(tool: Tool, mapped: list[str], metric: str = "Placed Order") -> None:
+    """Orders of two rows that disagree in a column of a long name and in 200 others."""
+    columns = ["no", "mail", "at", LONG, *(f"column {n}" for n in range(200))]
+    rows = [[str(n // 2), f"p{n // 2}@shop.example", AT, *([str(n)] * 201)] for n in range(40)]
+    properties = {"$event_id": "{no}"} | {f"P{at}": name for at, name in enumerate(mapped)}
+    schema = {
+        "name": "wide",
+        "source": {"order": "no"},
+        "profiles": "none",
+        "customer_properties": {"$email": "mail"},
+        "events": [{"event": metric, "time": "at", "properties": properties}],
+    }
+    (tool.folder / "s.yaml").write_text(json.dumps(schema), encoding="utf-8")
+    with (tool.folder / "e.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+@pytest.mark.parametrize(
+    ("mapped", "metric", "told"),
+    [
+        pytest.param(
+            [LONG, *(f"column {n}" for n in range(200))],
+            "Placed Order",
+            "191 columns more of which the same is true: summary.json has all",
+            id="notes about each of many columns",
+        ),
+        pytest.param([], "Placed Order", "201 columns used by no event", id="a list of columns"),
+        pytest.param(
+            [LONG + "x", *(f"kolumn {n}" for n in range(200))],
+            "Placed Order",
+            "and 161 lines more",
+            id="a problem for each of many columns",
+        ),
+        pytest.param([], LONG, "20 events of 20 people", id="the name of a metric"),
+    ],
+)
+def test_nothing_that_is_said_fills_more_than_a_screen(
+    tool: Tool, mapped: list[str], metric: str, told: str
+) -> None:
+    wide(tool, mapped, metric)
+    said = tool("plan", "s.yaml", "e.csv")
+    lines = said.err.splitlines()
+    assert max(map(len, lines)) <= 800
+    assert len(lines) <= 60
+    assert told in said.err
+
+
+def test_a_long_name_of_a_file_is_cut_and_a_command_to_copy_is_whole(tool: Tool) -> None:
+    wide(tool, [])
+    said = tool("plan", "s.yaml", *("x" * 200 + f"{n}.csv" for n in range(300)))
+    assert (said.code, max(map(len, said.err.splitlines())) <= 800) == (2, True)
+    names = [f"e{n}.csv" for n in range(200)]
+    for name in names:
+        (tool.folder / name).write_bytes((tool.folder / "e.csv").read_bytes())
+    with Sandbox() as sandbox:
+        rest = ("--url", sandbox.url, "--limit", "1", "--account", "LOCAL1", "--equal-rows")
+        tool("run", "s.yaml", *names, *rest)
+    assert f"go on with: backfill run s.yaml {' '.join(names)} --url" in tool("status").err

@@ -2,7 +2,9 @@
 
 import json
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -221,10 +223,12 @@ def test_a_line_of_curl_posts_what_the_run_posts(tool: Tool):
 def test_verify_finds_what_is_there_and_resend_mends_what_is_not(tool: Tool):
     export = (DEMO / "orders.yaml", DEMO / "orders.csv")
     with Sandbox() as sandbox:
-        rest = ("--url", sandbox.url, "--json")
+        young = ("--url", sandbox.url, "--json")
+        rest = (*young, "--visibility-delay", "0s")
         sent(tool, "bulk", sandbox)
         whole = tool("verify", *export, *rest, KLAVIYO_PRIVATE_KEY=KEY)
         sandbox.lose([event["event_id"] for event in sandbox.events()][100:137])
+        hidden = tool("verify", *export, *young, "--resend", KLAVIYO_PRIVATE_KEY=KEY)
         lacking = tool("verify", *export, *rest, KLAVIYO_PRIVATE_KEY=KEY)
         resend = tool("verify", *export, *rest, "--resend", KLAVIYO_PRIVATE_KEY=KEY)
         mended = sent(tool, "bulk", sandbox)
@@ -232,9 +236,82 @@ def test_verify_finds_what_is_there_and_resend_mends_what_is_not(tool: Tool):
     assert (whole.code, lacking.code, resend.code, again.code) == (0, 1, 1, 0), whole.err
     assert (whole.summary["found"], whole.summary["missing"]) == (1_264, 0)
     assert lacking.summary["missing"] >= 37
+    assert (hidden.code, hidden.summary["missing"], hidden.summary["struck"]) == (3, 0, 0)
+    assert hidden.summary["not_visible"] == lacking.summary["missing"]
+    assert "delivered less than 10 min ago and not visible yet" in hidden.err
     assert resend.summary["struck"] == lacking.summary["missing"]
     assert mended.summary["delivered"] == lacking.summary["missing"]
     assert again.summary["missing"] == 0
+
+
+def test_a_signal_ends_the_waiting_of_verify_at_once(tool: Tool):
+    export = (DEMO / "orders.yaml", DEMO / "orders.csv")
+    with Sandbox(behaviour=Behaviour(visible_after_s=3_600)) as sandbox:
+        sent(tool, "bulk", sandbox)
+        waiting = tool.start("verify", *export, "--url", sandbox.url, "--wait", "--resend")
+        assert waiting.stderr is not None
+        line = next(line for line in waiting.stderr if line.startswith("waiting"))
+        waiting.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        _, err = waiting.communicate(timeout=60)
+        ended_s = time.monotonic() - began
+        again = sent(tool, "bulk", sandbox)
+    assert re.match(r"waiting for Klaviyo to show 1,264 events .* at most (9|10) min", line)
+    assert (waiting.returncode, ended_s < 10) == (3, True)
+    assert "1,264 events delivered less than 10 min ago and not visible yet" in err
+    assert again.summary["delivered"] == 0
+
+
+def test_a_run_says_that_the_account_shows_what_it_delivered(tool: Tool):
+    with Sandbox() as sandbox:
+        said = sent(tool, "bulk", sandbox, "--verify")
+        again = sent(tool, "bulk", sandbox, "--verify")
+        status = tool("status")
+    there = {"found": 1_264, "not_visible": 0, "missing": 0, "unexpected": 0}
+    assert (said.code, said.summary["in_account"]) == (0, there)
+    assert "       1,264 found in the account, all that was delivered\n" in said.err
+    assert (again.code, again.summary["in_account"]) == (0, None)
+    assert "1,264 delivered, 0 left, 1,264 found\n" in status.err
+    folder = tool.folder / ".backfill" / "runs" / said.summary["run"]
+    assert json.loads((folder / "summary.json").read_text())["in_account"] == there
+    assert "found in the account" in (folder / "report.html").read_text()
+    log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    [line] = [line for line in log if line["what"] == "verified"]
+    assert (line["delivered"], line["found"], line["missing"]) == (1_264, 1_264, 0)
+
+
+def test_a_run_whose_events_are_missing_ends_as_verify_does(tool: Tool):
+    with Sandbox(behaviour=Behaviour(visible_after_s=3_600)) as sandbox:
+        said = sent(tool, "bulk", sandbox, "--verify", "--visibility-delay", "0s")
+    assert (said.code, said.summary["state"]) == (1, "finished")
+    assert said.summary["in_account"]["missing"] == 1_264
+    assert "0 found in the account, 1,264 missing\n" in said.err
+    assert "and 8 days more" not in said.err
+    assert len(said.err.splitlines()) < 60
+
+
+def test_a_key_that_may_not_read_delivers_as_well(tool: Tool):
+    with Sandbox(behaviour=Behaviour(scopes=["events:write", "accounts:read"])) as sandbox:
+        said = sent(tool, "bulk", sandbox, "--verify")
+    assert (said.code, said.summary["in_account"]) == (0, None)
+    assert "whether the account shows what was delivered is not known" in said.err
+    assert "metrics:read" in said.err
+
+
+def test_a_signal_ends_the_waiting_of_a_run_and_not_its_delivery(tool: Tool):
+    export = (DEMO / "orders.yaml", DEMO / "orders.csv")
+    with Sandbox(behaviour=Behaviour(visible_after_s=3_600)) as sandbox:
+        rest = ("--url", sandbox.url, "--api", "bulk", "--verify", "--max-rejects", "6")
+        running = tool.start("run", *export, *rest)
+        assert running.stderr is not None
+        next(line for line in running.stderr if line.startswith("waiting"))
+        meanwhile = tool("status")
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=60)
+    assert "finished" in meanwhile.err
+    assert running.returncode == 0
+    assert "0 found in the account, 1,264 not visible yet\n" in err
+    assert "1,264 events delivered and not visible yet: backfill verify looks again" in err
 
 
 def test_a_notebook_takes_a_private_key(tmp_path: Path):

@@ -12,6 +12,7 @@ import pytest
 from backfill.account.metrics import metric_statuses
 from backfill.account.reader import Reader
 from backfill.account.verify import verify
+from backfill.account.visibility import Visibility
 from backfill.delivery.delivery import DeliveryOptions
 from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
@@ -36,6 +37,8 @@ pytestmark = pytest.mark.slow
 
 ACCOUNT = "aB3xYz"
 KEY = f"pk_{ACCOUNT}_0123456789abcdef"
+LATER = Visibility(now=lambda: time.time() + 86_400)
+"""What is not there is lost, and not only hidden."""
 SCHEMA = """
 name: shop
 columns: {Total: money}
@@ -113,7 +116,7 @@ class Shop:
     def verify(self, **options):
         with self.planned() as (plan, ledger), Reader(self.sandbox.url, KEY) as reader:
             files = ("orders.csv",)
-            return verify(plan, reader, ledger, files=files, now_s=time.time(), **options)
+            return verify(plan, reader, ledger, files=files, **{"visibility": LATER} | options)
 
     def at(self, numbers):
         """Metric and day of the events of some orders."""
@@ -164,17 +167,41 @@ def test_one_id_lost_in_two_metrics_is_missing_in_both(tmp_path, sandbox):
     assert (found.missing, named) == (2, shop.at({"#10"}))
 
 
-def test_what_klaviyo_does_not_show_yet_is_missing_and_said_to_be_young(tmp_path):
+def test_what_klaviyo_does_not_show_yet_is_not_struck_and_nothing_is_sent_twice(tmp_path):
     now = [time.time()]
+    visibility = Visibility(now=lambda: now[0])
     with Sandbox(behaviour=Behaviour(visible_after_s=120), clock=lambda: now[0]) as sandbox:
         shop = Shop(tmp_path, sandbox, orders_of(20, days=5))
+        assert shop.run() == 22
+        now[0] += 60
+        young = shop.verify(visibility=visibility, resend=True)
+        assert (young.not_visible, young.missing, young.struck) == (22, 0, 0)
+        assert shop.run() == 0
+        now[0] += 61
+        there = shop.verify(visibility=visibility, resend=True)
+        assert (there.found, there.struck) == (22, 0)
+        assert sandbox.stats()["received"] == 22
+
+
+def test_waiting_ends_when_the_sandbox_shows_the_events(tmp_path):
+    now = [time.time()]
+    told = []
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    visibility = Visibility(waits=True, now=lambda: now[0], sleep=sleep, tell=told.append)
+    with Sandbox(behaviour=Behaviour(visible_after_s=130), clock=lambda: now[0]) as sandbox:
+        shop = Shop(tmp_path, sandbox, orders_of(20, days=5), "bulk")
         shop.run()
-        young = shop.verify()
-        assert (young.missing, young.recent) == (young.delivered, True)
-        text = "\n".join(words.lines(young))
-        assert "delivered less than ten minutes ago, and Klaviyo may show them some minutes" in text
-        now[0] += 121
-        assert shop.verify().missing == 0
+        began = now[0] = time.time()
+        assert sandbox.lose(["#1"]) == 1
+        found = shop.verify(visibility=visibility, resend=True)
+    assert (found.found, found.not_visible, found.missing, found.struck) == (21, 0, 1, 1)
+    assert 580 < now[0] - began <= 600
+    assert len(told) == 10
+    assert "21 events" not in told[0]
+    assert told[-1].startswith("waiting for Klaviyo to show 1 event ")
 
 
 def test_what_the_shop_sends_itself_is_unexpected(tmp_path, sandbox):

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from backfill.display import listed, plain, plain_json, truncate
+from backfill.display import (
+    LONGEST_LINE,
+    LONGEST_NAME,
+    MOST_LINES,
+    brief,
+    listed,
+    plain,
+    plain_json,
+    shortened,
+    truncate,
+)
+from backfill.errors import Problem, SchemaError
 
 texts = st.text(max_size=20) | st.sampled_from(["'", "</script>", "__proto__", "\u2028", "😀\x9b"])
 values = st.recursive(
@@ -74,3 +85,47 @@ def test_nothing_is_wider_than_its_room(text, width):
 )
 def test_a_list_of_names_is_cut(names, text):
     assert listed(names, 2) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "shown"),
+    [
+        pytest.param("Sencha", 6, "Sencha", id="it fits"),
+        pytest.param("abcdefghij", 7, "abcd…ij", id="beginning and end stay"),
+    ],
+)
+def test_a_long_name_loses_its_middle(text, most, shown):
+    assert shortened(text, most) == shown
+
+
+def test_a_sentence_keeps_its_words_and_loses_the_middle_of_its_names():
+    long = "a" * 5_000 + "z" * 5_000
+    told = brief(f'orders.yaml:3: column "{long}" is not in the export; did you mean "Total"?')
+    assert told.startswith('orders.yaml:3: column "aaaa')
+    assert told.endswith('zzzz" is not in the export; did you mean "Total"?')
+    assert len(told) < 160
+
+
+def test_a_sentence_of_many_names_keeps_its_beginning_and_its_way_out():
+    files = ", ".join(f"file number {n}.csv" for n in range(500))
+    told = brief(f"{files} have other columns; name one kind at a time")
+    assert told.startswith("file number 0.csv, ")
+    assert told.endswith("have other columns; name one kind at a time")
+    assert len(told) == LONGEST_LINE
+
+
+@given(st.text(max_size=50).map(lambda text: text * 50))
+def test_a_line_is_never_longer_and_a_short_one_stays(text):
+    assert len(brief(text)) <= LONGEST_LINE
+    assert brief(text[:LONGEST_NAME]) == text[:LONGEST_NAME]
+
+
+def test_an_error_of_many_problems_fills_no_more_than_a_screen():
+    problems = [
+        Problem(f"a.yaml:{n}", f'column "{"x" * 9_999}" is not there') for n in range(3_000)
+    ]
+    error = SchemaError(problems)
+    told = str(error).splitlines()
+    assert (len(told), told[-1]) == (MOST_LINES + 1, "and 2,960 lines more")
+    assert max(map(len, told)) < 160
+    assert len(error.problems) == 3_000

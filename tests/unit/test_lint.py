@@ -333,6 +333,22 @@ def test_addresses_that_a_marketplace_made(tmp_path):
     ]
 
 
+def test_addresses_that_mix_letters_that_look_alike(tmp_path):
+    """Cyrillic and Greek letters are written as escapes: they look like Latin ones."""
+    mixed = ["p\u0430ul@shop.example", "paul@sh\u043ep.example", "\u0440aul@shop.example"]
+    mixed += ["paul@a.b.\u03bfn.example", "paul.\u0456@shop.example"]
+    whole = ["\u043f\u0430\u0432\u0435\u043b@shop.example", "\u03c0@b.example"]
+    whole += ["paul@\u043f\u043e\u0447\u0442\u0430.example", "jos\u00e9@m\u00fcller.example"]
+    whole += ["\u7530\u4e2da@shop.example"]
+    mail = mixed + whole + [f"p{at}@shop.example" for at in range(390)]
+    told = said(tmp_path, orders(mail=mail))
+    assert told == [
+        '"mail": 5 orders of an address that mixes Latin with Cyrillic or Greek letters, as a '
+        "look-alike does"
+    ]
+    assert "@" not in told[0]
+
+
 def test_orders_without_a_value_and_of_a_negative_one(tmp_path):
     frame = orders(total=[None] * 3 + ["-5"] * 2 + ["12.50"] * 395)
     assert said(tmp_path, frame) == [

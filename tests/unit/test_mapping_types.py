@@ -218,6 +218,12 @@ GRAMMAR = [
     lands("email", " Ada@Shop.DE ", '"ada@shop.de"', "an address is trimmed and lower-cased"),
     lands("email", "o'hara+x@shop.co.uk", '"o\'hara+x@shop.co.uk"', "marks before the at"),
     lands("email", "bl\u00e5@shop.dk", '"bl\u00e5@shop.dk"', "letters beyond ASCII (RFC 6531)"),
+    lands("email", "BLA\u030a@Mu\u0308ller.DE", '"bl\u00e5@m\u00fcller.de"', "combining marks"),
+    lands("email", "\u212b@shop.de", '"\u00e5@shop.de"', "a sign that stands for a letter"),
+    lands(
+        "email", "e\u0301" * 64 + "@shop.de", '"' + "\u00e9" * 64 + '@shop.de"', "64 letters in NFD"
+    ),
+    lands("email", "ada@xn--mller-kva.de", '"ada@xn--mller-kva.de"', "Punycode stays"),
     lands("email", "bl\ufffd@shop.dk", '"bl\ufffd@shop.dk"', "a letter that was lost"),
     lands("email", "ada@m\u00fcller.de", '"ada@m\u00fcller.de"', "a domain beyond ASCII"),
     lands("email", LONG_MAIL, f'"{LONG_MAIL}"', "99 characters"),

@@ -146,6 +146,23 @@ def test_a_plan_does_not_depend_on_the_order_of_files(tmp_path):
     assert len(found) == 1
 
 
+def test_one_address_in_two_unicode_forms_is_one_person_and_one_key(tmp_path):
+    schema = """
+name: shop
+columns: {Total: money}
+customer_properties: {$email: Email}
+profiles: none
+events:
+  - {event: Placed Order, time: At, properties: {$value: Total}}
+"""
+    emails = ["Jos\u00e9@shop.example", "jose\u0301@SHOP.example"]
+    file = {"Email": emails, "At": ["2020-01-01T12:00:00Z"] * 2, "Total": ["5"] * 2}
+    plan = planned(tmp_path, file, schema=schema)
+    assert (plan.judgement.people, plan.judgement.events, plan.judgement.repeats) == (1, 1, 1)
+    [event] = [event for batch in plan.pending() for event in batch.to_pylist()]
+    assert event["email"] == "jos\u00e9@shop.example"
+
+
 def test_a_plan_depends_on_content_and_profiles(tmp_path):
     files = [rows("1 n1 a 1"), rows("1 n1 b 1"), rows("1 n1 a 2")]
     found = {planned(tmp_path, file).judgement.digest for file in files}

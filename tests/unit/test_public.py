@@ -34,7 +34,7 @@ SIGNATURES = {
     "timezone, until, method)",
     "run": "(schema, export, *, state, url, key, private_key, account, api, profiles, "
     "timezone, until, limit, max_rejects, expect, new_ids, equal_rows, method, concurrency, rate, "
-    "quota, trigger_flows, yes)",
+    "quota, trigger_flows, verify, visibility_delay, yes)",
     "runs": "(state)",
 }
 ATTRIBUTES = {

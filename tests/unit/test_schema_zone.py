@@ -1,8 +1,13 @@
 """The zone of the shop's clock, which a schema may leave open."""
 
+import re
+
+import pandas as pd
+import pyarrow as pa
 import pytest
 
-from backfill.errors import UsageError
+from backfill.errors import SchemaError, UsageError
+from backfill.notebook.api import preview
 from backfill.running.prepare import choose, in_zone, open_choices
 from backfill.schema.id_rule import id_rule
 from backfill.schema.load import load_schema
@@ -25,6 +30,50 @@ def loaded(kind=LOCAL, **edits):
         assert old in text
         text = text.replace(old, new)
     return load_schema(text)
+
+
+CLOCK = "is the clock of whichever machine reads it and not a time zone"
+NO_ZONE = "is not a time zone of the IANA list"
+NO_ZONES = [
+    ("localtime", f'"localtime" {CLOCK} of the IANA list; name the shop\'s, such as Europe/Berlin'),
+    ("posixrules", f'"posixrules" {CLOCK}'),
+    ("Factory", f'"Factory" {CLOCK}'),
+    ("posix/Europe/Berlin", f'"posix/Europe/Berlin" {NO_ZONE}; did you mean "Europe/Berlin"?'),
+    ("right/UTC", f'"right/UTC" {NO_ZONE}; did you mean "UTC"?'),
+    ("../Europe/Berlin", f'"../Europe/Berlin" {NO_ZONE}; did you mean "Europe/Berlin"?'),
+    ("/usr/share/zoneinfo/UTC", f'"/usr/share/zoneinfo/UTC" {NO_ZONE}'),
+    ("europe/berlin", f'"europe/berlin" {NO_ZONE}; did you mean "Europe/Berlin"?'),
+    ("Europe/Berlin ", f'"Europe/Berlin " {NO_ZONE}; did you mean "Europe/Berlin"?'),
+    ("tzdata.zi", f'"tzdata.zi" {NO_ZONE}'),
+    ("Europe", f'"Europe" {NO_ZONE}'),
+]
+
+
+@pytest.mark.parametrize(("zone", "text"), NO_ZONES)
+def test_a_file_of_the_machine_is_no_zone_of_a_schema(zone, text):
+    with pytest.raises(SchemaError, match=re.escape(f":2: {text}")):
+        loaded(zone=("{order: no}", f'{{order: no, timezone: "{zone}"}}'))
+
+
+@pytest.mark.parametrize(("zone", "text"), NO_ZONES)
+def test_nor_is_it_one_of_the_command_line_or_a_notebook(zone, text):
+    with pytest.raises(UsageError, match=re.escape(f"--timezone {text}")):
+        in_zone(loaded(), zone)
+    frame = pd.DataFrame({"no": ["1"], "at": ["01/02/2020 10:00"], "who": ["a"]})
+    with pytest.raises(UsageError, match=re.escape(text)):
+        preview(loaded(), frame, timezone=zone)
+
+
+def test_an_instant_of_a_frame_is_one_whatever_its_zone_is_called():
+    table = pa.table(
+        {"no": ["1"], "who": ["a"], "at": pa.array([1_600_000_000], pa.timestamp("s", "localtime"))}
+    )
+    assert preview(loaded("time"), table).events["time"][0].timestamp() == 1_600_000_000
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "Etc/GMT+5", "EST5EDT", "US/Pacific"])
+def test_a_name_of_the_tz_database_is_a_zone(zone):
+    assert in_zone(loaded(), zone).schema.source.timezone == zone
 
 
 @pytest.mark.parametrize(

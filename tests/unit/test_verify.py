@@ -5,6 +5,7 @@ import itertools
 import operator
 import random
 import re
+import threading
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,18 +16,22 @@ import pytest
 
 from backfill import event
 from backfill.account import aggregates, verify
+from backfill.account.account import Account as AccountOfRun
 from backfill.account.metrics import metric_statuses
-from backfill.errors import DeniedError, ScopeError, StoppedByUserError
+from backfill.account.visibility import Visibility, parse_delay, spoken
+from backfill.errors import DeniedError, ScopeError, StoppedByUserError, StoppedError, UsageError
 from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 from backfill.mapping.program import Bounds
 from backfill.planning.judgement import Known
 from backfill.planning.make_plan import make_plan
 from backfill.report import verify as words
 from backfill.report.account import metric_lines
+from backfill.running.verification import verify_run, wants_verification
 from backfill.schema.bind import bind
 from backfill.schema.load import load_schema
 from backfill.sources.export import Export
 from backfill.sources.frame import Frame
+from backfill.wire import apis
 from backfill.wire.track import Track
 
 SCHEMA = """
@@ -44,6 +49,7 @@ events:
 """
 NOW_S = 1_790_000_000
 LONG_AGO_S = NOW_S - 86_400
+AT_ONCE = Visibility(now=lambda: NOW_S)
 JANUARY = "2020-01-01T12:00:00Z"
 
 
@@ -155,13 +161,13 @@ def ledger_in(folder):
         yield ledger
 
 
-def delivered(ledger, plan, *, time_s=LONG_AGO_S):
+def delivered(ledger, plan, *, time_s=LONG_AGO_S, run_id="r1"):
     """Write all of a plan into the ledger, as a run does when Klaviyo has said yes."""
     for batch in plan.pending():
         keys, contents = b"".join(batch["key"].to_pylist()), b"".join(batch["content"].to_pylist())
         ledger.record(
             DeliveredBatch(keys, contents, b"", frozenset(batch["metric"].to_pylist())),
-            run_id="r1",
+            run_id=run_id,
             time_s=time_s,
         )
 
@@ -187,8 +193,9 @@ def verified(folder, orders, account, **options):
     with ledger_in(folder) as ledger:
         plan = plan_of(folder, orders, Known(ledger.delivered()))
         files = ("orders.csv",)
-        found = verify.verify(plan, account, ledger, files=files, now_s=NOW_S, **options)
-    assert found.delivered == found.found + found.missing
+        options.setdefault("visibility", AT_ONCE)
+        found = verify.verify(plan, account, ledger, files=files, **options)
+    assert found.delivered == found.found + found.not_visible + found.missing
     return found
 
 
@@ -358,7 +365,8 @@ events:
     with ledger_in(tmp_path) as ledger:
         delivered(ledger, plan_of(tmp_path, rows, Known(), schema))
         plan = plan_of(tmp_path, rows, Known(ledger.delivered()), schema)
-        found = verify.verify(plan, Account(), ledger, files=("a",), now_s=NOW_S)
+        old = Visibility(now=lambda: NOW_S)
+        found = verify.verify(plan, Account(), ledger, files=("a",), visibility=old)
     assert [(day.missing, day.places) for day in found.days] == [(36, ((0, 1), (0, 13), (0, 25)))]
     assert next(iter(words.as_dict(found)["days"]))["rows"][2] == {"file": "a", "row": 25}
 
@@ -480,8 +488,295 @@ def test_events_of_the_last_minutes_may_not_be_visible_yet(tmp_path, ago_s, told
     account = Account()
     deliver(tmp_path, [order(1), order(2)], account, time_s=NOW_S - ago_s, but={"2"})
     found = verified(tmp_path, [order(1), order(2)], account)
-    assert found.recent == told
-    assert ("may show them some minutes later" in "\n".join(words.lines(found))) == told
+    assert (found.not_visible, found.missing) == ((1, 0) if told else (0, 1))
+    text = "\n".join(words.lines(found))
+    assert ("1 event delivered less than 10 min ago and not visible yet" in text) == told
+
+
+def test_what_may_only_be_hidden_is_never_struck(tmp_path):
+    """One order was lost a day ago, one was delivered a minute ago; each in both metrics."""
+    orders = [order(1, status="cancelled"), order(2, status="cancelled"), order(3)]
+    account = Account()
+    deliver(tmp_path, orders[:1], account, but={"1"})
+    deliver(tmp_path, orders, account, time_s=NOW_S - 60, but={"1", "2"})
+    found = verified(tmp_path, orders, account, resend=True)
+    assert (found.found, found.not_visible, found.missing, found.struck) == (1, 2, 2, 2)
+    assert list(words.lines(found)) == [
+        "Cancelled Order  2020-01-01: 2 delivered, 0 found, 1 not visible yet, 1 missing",
+        "    2020-01-01: 2 delivered, 0 found, 1 not visible yet, 1 missing (orders.csv row 1)",
+        "Placed Order     2020-01-01: 3 delivered, 1 found, 1 not visible yet, 1 missing",
+        "    2020-01-01: 3 delivered, 1 found, 1 not visible yet, 1 missing (orders.csv row 1)",
+        "note: 2 events delivered less than 10 min ago and not visible yet: Klaviyo may show what "
+        "it took some minutes later, so the ledger keeps them; verify again, or with --wait",
+        "2 events struck from the ledger: the next run sends them again",
+    ]
+    assert len(words.as_dict(found)["days"]) == 2
+    again = verified(tmp_path, orders, account, resend=True)
+    assert (again.delivered, again.not_visible, again.missing, again.struck) == (3, 2, 0, 0)
+
+
+def test_an_event_that_was_sent_again_is_as_young_as_its_last_delivery(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(1)], account, but={"1"})
+    with ledger_in(tmp_path) as ledger:
+        delivered(ledger, plan_of(tmp_path, [order(1)], Known()), time_s=NOW_S - 5)
+    found = verified(tmp_path, [order(1)], account, resend=True)
+    assert (found.not_visible, found.missing, found.struck) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), (" 1h ", 3600), ("24h", 86_400), ("0s", 0)]
+)
+def test_a_visibility_delay_is_a_number_with_its_unit(text, seconds):
+    assert parse_delay(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "10 m", "-1m", "1.5h", "25h", "99999999h", "m", "\uff11m"]
+)
+def test_another_visibility_delay_is_one_sentence(text):
+    with pytest.raises(UsageError, match=r"--visibility-delay .* such as 90s, 10m or 1h"):
+        parse_delay(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(600, "10 min"), (570.4, "9 min 30 s"), (45, "45 s"), (0, "0 s")]
+)
+def test_a_delay_is_spoken_in_minutes_and_seconds(seconds, text):
+    assert spoken(seconds) == text
+
+
+# after a run --------------------------------------------------------------------------------------
+
+
+def run_verified(folder, orders, account, *, but=(), beside=(), **options):
+    """A run of what the ledger lacks, and what it says of the account afterwards."""
+    with ledger_in(folder) as ledger:
+        plan = plan_of(folder, orders, Known(ledger.delivered()))
+        ids = {found["name"]: at for at, found in account.metrics.items()}
+        delivered(ledger, plan, time_s=options.pop("time_s", LONG_AGO_S), run_id="r2")
+        for one in pa.Table.from_batches(plan.pending()).to_pylist():
+            if one["event_id"] not in but:
+                at = datetime.fromtimestamp(one["time"], UTC).isoformat()
+                account.take(ids[one["metric"]], one["event_id"], at, float(one["value"] or 0))
+        for event_id, value in beside:
+            account.take("M0", event_id, JANUARY, value)
+        account.asked.clear()
+        return verify_run(
+            plan,
+            account,
+            ledger,
+            files=("orders.csv",),
+            run_id="r2",
+            visibility=options.pop("visibility", AT_ONCE),
+        )
+
+
+def test_a_run_is_held_against_its_own_events_and_earlier_ones_need_no_reading(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(n) for n in range(5)], account)
+    found = run_verified(tmp_path, [order(n) for n in range(8)], account).verified
+    assert (found.delivered, found.found, found.unexpected, found.missing) == (3, 3, 0, 0)
+    assert account.asked == ["/api/metrics", "/api/metric-aggregates"]
+    assert list(words.run_notes(found)) == []
+
+
+def test_what_a_run_lost_is_named_by_day_and_row_and_earlier_losses_are_not_its_own(tmp_path):
+    account = Account()
+    deliver(tmp_path, [order(n) for n in range(5)], account, but={"4"})
+    orders = [order(n) for n in range(8)]
+    found = run_verified(tmp_path, orders, account, but={"6"}).verified
+    assert (found.delivered, found.found, found.missing) == (3, 2, 1)
+    assert list(words.run_notes(found)) == [
+        'account, "Placed Order" 2020-01-01: 3 delivered, 2 found, 1 missing (orders.csv row 7)',
+        "1 event delivered and missing in the account: backfill verify --resend lets the next run "
+        "send them again",
+    ]
+
+
+def test_events_of_another_integration_do_not_stand_in_for_those_of_the_run(tmp_path):
+    account = Account()
+    account.metric("Placed Order")
+    orders = [order(n) for n in range(4)]
+    beside = [("theirs-1", 10.0), ("theirs-2", 99.0)]
+    found = run_verified(tmp_path, orders, account, but={"2"}, beside=beside).verified
+    assert (found.found, found.missing, found.unexpected) == (3, 1, 2)
+    assert (
+        "2 events of these metrics and days in the account that the ledger does not know: another "
+        "integration or the shop itself sent them"
+    ) in words.run_notes(found)
+
+
+def test_an_event_that_was_in_the_account_before_the_run_is_found_once(tmp_path):
+    """Klaviyo keeps one of an id, whoever sent it first."""
+    account = Account()
+    account.metric("Placed Order")
+    account.take("M0", "1", JANUARY)
+    found = run_verified(tmp_path, [order(1), order(2)], account, but={"1"}).verified
+    assert (found.delivered, found.found, found.unexpected, found.missing) == (2, 2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("beside", "time_s", "counts"),
+    [
+        pytest.param([], LONG_AGO_S, (3, 0, 1, 0), id="too few are missing"),
+        pytest.param([], NOW_S - 5, (3, 1, 0, 0), id="or not visible yet"),
+        pytest.param([("theirs", 7.0)] * 2, LONG_AGO_S, (4, 0, 0, 1), id="too many prove nothing"),
+    ],
+)
+def test_a_key_that_may_not_read_events_compares_by_count_and_says_so(
+    tmp_path, beside, time_s, counts
+):
+    account = Account()
+    account.metric("Placed Order")
+    account.denied = ("/api/events",)
+    orders = [order(n) for n in range(4)]
+    options = {"but": {"2"}, "beside": beside, "time_s": time_s}
+    found = run_verified(tmp_path, orders, account, **options).verified
+    assert (found.found, found.not_visible, found.missing, found.unexpected) == counts
+    assert "so counts alone were compared" in "\n".join(words.run_notes(found))
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (ScopeError("lacks the scope metrics:read"), "lacks the scope metrics:read"),
+        (StoppedError("gives no answer"), "gives no answer"),
+        (StoppedByUserError("stopped as asked; run again"), "stopped as asked"),
+        (KeyboardInterrupt(), "stopped as asked"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    ],
+)
+def test_what_the_account_does_not_answer_changes_nothing_of_a_delivery(tmp_path, error, why):
+    class Silent(Account):
+        def _ask(self, _):
+            raise error
+
+    answer = run_verified(tmp_path, [order(1)], Silent(), but={"1"})
+    assert (answer.verified, answer.why_not) == (None, why)
+
+
+@pytest.mark.parametrize(
+    ("url", "api", "asked", "wants"),
+    [
+        ("https://a.klaviyo.com", apis.BULK, None, True),
+        ("https://a.klaviyo.com", apis.EVENTS, None, True),
+        ("https://a.klaviyo.com", apis.BULK, False, False),
+        ("https://a.klaviyo.com", apis.TRACK, None, False),
+        ("http://127.0.0.1:1", apis.BULK, None, False),
+        ("http://127.0.0.1:1", apis.BULK, True, True),
+        ("http://127.0.0.1:1", apis.TRACK, False, False),
+    ],
+)
+def test_a_live_account_is_asked_with_a_key_that_may_read(url, api, asked, wants):
+    assert wants_verification(AccountOfRun(url, "k", api), asked) == wants
+
+
+def test_a_public_key_cannot_verify():
+    with pytest.raises(UsageError, match=r"^--verify needs a private key"):
+        wants_verification(AccountOfRun("https://a.klaviyo.com", "k", apis.TRACK), asked=True)
+
+
+# waiting -----------------------------------------------------------------------------------------
+
+
+class Waited:
+    """A clock that sleeping moves on, and what happens meanwhile."""
+
+    def __init__(self, delay_s=600):
+        self.now_s = float(NOW_S)
+        self.told = []
+        self.stop = threading.Event()
+        self.then = {}
+        self.visibility = Visibility(
+            delay_s=delay_s,
+            waits=True,
+            stop=self.stop,
+            tell=self.told.append,
+            now=lambda: self.now_s,
+            sleep=self.sleep,
+        )
+
+    def at(self, after_s, deed):
+        self.then[NOW_S + after_s] = deed
+
+    def sleep(self, seconds):
+        self.now_s += seconds
+        for at in [at for at in self.then if at <= self.now_s]:
+            self.then.pop(at)()
+
+
+def test_waiting_ends_when_all_is_visible_and_is_told_every_minute(tmp_path):
+    orders = [order(n) for n in range(4)]
+    account, waited = Account(), Waited()
+    deliver(tmp_path, orders, account, time_s=NOW_S, but={"2", "3"})
+    # the shop's own event must not be taken for ours
+    waited.at(50, lambda: account.take("M0", "of-the-shop", JANUARY, 99))
+    waited.at(100, lambda: account.take("M0", "2", JANUARY))
+    waited.at(150, lambda: account.take("M0", "3", JANUARY))
+    found = verified(tmp_path, orders, account, visibility=waited.visibility, resend=True)
+    assert (found.found, found.unexpected, found.struck) == (4, 1, 0)
+    assert 150 <= waited.now_s - NOW_S < 190
+    assert waited.told == [
+        "waiting for Klaviyo to show 2 events delivered less than 10 min ago: at most 10 min more; "
+        "Ctrl-C ends the waiting",
+        "waiting for Klaviyo to show 1 event delivered less than 10 min ago: at most 9 min more; "
+        "Ctrl-C ends the waiting",
+        "waiting for Klaviyo to show 1 event delivered less than 10 min ago: at most 8 min more; "
+        "Ctrl-C ends the waiting",
+    ]
+    # while nothing new is there, ids are not read again
+    assert account.asked.count("/api/events") == 3
+
+
+def test_what_is_not_there_when_the_delay_is_over_is_missing(tmp_path):
+    account, waited = Account(), Waited(delay_s=120)
+    deliver(tmp_path, [order(1), order(2)], account, time_s=NOW_S - 30, but={"2"})
+    found = verified(
+        tmp_path, [order(1), order(2)], account, visibility=waited.visibility, resend=True
+    )
+    assert (found.not_visible, found.missing, found.struck) == (0, 1, 1)
+    assert waited.now_s - NOW_S == 90
+
+
+def test_a_metric_that_is_hidden_with_its_events_is_waited_for(tmp_path):
+    account, waited = Account(), Waited()
+    deliver(tmp_path, [order(1)], account, time_s=NOW_S)
+    hidden = dict(account.metrics)
+    account.metrics.clear()
+    waited.at(20, lambda: account.metrics.update(hidden))
+    found = verified(tmp_path, [order(1)], account, visibility=waited.visibility)
+    assert (found.found, found.missing, found.not_visible) == (1, 0, 0)
+
+
+def test_a_signal_ends_the_waiting_and_strikes_nothing(tmp_path):
+    orders = [order(n) for n in range(3)]
+    account, waited = Account(), Waited()
+    deliver(tmp_path, orders[:1], account, but={"0"})
+    deliver(tmp_path, orders, account, time_s=NOW_S, but={"0", "2"})
+    waited.at(1, waited.stop.set)
+    found = verified(tmp_path, orders, account, visibility=waited.visibility, resend=True)
+    assert (found.not_visible, found.missing, found.struck) == (1, 1, 0)
+    assert waited.now_s - NOW_S < 10
+
+
+def test_a_signal_in_the_middle_of_a_question_ends_the_waiting(tmp_path):
+    account, waited = Account(), Waited()
+    deliver(tmp_path, [order(1)], account, time_s=NOW_S, but={"1"})
+
+    def post(*_):
+        raise StoppedByUserError("stopped as asked")
+
+    waited.at(1, lambda: setattr(account, "post", post))
+    found = verified(tmp_path, [order(1)], account, visibility=waited.visibility)
+    assert (found.not_visible, found.missing) == (1, 0)
+
+
+def test_a_clock_that_was_set_back_makes_no_longer_wait_and_nothing_is_struck(tmp_path):
+    account, waited = Account(), Waited()
+    deliver(tmp_path, [order(1)], account, time_s=NOW_S + 86_400, but={"1"})
+    found = verified(tmp_path, [order(1)], account, visibility=waited.visibility, resend=True)
+    assert (found.not_visible, found.struck, waited.now_s - NOW_S) == (1, 0, 600)
 
 
 def test_whoever_listens_may_stop_it(tmp_path):

@@ -27,7 +27,7 @@ def show(echo: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory() as state, Sandbox() as sandbox:
         echo(f"orders.csv, as {schema.schema.name} maps it, into {sandbox.url}")
         with closing(Bars(disable=False)) as bars:
-            hooks = bars.hooks(threading.Event(), lambda _, __: True)
+            hooks = bars.hooks(threading.Event(), lambda _, __: True, echo)
             account = Account(sandbox.url, KEY, id=KEY)
             export = [HERE / "orders.csv"]
             summary = Backfill(schema, export, Path(state), account, Options(), hooks).run().summary
