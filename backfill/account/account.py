@@ -42,6 +42,11 @@ class Account:
         return Target(self.url, self.id or self.key)
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """What no text for people may show."""
+        return tuple({self.key, self.id} - {""})
+
+    @property
     def is_local(self) -> bool:
         return is_loopback(httpx.URL(base_url(self.url)).host)
 

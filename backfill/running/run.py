@@ -5,7 +5,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,9 +30,11 @@ from backfill.planning.plan import Plan
 from backfill.report.account import metric_lines
 from backfill.report.html import report_page
 from backfill.report.summary import State, Summary, summarise
+from backfill.running.crash import unexpected
 from backfill.running.folder import RunFolder, StateFolder, disk_errors
 from backfill.running.gates import check_gates, planned_rules
 from backfill.running.lock import hold
+from backfill.running.own_file import check_ledger
 from backfill.running.prepare import Exports, prepare
 from backfill.running.rejects_csv import write_rejects
 from backfill.running.settings import Hooks, Options, RunResult
@@ -122,20 +124,30 @@ class Backfill:
             except BaseException as error:
                 again = isinstance(error, RetryRunError | KeyboardInterrupt)
                 folder.drop_plan()  # makes room on a full disk for what follows
-                with suppress(OSError, BackfillError):
-                    self._record_end(folder, ledger, "stopped" if again else "failed", {})
-                raise
+                self._record_end(folder, ledger, "stopped" if again else "failed", {})
+                if isinstance(error, BackfillError) or not isinstance(error, Exception):
+                    raise
+                raise unexpected(error, folder.path, self.account.keys) from error
+            return self._ended(folder, ledger, result)
+
+    def _ended(self, folder: RunFolder, ledger: Ledger, result: AnyResult) -> AnyResult:
+        """Leave the result in the run's folder. What cannot be written there is a note."""
+        summary = result.summary
+        self._record_end(folder, ledger, summary.state, summary.as_dict())
+        folder.write_report(lambda: report_page(summary))
+        folder.write_summary(summary.as_dict())
+        if folder.unwritten:
+            notes = (*summary.notes, *folder.unwritten.values())
+            result = replace(result, summary=replace(summary, notes=notes))
+        if self.options.hold_plan:
             with disk_errors(folder.path):
-                folder.write_summary(result.summary.as_dict())
-                folder.write_report(report_page(result.summary))
-                self._record_end(folder, ledger, result.summary.state, result.summary.as_dict())
-                if self.options.hold_plan:
-                    result = replace(result, release_plan=folder.hold_plan())
-            return result
+                result = replace(result, release_plan=folder.hold_plan())
+        return result
 
     def _begin(self, stack: ExitStack) -> tuple[RunFolder, Ledger]:
         stack.enter_context(hold(self.state.path))
         self.state.drop_abandoned_plans()
+        check_ledger(self.state.ledger)
         ledger = stack.enter_context(Ledger.open(self.state.ledger, self.account.target))
         folder = self.state.begin(datetime.now(UTC))
         run = Run(id=folder.id, command=self.command, schema_name=self.schema.name, started=_now())
@@ -153,7 +165,13 @@ class Backfill:
         self, folder: RunFolder, ledger: Ledger, state: State, summary: dict[str, object]
     ) -> None:
         folder.log(state)
-        ledger.end_run(folder.id, state=state, ended=_now(), summary=json.dumps(summary))
+        try:
+            ledger.end_run(folder.id, state=state, ended=_now(), summary=json.dumps(summary))
+        except Exception as error:  # noqa: BLE001 - what was delivered is in the ledger all the same
+            why = error.__cause__ or type(error).__name__
+            folder.unwritten["ledger"] = (
+                f"the end of the run is not in the ledger ({why}), so status will call it killed"
+            )
 
     # steps ---------------------------------------------------------------------------------------
 
