@@ -8,6 +8,7 @@
 
 import functools
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -37,6 +38,7 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def call(*args: Any, **options: Any) -> None:
         try:
+            _check_memory()
             command(*args, **options)
         except (BackfillError, typer.Exit, typer.Abort):
             raise
@@ -62,6 +64,23 @@ for command in (
 ):
     app.command()(_guarded(command))
 
+
+def _check_memory() -> None:
+    """With less, a library ends the process while it is loaded, and one of them with exit code 1.
+
+    Raises:
+        UnexpectedError: the limit of this process is lower.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise UnexpectedError(
+            f"this process may address {limit // 1_000_000:,} MB (ulimit -v), which is too little "
+            f"to begin; allow {_ROOMY_ADDRESS_SPACE // 1_000_000:,} MB; nothing was done"
+        )
+
+
+_LEAST_ADDRESS_SPACE: Final = 800_000_000
+_ROOMY_ADDRESS_SPACE: Final = 4_000_000_000
 _INTERRUPTED: Final = 130
 """What typer makes of a KeyboardInterrupt."""
 

@@ -135,7 +135,7 @@ def deliver(
         options=options,
     )
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-deliver") as thread:
-        ending = thread.submit(asyncio.run, run.deliver(pending))
+        ending = thread.submit(lambda: asyncio.run(run.deliver(pending)))
         try:
             return ending.result()
         except KeyboardInterrupt:

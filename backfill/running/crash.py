@@ -23,11 +23,11 @@ _PACKAGE: Final = Path(__file__).parents[1]
 _ADVICE: Final = (
     (
         r"MemoryError|OutOfMemory|bad_alloc|cannot allocate memory|failed to map segment",
-        "the memory that this process may use is at its end; give it more",
+        "the memory that this process may use is at its end (ulimit -v, the container's limit)",
     ),
     (
         r"can't start new thread|resource temporarily unavailable|thread constructor failed",
-        "the system allows no more threads or processes; raise that limit (ulimit -u)",
+        "the system allows no more threads, or has no memory for one (ulimit -u, ulimit -v)",
     ),
     (r"too many open files", "the system allows no more open files; raise that limit (ulimit -n)"),
     (
