@@ -33,6 +33,7 @@ from backfill.report.summary import State, Summary, summarise
 from backfill.running.crash import unexpected
 from backfill.running.folder import RunFolder, StateFolder, disk_errors
 from backfill.running.gates import check_gates, planned_rules
+from backfill.running.known_accounts import remember_account
 from backfill.running.lock import hold
 from backfill.running.own_file import check_ledger
 from backfill.running.prepare import Exports, prepare
@@ -152,6 +153,9 @@ class Backfill:
         folder = self.state.begin(datetime.now(UTC))
         run = Run(id=folder.id, command=self.command, schema_name=self.schema.name, started=_now())
         ledger.begin_run(run)
+        if self.account.is_confirmed:
+            account = self.account
+            remember_account(self.state.path, account.url, account.key, account.id)
         stack.callback(self._clean_up, folder)
         folder.log("begun", schema=self.schema.name, files=len(self.export.files))
         return folder, ledger
@@ -317,7 +321,12 @@ class Backfill:
             )
         if self._prepared.profiles == "every" and self.schema.maps_attributes:
             yield "profiles every: of a person's events, the one that arrives last stays"
-        if not self.account.key:
+        if self.account.unknown:
+            yield (
+                f"Klaviyo did not say whose key this is ({self.account.unknown}): what was "
+                "delivered before is not looked at, as without a key; --account NAME says whose"
+            )
+        elif not self.account.key:
             yield "no key: what was delivered before is not looked at"
         if not self.options.backfill and self.account.api.takes_backfill:
             yield "--trigger-flows: old orders may start the account's live flows"
