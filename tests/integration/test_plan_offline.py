@@ -47,7 +47,7 @@ def url_of(server: socket.socket) -> str:
     return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_plan_leaves_out_what_was_delivered_without_asking_again(shop: Tool, mute):
+def test_a_plan_leaves_out_what_was_delivered_without_asking_again(shop: Tool):
     with Sandbox() as sandbox:
         sent = shop("run", "s.yaml", "e.csv", "--url", sandbox.url, KLAVIYO_PRIVATE_KEY=KEY)
         url = sandbox.url
