@@ -104,10 +104,12 @@ class StateFolder:
 
     def begin(self, now: datetime) -> RunFolder:
         """Make a new run's folder. The caller holds the lock."""
-        run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        path = self.runs / run
+        path = self.runs
         try:
             self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Of two runs that begin in one second, one in 65,536 would get the other's name.
+            while path.exists():
+                path = self.runs / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
             path.mkdir(mode=0o700)
         except OSError as error:
             raise UsageError(f"{path}: cannot be created ({error.strerror})") from error

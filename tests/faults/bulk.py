@@ -24,6 +24,7 @@ _STRIKING: Final = (
     "backfill.account.delivered_ids:Ids.missing_keys",
     "backfill.ledger.ledger:Ledger.strike",
     "backfill.ledger.ledger:Ledger._strike_from",
+    "backfill.ledger.ledger:Ledger._strike_from",
     "backfill.ledger.ledger:Ledger.end_run",
 )
 
@@ -46,7 +47,10 @@ class BulkPlaying:
         (folder / "s.yaml").write_text(model.schema("flat", rule))
         model.write_export(folder / "e0.csv", orders)
         faults = [
-            {"rate": 0.05, "answer": self._random.choice((500, 502, "reset", "drop", "half"))},
+            {
+                "rate": self._random.choice((0.05, 0.3)),
+                "answer": self._random.choice((500, 502, "reset", "drop", "half")),
+            },
             {"at": [self._random.randint(1, 8)], "answer": 429, "retry_after": 0},
         ]
         self.sandbox = Sandbox(faults=Faults.of({"seed": seed, "faults": faults}))
@@ -56,6 +60,8 @@ class BulkPlaying:
             if self._kind == "kill bulk":
                 for _ in range(self._random.randint(1, 3)):
                     self._kill_bulk()
+            if self._kind == "kill resend":
+                self._deliver_in_parts()
             self._deliver()
             if self._kind == "kill resend":
                 self._resend()
@@ -74,7 +80,7 @@ class BulkPlaying:
         return self._command("run", "--concurrency", str(CONCURRENCY), "--rate", "none")
 
     def _kill_bulk(self) -> None:
-        point = self._random.choice((POST, ANSWERED, "sqlite:insert", "sqlite:commit"))
+        point = self._random.choice((POST, ANSWERED, "sqlite:insert", *["sqlite:commit"] * 3))
         when = self._random.choice(("before", "after"))
         left = len(self._wanted) - len(held(self._state).keys)
         nth = 1 if point.startswith("sqlite") else self._random.randint(1, left // A_REQUEST or 1)
@@ -92,6 +98,13 @@ class BulkPlaying:
                 return
         raise AssertionError(f"{_MOST_STARTS} starts, and not at an end")
 
+    def _deliver_in_parts(self) -> None:
+        """So the ledger has several rows, of which a kill may find some struck."""
+        for _ in range(self._random.randint(2, 3)):
+            limit = str(self._random.randint(20, 60))
+            ended = self._start([*self._run(), "--limit", limit], Arm(a_request=A_REQUEST)).end()
+            self._check(ended, (3,))
+
     def _resend(self) -> None:
         """Klaviyo loses events; the command that strikes them is killed, and started again."""
         keys = sorted(self._wanted)
@@ -104,7 +117,8 @@ class BulkPlaying:
         verify = self._command("verify", "--resend")
         point = self._random.choice(_STRIKING)
         when = self._random.choice(("before", "after"))
-        self._check(self._start(verify, Arm(point, when, 1, "kill")).end(), (-9, 1))
+        nth = self._random.randint(1, 3) if point.endswith("_strike_from") else 1
+        self._check(self._start(verify, Arm(point, when, nth, "kill")).end(), (-9, 1))
         now = held(self._state).keys
         assert now in (before, before - lost), f"{len(before - now)} of {len(lost)} are struck"
         self._check(self._start(verify).end(), (1,) if now == before else (0, 1))
