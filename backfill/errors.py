@@ -10,8 +10,9 @@
     │   ├── BusyError               another process holds the state folder
     │   └── StoppedError            Klaviyo does not answer, or the disk is full
     │       └── StoppedByUserError  a person stopped the run, or set its limit
-    └── DeniedError                 Klaviyo refuses the key or the endpoint     exit code 5
-        └── ScopeError              the key lacks the scope for one endpoint
+    ├── DeniedError                 Klaviyo refuses the key or the endpoint     exit code 5
+    │   └── ScopeError              the key lacks the scope for one endpoint
+    └── UnexpectedError             nobody foresaw it; a file has the traceback exit code 70
 
 A bad row is no error. It is a reject: a value that is counted and written to rejects.csv. No
 message holds a key, an e-mail address, a phone number or a name.
@@ -74,6 +75,10 @@ class DeniedError(BackfillError):
 
 class ScopeError(DeniedError):
     pass
+
+
+class UnexpectedError(BackfillError):
+    exit_code = 70
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 """The account of a run: its URL, its key, and the API that takes the events."""
 
+import queue
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -8,7 +11,7 @@ import httpx
 
 from backfill import limits
 from backfill.account.reader import Reader, account_id
-from backfill.errors import ScopeError, UsageError
+from backfill.errors import ScopeError, StoppedError, UsageError
 from backfill.ledger.ledger import Target
 from backfill.transport.url import base_url, is_loopback
 from backfill.wire import apis
@@ -23,6 +26,9 @@ LOCAL_ID: Final = "LOCAL1"
 LOCAL_KEY: Final = "pk_LOCAL1_local"
 """The keys for a sandbox on this machine, which needs none."""
 
+ASK_S: Final = 5.0
+"""How long a plan waits for Klaviyo to say whose key it has."""
+
 _PRIVATE: Final = "pk_"
 
 
@@ -36,10 +42,19 @@ class Account:
     api: Api = apis.TRACK
     id: str = field(default="", repr=False)
     """The account's public key, which all APIs have in common; the ledger is bound to it."""
+    is_confirmed: bool = False
+    """Klaviyo said the ``id`` of the private key."""
+    unknown: str = ""
+    """Why nobody knows whose key was given. The account has none then."""
 
     @property
     def target(self) -> Target:
         return Target(self.url, self.id or self.key)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What no text for people may show."""
+        return tuple({self.key, self.id} - {""})
 
     @property
     def is_local(self) -> bool:
@@ -90,18 +105,96 @@ def account_to_verify(url: str, keys: Keys, api: Api) -> Account:
     return _by_private_key(url, keys, api, needed=True)
 
 
+def account_to_plan(
+    url: str,
+    keys: Keys,
+    api: Api,
+    known: Callable[[str], str | None] = lambda _: None,
+    longest_s: float = ASK_S,
+) -> Account:
+    """The account whose deliveries a plan leaves out; Klaviyo is asked only if nobody knows it.
+
+    Args:
+        url: where Klaviyo is.
+        keys: what a person gave; the name of an account is taken as it is.
+        api: takes the events.
+        known: gives the account's id that Klaviyo said of a private key before.
+        longest_s: how long to wait for Klaviyo. After that the account has no key, and says why.
+
+    Raises:
+        UsageError: a key is malformed, it may not read its account, or the name is another's.
+        DeniedError: Klaviyo rejects the key.
+    """
+    if api.has_public_key:
+        return _by_public_key(url, keys, api, needed=False)
+    key = _private_key(url, keys, needed=False)
+    if not key:
+        return Account(url, key, api)
+    if found := known(key):
+        return Account(url, key, api, _checked(found, keys.account))
+    if keys.account:
+        return Account(url, key, api, keys.account)
+    try:
+        return _asked_briefly(lambda: _by_private_key(url, keys, api, needed=False), longest_s)
+    except StoppedError as error:
+        return Account(url, "", api, unknown=str(error).partition(";")[0])
+
+
+def _asked_briefly(ask: Callable[[], Account], longest_s: float) -> Account:
+    """In a thread of its own: no time-out ends the search for a host's address."""
+    answers: queue.SimpleQueue[Account | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put(ask())
+        except BaseException as error:  # noqa: BLE001 - raised below
+            answers.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = answers.get(timeout=longest_s)
+    except queue.Empty:
+        raise StoppedError(f"no answer in {longest_s:g} s") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
 def _by_private_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
+    key = _private_key(url, keys, needed=needed)
+    if not key:
+        return Account(url, key, api)
+    found = None
+    with Reader(url, key) as reader, suppress(ScopeError):
+        found = account_id(reader)
+    if found is None and keys.account is None:
+        raise UsageError(
+            "the private key may not read its account (scope accounts:read): name the account by "
+            "--account NAME, best its public key, and the same each time: the ledger is bound to it"
+        )
+    if found is None:
+        return Account(url, key, api, keys.account or "")
+    return Account(url, key, api, _checked(found, keys.account), is_confirmed=True)
+
+
+def _checked(found: str, name: str | None) -> str:
+    if name is not None and found != name:
+        raise UsageError(f"--account {name} is not the account of the private key; leave it out")
+    return found
+
+
+def _private_key(url: str, keys: Keys, *, needed: bool) -> str:
+    """The key that a person gave, or the local one; empty if there is none and none is needed."""
     key = _given_or_local(keys.private, LOCAL_KEY, url)
     if not key and needed:
         raise UsageError(
             "KLAVIYO_PRIVATE_KEY is not set (private_key= in Python): a private key of the "
             "account, pk_…, with the scope events:write"
         )
-    if not key:
-        return Account(url, key, api)
-    if not key.startswith(_PRIVATE) or not key.isascii() or not key.isprintable() or " " in key:
+    plain = key.isascii() and key.isprintable() and " " not in key
+    if key and not (key.startswith(_PRIVATE) and plain):
         raise UsageError("KLAVIYO_PRIVATE_KEY is not a private key, which begins with pk_")
-    return Account(url, key, api, _account_id(url, key, keys.account))
+    return key
 
 
 def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
@@ -122,21 +215,6 @@ def _by_public_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
 def _given_or_local(given: str, local: str, url: str) -> str:
     """The key that a person gave; else the local one, if the URL is on this machine."""
     return given.strip() or (local if Account(url, "").is_local else "")
-
-
-def _account_id(url: str, key: str, name: str | None) -> str:
-    """The account's id from Klaviyo; else the name that a person gave."""
-    found = None
-    with Reader(url, key) as reader, suppress(ScopeError):
-        found = account_id(reader)
-    if found is None and name is None:
-        raise UsageError(
-            "the private key may not read its account (scope accounts:read): name the account by "
-            "--account NAME, best its public key, and the same each time: the ledger is bound to it"
-        )
-    if found is not None and name is not None and found != name:
-        raise UsageError(f"--account {name} is not the account of the private key; leave it out")
-    return found or name or ""
 
 
 def endpoint_of(url: str, api: Api) -> str:

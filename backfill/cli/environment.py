@@ -1,9 +1,12 @@
 """The keys in the environment, and the account and the API that they are for."""
 
 import os
+from functools import partial
+from pathlib import Path
 
-from backfill.account.account import Account, Keys, account_of, api_of
+from backfill.account.account import Account, Keys, account_of, account_to_plan, api_of
 from backfill.errors import UsageError
+from backfill.running.known_accounts import known_account
 from backfill.wire.apis import Api, ApiName, Method
 
 
@@ -24,9 +27,15 @@ def chosen_api(asked: ApiName | None) -> Api:
     return api_of(read_keys(), asked)
 
 
-def chosen_account(url: str, api: ApiName | None, name: str | None, *, needed: bool) -> Account:
-    """The account to speak to, as ``account_of`` returns it."""
-    return account_of(url, read_keys(name), chosen_api(api), needed=needed)
+def chosen_account(url: str, api: ApiName | None, name: str | None) -> Account:
+    """The account to send to, as ``account_of`` returns it."""
+    return account_of(url, read_keys(name), chosen_api(api), needed=True)
+
+
+def planned_account(url: str, api: ApiName | None, name: str | None, state: Path) -> Account:
+    """The account to plan for, as ``account_to_plan`` returns it."""
+    known = partial(known_account, state, url)
+    return account_to_plan(url, read_keys(name), chosen_api(api), known)
 
 
 def method_for(api: Api, asked: Method) -> Method:

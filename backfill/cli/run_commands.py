@@ -78,7 +78,7 @@ def plan(
 
     It shows counts, what looks wrong, and the digest of the plan.
     """
-    from backfill.cli.environment import chosen_account, chosen_api, method_for
+    from backfill.cli.environment import chosen_api, method_for, planned_account
     from backfill.cli.terminal import end_run, open_run
     from backfill.running.settings import Options, RejectLimit
 
@@ -91,7 +91,7 @@ def plan(
         lint=True,
         keep_plan=keep_plan,
     )
-    found = chosen_account(url, api, account, needed=False)
+    found = planned_account(url, api, account, state)
     with open_run(schema, exports, state, found, options) as opened:
         result = opened.plan()
     end_run(result, state, options, json_=json_)
@@ -149,7 +149,7 @@ def run(
         verify=verify,
         visibility_delay_s=parse_delay(visibility_delay),
     )
-    found = chosen_account(url, api, account, needed=True)
+    found = chosen_account(url, api, account)
     with open_run(schema, exports, state, found, options, yes=yes) as opened:
         result = opened.run()
     asked = result.summary.state == "gated" and not found.is_local  # it showed the plan

@@ -13,7 +13,7 @@ import typer
 
 from backfill.account.account import Account
 from backfill.account.verify import Verified
-from backfill.cli.console import echo
+from backfill.cli.console import echo, take_failure
 from backfill.errors import DeniedError, GateError, RetryRunError
 from backfill.planning.difference import Comparison
 from backfill.report.summary import Summary
@@ -127,6 +127,10 @@ def end_run(
         echo(f"refusals: {folder / 'refusals.jsonl'}")
     if json_:
         typer.echo(json.dumps(summary.as_dict(), ensure_ascii=False))
+        # Of a run, the exit code tells what was sent. A plan is nothing but what it says.
+        if summary.state != "planned" and (failure := take_failure()):
+            why = failure.strerror
+            echo(f"note: stdout cannot be written ({why}); see {folder / 'summary.json'}")
     if result.error is not None:
         echo(f"backfill: {result.error}")
         if summary.next and not isinstance(result.error, DeniedError):

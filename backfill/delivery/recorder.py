@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Final, Self
 
 from backfill.delivery.batch import Batch
@@ -28,6 +30,7 @@ class Recorder:
         self._ledger = ledger
         self._run_id = run_id
         self._wall = wall
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="backfill-record")
         self._waiting: list[DeliveredBatch] = []
         self._closing = False
         self._due = asyncio.Event()
@@ -37,6 +40,8 @@ class Recorder:
         self.failure: Exception | None = None
 
     async def __aenter__(self) -> Self:
+        # Its thread begins before the first request: later the system may allow none.
+        await self._in_thread(int)
         self._writing = asyncio.create_task(self._write_until_closed())
         return self
 
@@ -44,6 +49,7 @@ class Recorder:
         self._closing = True
         self._due.set()
         await self._writing
+        self._thread.shutdown()
 
     async def add(self, batch: Batch) -> None:
         """Take an acknowledged batch; wait while too many are unrecorded."""
@@ -67,13 +73,17 @@ class Recorder:
         batch, self._waiting = DeliveredBatch.joined(self._waiting), []
         time_s = int(self._wall())
         try:
-            await asyncio.to_thread(self._ledger.record, batch, run_id=self._run_id, time_s=time_s)
+            record = partial(self._ledger.record, batch, run_id=self._run_id, time_s=time_s)
+            await self._in_thread(record)
         except Exception as err:  # noqa: BLE001 - the run looks at it and stops
             self.failure = err
         else:
             self.unrecorded -= len(batch)
         finally:
             self._written.set()
+
+    async def _in_thread(self, work: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 async def wait_for(event: asyncio.Event, longest_s: float) -> None:

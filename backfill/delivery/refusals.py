@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from backfill.errors import StoppedError
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ def refusals_file(path: Path) -> Iterator[Callable[[Refusal], None]]:
         StoppedError: it cannot be opened or written; a refusal without a line would be lost.
     """
     with _translated(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, _FLAGS, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", buffering=1) as lines:
 
         def write(refusal: Refusal) -> None:

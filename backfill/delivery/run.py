@@ -142,7 +142,7 @@ def deliver(
     for one, windows in wires:
         run.add_endpoint(url, one, windows)
     with ThreadPoolExecutor(1, thread_name_prefix="backfill-deliver") as thread:
-        ending = thread.submit(asyncio.run, run.deliver(pending))
+        ending = thread.submit(lambda: asyncio.run(run.deliver(pending)))
         try:
             return ending.result()
         except KeyboardInterrupt:

@@ -45,13 +45,20 @@ class _Memory:
                     resource.setrlimit(resource.RLIMIT_DATA, self._before)
 
 
-def _held_bytes() -> int | None:
+def others_allow(more_bytes: int) -> bool:
+    """Do the limits that others set (``ulimit -v``) leave this process so many bytes more?"""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    held = _held_bytes("VmSize:")
+    return limit == resource.RLIM_INFINITY or held is None or held + more_bytes <= limit
+
+
+def _held_bytes(name: str = "VmData:") -> int | None:
     """The bytes that count against the limit now; None where the system is not Linux."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), None)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
 
 
 MEMORY: Final = _Memory()

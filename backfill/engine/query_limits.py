@@ -11,7 +11,7 @@ from typing import Final
 
 import duckdb
 
-from backfill.engine.memory import MEMORY
+from backfill.engine.memory import MEMORY, others_allow
 from backfill.errors import Problem, SchemaError
 
 MEMORY_BYTES: Final = 3_000_000_000
@@ -54,6 +54,8 @@ def bounded(
         with MEMORY.limited(memory_bytes):
             yield
     except (duckdb.OutOfMemoryException, MemoryError) as error:
+        if not others_allow(memory_bytes):
+            raise  # this is no fault of the schema
         raise _too_much(place, f"over {memory_bytes // 1_000_000:,} MB of memory") from error
     except duckdb.InterruptException as error:
         if not timed_out.is_set():

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from backfill import limits
-from backfill.account.account import Account, Keys, account_of, api_of, wire_of
+from backfill.account.account import Account, Keys, account_of, account_to_plan, api_of, wire_of
 from backfill.account.visibility import parse_delay
 from backfill.display import brief
 from backfill.errors import GateError, StoppedByUserError
@@ -22,6 +23,7 @@ from backfill.notebook.results import Preview, Report
 from backfill.planning.judgement import Profiles
 from backfill.report.summary import Summary
 from backfill.running.history import known_runs
+from backfill.running.known_accounts import known_account
 from backfill.running.prepare import Exports, prepare
 from backfill.running.progress import Bars
 from backfill.running.run import Backfill
@@ -123,10 +125,11 @@ def plan(
     Raises:
         FixInputError: schema, export or options.
         DeniedError: Klaviyo refuses the key.
-        StoppedError: Klaviyo does not answer, or the disk is full.
+        StoppedError: the disk is full.
     """
     keys = Keys(key, private_key, account)
-    found = account_of(url, keys, api_of(keys, api), needed=False)
+    known = partial(known_account, Path(state), url)
+    found = account_to_plan(url, keys, api_of(keys, api), known)
     options = Options(
         profiles=profiles,
         timezone=timezone,

@@ -177,4 +177,7 @@ def _metric(count: MetricCount) -> Metric:
 
 
 def iso(time_s: int) -> str:
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):  # a clock past 9999
+        return f"{time_s} s"

@@ -1,18 +1,21 @@
 """The state folder: the ledger and a folder for each run. It holds personal data: 0700 and 0600."""
 
+import errno
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Final
 
 from backfill.errors import StoppedError, UsageError
 from backfill.running.lock import try_lock
+from backfill.running.own_file import private_file
+
+_LOG: Final = "log.jsonl"
 
 
 class RunFolder:
@@ -25,21 +28,37 @@ class RunFolder:
         self.rejects = path / "rejects.csv"
         self.undecided = path / "undecided.csv"
         self.refusals = path / "refusals.jsonl"
+        self.unwritten: dict[str, str] = {}
+        """The files about the run that could not be written, and why. The run goes on."""
 
     def log(self, what: str, **facts: object) -> None:
         """Append a line to log.jsonl; facts name rows, columns and counts, never a person."""
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "what": what, **facts}
-        with private_file(self.path / "log.jsonl", "a") as log:
-            log.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with self._noted(_LOG) as path:
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = json.dumps({"time": time, "what": what, **facts}, ensure_ascii=False)
+            with private_file(path, "a") as log:
+                log.write(line + "\n")
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        with private_file(self.path / "summary.json") as file:
+        with self._noted("summary.json") as path, private_file(path) as file:
             json.dump(summary, file, indent=2, ensure_ascii=False)
             file.write("\n")
 
-    def write_report(self, page: str) -> None:
-        with private_file(self.path / "report.html") as file:
-            file.write(page)
+    def write_report(self, page: Callable[[], str]) -> None:
+        with self._noted("report.html") as path, private_file(path) as file:
+            file.write(page())
+
+    @contextmanager
+    def _noted(self, name: str) -> Iterator[Path]:
+        """What is said of a run cannot stop what it does: an error is kept in ``unwritten``."""
+        try:
+            yield self.path / name
+        except Exception as error:  # noqa: BLE001 - memory may be at its end, the clock past 9999
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
+            self.unwritten[name] = f"{name} cannot be written ({why})"
+            if name != _LOG:
+                with suppress(OSError):
+                    (self.path / name).unlink()  # half of it would be taken for the whole
 
     def drop_plan(self) -> None:
         shutil.rmtree(self.plan, ignore_errors=True)
@@ -85,10 +104,12 @@ class StateFolder:
 
     def begin(self, now: datetime) -> RunFolder:
         """Make a new run's folder. The caller holds the lock."""
-        run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        path = self.runs / run
+        path = self.runs
         try:
             self.runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Of two runs that begin in one second, one in 65,536 would get the other's name.
+            while path.exists():
+                path = self.runs / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
             path.mkdir(mode=0o700)
         except OSError as error:
             raise UsageError(f"{path}: cannot be created ({error.strerror})") from error
@@ -105,19 +126,18 @@ class StateFolder:
                 RunFolder(run).drop_abandoned_plan()
 
 
+_NOT_OF_THE_DISK: Final = frozenset({errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE})
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Translate errors of the disk into StoppedError; what Klaviyo took is in the ledger."""
     try:
         yield
     except OSError as error:
+        if error.errno in _NOT_OF_THE_DISK:
+            raise
         raise StoppedError(
             f"{path}: {error.strerror or error}; make room or fix the folder, then run the "
             "same command to go on"
         ) from error
-
-
-def private_file(path: Path, mode: Literal["w", "a"] = "w") -> TextIO:
-    """Open a text file that only its owner can read, from its first byte on."""
-    only_owner = partial(os.open, mode=0o600)
-    return open(path, mode, encoding="utf-8", newline="", opener=only_owner)

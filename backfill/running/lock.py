@@ -1,5 +1,6 @@
 """Locks on files; the system releases them when the process dies."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -7,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backfill.errors import BusyError, UsageError
+from backfill.running.own_file import open_own
 
 
 def try_lock(path: Path) -> int | None:
-    """Lock a file, which is created if it does not exist.
+    """Lock a file, which is created if it does not exist. Raises OSError.
 
     Returns the handle to close when the lock is not needed any more; None if the file is locked.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = open_own(path, os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -36,8 +38,9 @@ def hold(state: Path) -> Iterator[None]:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = try_lock(path)
     except OSError as error:
+        place = path if error.errno == errno.ELOOP else state
         raise UsageError(
-            f"{state}: the state folder cannot be used ({error.strerror}); "
+            f"{place}: the state folder cannot be used ({error.strerror}); "
             "name another with --state DIR"
         ) from error
     if handle is None:

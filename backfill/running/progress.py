@@ -1,7 +1,8 @@
 """tqdm's bars for a run, on a terminal or in a notebook."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -11,10 +12,18 @@ from backfill.report.summary import Summary
 from backfill.running.settings import Confirm, Hooks
 
 
-class Bars:
-    """A bar while the export is read, and one while events are sent; none without a terminal."""
+class _Bar(tqdm):  # type: ignore[misc]
+    monitor_interval = 0
+    """No thread that watches for bars that stand still."""
 
-    def __init__(self, bar: type["tqdm[Any]"] = tqdm, **options: Any) -> None:
+
+class Bars:
+    """A bar while the export is read, and one while events are sent; none without a terminal.
+
+    A bar that cannot be drawn stops no run.
+    """
+
+    def __init__(self, bar: type["tqdm[Any]"] = _Bar, **options: Any) -> None:
         """``bar`` is a class of tqdm, and ``options`` are its arguments."""
         self._kind = bar
         self._options = {"disable": None, "dynamic_ncols": True, "leave": False, **options}
@@ -23,7 +32,8 @@ class Bars:
         self._done = 0
 
     def close(self) -> None:
-        self._bar.close()
+        with self._drawn():
+            self._bar.close()
 
     def hooks(self, stop: threading.Event, confirm: Confirm, echo: Callable[[str], None]) -> Hooks:
         """What a run calls.
@@ -48,15 +58,25 @@ class Bars:
         )
 
     def _rows(self, rows: int) -> None:
-        with self._lock:
+        with self._lock, self._drawn():
             self._bar.update(rows)
 
     def _planned(self, summary: Summary) -> None:
-        self._bar.close()
+        self.close()
         total = summary.left
-        self._bar = self._kind(desc="sending", unit=" events", total=total, **self._options)
+        with self._drawn():
+            self._bar = self._kind(desc="sending", unit=" events", total=total, **self._options)
 
     def _sent(self, delivery: Delivery) -> None:
         done = delivery.delivered + delivery.refused
-        self._bar.update(done - self._done)
+        with self._drawn():
+            self._bar.update(done - self._done)
         self._done = done
+
+    @contextmanager
+    def _drawn(self) -> Iterator[None]:
+        """A full disk, a closed stream, or a notebook that went away, is the bar's end."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError):
+            self._bar.disable = True

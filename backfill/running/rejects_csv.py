@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backfill.planning.plan import RejectedRows
-from backfill.running.folder import private_file
+from backfill.running.own_file import private_file
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS, escape_formulas
 

@@ -5,7 +5,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +32,12 @@ from backfill.report.account import metric_lines
 from backfill.report.html import report_page
 from backfill.report.summary import InAccount, State, Summary, summarise
 from backfill.report.verify import run_notes
+from backfill.running.crash import unexpected
 from backfill.running.folder import RunFolder, StateFolder, disk_errors
 from backfill.running.gates import check_gates, planned_rules
+from backfill.running.known_accounts import remember_account
 from backfill.running.lock import hold
+from backfill.running.own_file import check_ledger
 from backfill.running.prepare import Exports, prepare
 from backfill.running.rejects_csv import write_rejects
 from backfill.running.settings import Hooks, Options, RunResult
@@ -92,6 +95,8 @@ class Backfill:
         self._began = time.monotonic()
         self._findings: tuple[str, ...] = ()
         self._verifies = False
+        self._counts: dict[str, Any] = {}
+        """Of the last summary that was recorded."""
 
     def plan(self) -> RunResult:
         """Read all, send nothing; leaves summary and rejects in a run's folder."""
@@ -136,25 +141,34 @@ class Backfill:
             except BaseException as error:
                 again = isinstance(error, RetryRunError | KeyboardInterrupt)
                 folder.drop_plan()  # makes room on a full disk for what follows
-                with suppress(OSError, BackfillError):
-                    state: State = "stopped" if again else "failed"
-                    folder.log(state)
-                    ledger.end_run(folder.id, state=state, ended=_now(), summary="{}")
-                raise
+                self._record_end(folder, ledger, "stopped" if again else "failed")
+                if isinstance(error, BackfillError) or not isinstance(error, Exception):
+                    raise
+                raise unexpected(error, folder.path, self.account.keys) from error
+            return self._ended(folder, ledger, result)
+
+    def _ended(self, folder: RunFolder, ledger: Ledger, result: AnyResult) -> AnyResult:
+        """Leave the result in the run's folder. What cannot be written there is a note."""
+        self._record_summary(folder, ledger, result.summary)
+        if folder.unwritten:
+            notes = (*result.summary.notes, *folder.unwritten.values())
+            result = replace(result, summary=replace(result.summary, notes=notes))
+        if self.options.hold_plan:
             with disk_errors(folder.path):
-                folder.log(result.summary.state)
-                self._record_summary(folder, ledger, result.summary)
-                if self.options.hold_plan:
-                    result = replace(result, release_plan=folder.hold_plan())
-            return result
+                result = replace(result, release_plan=folder.hold_plan())
+        return result
 
     def _begin(self, stack: ExitStack) -> tuple[RunFolder, Ledger]:
         stack.enter_context(hold(self.state.path))
         self.state.drop_abandoned_plans()
+        check_ledger(self.state.ledger)
         ledger = stack.enter_context(Ledger.open(self.state.ledger, self.account.target))
         folder = self.state.begin(datetime.now(UTC))
         run = Run(id=folder.id, command=self.command, schema_name=self.schema.name, started=_now())
         ledger.begin_run(run)
+        if self.account.is_confirmed:
+            account = self.account
+            remember_account(self.state.path, account.url, account.key, account.id)
         stack.callback(self._clean_up, folder)
         folder.log("begun", schema=self.schema.name, files=len(self.export.files))
         return folder, ledger
@@ -165,10 +179,21 @@ class Backfill:
         folder.drop_abandoned_plan()
 
     def _record_summary(self, folder: RunFolder, ledger: Ledger, summary: Summary) -> None:
-        counts = summary.as_dict()
-        folder.write_summary(counts)
-        folder.write_report(report_page(summary))
-        ledger.end_run(folder.id, state=summary.state, ended=_now(), summary=json.dumps(counts))
+        self._counts = summary.as_dict()
+        self._record_end(folder, ledger, summary.state)
+        folder.write_report(lambda: report_page(summary))
+        folder.write_summary(self._counts)
+
+    def _record_end(self, folder: RunFolder, ledger: Ledger, state: State) -> None:
+        folder.log(state)
+        counts = json.dumps(self._counts)
+        try:
+            ledger.end_run(folder.id, state=state, ended=_now(), summary=counts)
+        except Exception as error:  # noqa: BLE001 - what was delivered is in the ledger all the same
+            why = error.__cause__ or type(error).__name__
+            folder.unwritten["ledger"] = (
+                f"the end of the run is not in the ledger ({why}), so status will call it killed"
+            )
 
     # steps ---------------------------------------------------------------------------------------
 
@@ -353,7 +378,12 @@ class Backfill:
             )
         if self._prepared.profiles == "every" and self.schema.maps_attributes:
             yield "profiles every: of a person's events, the one that arrives last stays"
-        if not self.account.key:
+        if self.account.unknown:
+            yield (
+                f"Klaviyo did not say whose key this is ({self.account.unknown}): what was "
+                "delivered before is not looked at, as without a key; --account NAME says whose"
+            )
+        elif not self.account.key:
             yield "no key: what was delivered before is not looked at"
         if not self.options.backfill and self.account.api.takes_backfill:
             yield "--trigger-flows: old orders may start the account's live flows"

@@ -9,6 +9,8 @@ from tests.faults.model import Event, Order, Rule, key, profiles
 from tests.faults.starts import Ended
 
 _TAKEN_BUT_LOST = ("half", "drop", "slow")
+_ABORTED = 100
+"""An exit code over this one is a library's that ended the process."""
 
 
 class Account:
@@ -61,7 +63,7 @@ class Account:
         assert merged <= most, f"{merged} merged, at most {most} were in flight or lost"
         assert stats["merged_different"] == 0, f"{stats['merged_different']} came in two forms"
         # What a killed process has written to its sockets may be read after we have looked.
-        self._may_arrive = 64 if ended.code < 0 else 0
+        self._may_arrive = 64 if ended.code < 0 or ended.code > _ABORTED else 0
 
     def assert_adds_up(
         self, summary: dict[str, Any], part: int, now: frozenset[bytes], code: int, *, trusted: bool

@@ -3,6 +3,7 @@
 The product has no hooks for this. `arm` is called in the process that is to suffer.
 """
 
+import _thread
 import functools
 import importlib
 import inspect
@@ -23,6 +24,7 @@ from typing import Any
 from backfill.transport.client import DEFAULT_TIMEOUTS
 from backfill.transport.exchange import REAL_CLOCKS
 from backfill.transport.retry import DEFAULT_RETRY_POLICY
+from backfill.wire.bulk import Bulk
 
 PRELOADED = (
     "backfill.cli.commands",
@@ -49,7 +51,8 @@ class Arm:
     """before, after, or during: ``delay_s`` after it has begun."""
     nth: int = 1
     action: str = ""
-    """kill, a name out of SIGNALS, quota (no file may grow on), clock (it steps by ``step_s``)."""
+    """kill, a name out of SIGNALS, quota (no file may grow on), clock (it steps by ``step_s``),
+    threads (no more begin), memory (``quota`` bytes more and no more), MemoryError (is raised)."""
     delay_s: float = 0.0
     quota: int = 0
     """No file may be longer, from the beginning; with the action: than the WAL and this."""
@@ -58,6 +61,10 @@ class Arm:
     step_s: int = 0
     read_s: float = 0.0
     """How long it waits for an answer; 0 is the product's own time."""
+    a_request: int = 0
+    """How many events a bulk request has at the most; 0 is the product's own number."""
+    mute: bool = False
+    """stderr is full from the beginning."""
 
 
 UNHARMED = Arm()
@@ -71,9 +78,13 @@ def arm(what: Arm) -> None:
     for module in PRELOADED:
         importlib.import_module(module)
     _hurry(what.read_s)
+    if what.a_request:
+        Bulk.__init__.__kwdefaults__["max_events"] = what.a_request
+    if what.mute:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
     if what.clock_s or what.step_s:
         _put_clock(what.clock_s)
-    if what.quota and what.action != "quota":
+    if what.quota and what.action not in ("quota", "memory"):
         _allow(what.quota)
     if not what.action:
         return
@@ -140,8 +151,28 @@ def _do(what: Arm) -> None:
         _allow((wal.stat().st_size if wal else 0) + what.quota)
     elif what.action == "clock":
         _Clock.offset_s += what.step_s
+    elif what.action == "threads":
+        _allow_no_thread()
+    elif what.action == "memory":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        longest = pages * resource.getpagesize() + what.quota
+        resource.setrlimit(resource.RLIMIT_AS, (longest, longest))
+    elif what.action == "MemoryError":
+        raise MemoryError
     else:
         threading.Thread(target=_signal, args=(SIGNALS[what.action],)).start()
+
+
+def _allow_no_thread() -> None:
+    """As Python says it; the system's own limit does not bind root."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("can't start new thread")
+
+    for name in ("start_new_thread", "start_joinable_thread"):
+        for module, own in ((_thread, name), (threading, f"_{name}")):
+            if hasattr(module, own):
+                setattr(module, own, refuse)
 
 
 def _signal(numbers: tuple[signal.Signals, ...]) -> None:

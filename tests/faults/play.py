@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from backfill.sandbox import Faults, Sandbox
-from tests.faults import disk, model
+from tests.faults import bulk, disk, model
 from tests.faults.account import Account
 from tests.faults.arm import Arm
 from tests.faults.scenario import Scenario, scenario
@@ -45,6 +45,8 @@ def play(seed: int, server: Server) -> Played:
     """Raises FailedError; the folder of a scenario that failed is kept."""
     folder = Path(tempfile.mkdtemp(prefix=f"faults-{seed}-"))
     what = scenario(seed)
+    if what.kinds[0] in bulk.KINDS:
+        return _play_bulk(seed, what.kinds[0], folder, server)
     playing: _Playing | None = None
     began = time.monotonic()
     try:
@@ -60,6 +62,30 @@ def play(seed: int, server: Server) -> Played:
     playing.played.seconds = time.monotonic() - began
     shutil.rmtree(folder)
     return playing.played
+
+
+def _play_bulk(seed: int, kind: str, folder: Path, server: Server) -> Played:
+    began = time.monotonic()
+    start = Starter(folder, server, fresh=False)
+    playing = bulk.BulkPlaying(seed, kind, folder, start)
+    try:
+        playing.play()
+    except Exception as error:
+        raise FailedError(
+            f"seed {seed} ({kind}): {error!s:.1500}\n  so far: {'; '.join(playing.steps)}\n"
+            f"  kept: {folder}\n  again: python -m tests.faults --seed {seed}"
+        ) from error
+    finally:
+        start.kill_all()
+    shutil.rmtree(folder)
+    return Played(
+        (kind,),
+        starts=start.count,
+        recorded=playing.recorded,
+        seconds=time.monotonic() - began,
+        struck=playing.struck,
+        steps=playing.steps,
+    )
 
 
 class _Playing:
@@ -150,7 +176,7 @@ class _Playing:
             self._fill_when_sending(start, step)
         ended = start.end()
         self._check(ended, step.kind, step.codes, part)
-        self.played.struck &= ended.code == step.codes[0] or step.kind.startswith("disk")
+        self.played.struck &= ended.code == step.codes[0] or step.kind.startswith(("disk", "full"))
         if step.disk and self._mounts:
             disk.make_room(self.folder / "disk")
         if step.damage is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from tests.faults import bulk
 from tests.faults.model import Rule, Shape
 from tests.faults.steps import PROCESS, Step
 
@@ -32,7 +33,7 @@ class Scenario:
 _RATED: Final = ("reset", "half", "drop", "500", "502", "403")
 SERVER: Final = ("429", "slow", "outage", *_RATED)
 
-KINDS: Final = (*PROCESS, *SERVER)
+KINDS: Final = (*PROCESS, *SERVER, *bulk.KINDS)
 """Seeds take them in turn, so that each comes as often as every other."""
 
 
@@ -58,7 +59,9 @@ def scenario(seed: int) -> Scenario:
                 for step in PROCESS[more](random, events)
             ]
             kinds.add(more)
-    server = [_rule(random, kind, concurrency, orders) for kind in sorted(kinds - set(PROCESS))]
+    server = [
+        _rule(random, kind, concurrency, orders) for kind in sorted(kinds - {*PROCESS, *bulk.KINDS})
+    ]
     return Scenario(
         seed=seed,
         shape=shape,
@@ -70,11 +73,11 @@ def scenario(seed: int) -> Scenario:
         refuses=random.random() < 0.25,
         parts=parts,
         newer_first=random.random() < 0.5,
-        fresh=random.random() < 0.12 and "outage" not in kinds,
+        fresh=random.random() < 0.07 and "outage" not in kinds,
         read_s=0.5 if "slow" in kinds else 0.0,
         server=tuple(server),
         steps=tuple(steps),
-        kinds=tuple(sorted(kinds)),
+        kinds=(main,) if main in bulk.KINDS else tuple(sorted(kinds)),
     )
 
 

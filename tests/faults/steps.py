@@ -171,6 +171,37 @@ def _clock(random: Random, events: int) -> list[Step]:
     return steps
 
 
+_UNEXPECTED: Final = 70
+
+
+def _no_memory(random: Random, events: int) -> list[Step]:
+    phase = random.choice(("kill mapping", "kill judging", "post", "post"))
+    if phase == "post":
+        point, nth = random.choice((POST, ANSWERED)), random.randint(1, events // 2)
+    else:
+        point, nth = random.choice(_PHASES[phase]), 1
+    if random.random() < 0.6:
+        arm = Arm(point, "before", nth, "MemoryError")
+        return [Step("no memory", arm, codes=(_UNEXPECTED,))]
+    # What is left may be enough. A library may end the process, as a kill does.
+    arm = Arm(point, "before", nth, "memory", quota=random.choice((0, 1, 4, 16)) * 1_000_000)
+    return [Step("no memory", arm, codes=(_UNEXPECTED, 0, 1, 2, -6, -11, 127))]
+
+
+def _no_threads(random: Random, _events: int) -> list[Step]:
+    phase = random.choice(("kill opening", "kill mapping", "kill judging"))
+    arm = Arm(random.choice(_PHASES[phase][-2:]), "before", 1, "threads")
+    return [Step("no threads", arm, codes=(_UNEXPECTED,))]
+
+
+def _full_stderr(random: Random, events: int) -> list[Step]:
+    arm = Arm(POST, "before", random.randint(1, events // 2), "TERM", mute=True)
+    return [
+        Step("full stderr", arm, codes=_STOPPED),
+        Step("full stderr", Arm(mute=True), codes=(0, 1)),
+    ]
+
+
 def _two(random: Random, _events: int) -> list[Step]:
     code = random.choice((*_KILLED, *_STOPPED))
     return [Step("two at once", codes=(code,), second=True)]
@@ -194,4 +225,7 @@ PROCESS: Final[dict[str, Callable[[Random, int], list[Step]]]] = {
     "WAL byte": _damaged("ledger.sqlite-wal", "flip"),
     "clock steps": _clock,
     "two at once": _two,
+    "no memory": _no_memory,
+    "no threads": _no_threads,
+    "full stderr": _full_stderr,
 }

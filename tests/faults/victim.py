@@ -18,6 +18,10 @@ from tests.faults.arm import PRELOADED, Arm, arm
 
 
 def work(what: Arm, arguments: list[str]) -> None:
+    # Whoever plays a thousand scenarios under nohup has them ignored, and then so has a run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     arm(what)
     sys.argv = ["backfill", *arguments]
     importlib.import_module("backfill.cli.commands").main()

@@ -189,3 +189,27 @@ def test_the_first_limit_of_memory_holds_until_its_last_user_leaves():
             assert resource.getrlimit(resource.RLIMIT_DATA) == limit != before
         assert resource.getrlimit(resource.RLIMIT_DATA) == limit
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+TIGHT = """
+import resource
+from backfill.engine.duck import connect
+from backfill.engine.query_limits import bounded
+if {limit}:
+    resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000, 1_500_000_000))
+try:
+    with bounded(connect(), "s.yaml:1"):
+        raise MemoryError
+except BaseException as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize(("limit", "kind"), [(1, "MemoryError"), (0, "SchemaError")])
+def test_a_schema_is_not_blamed_for_the_limit_of_another(limit, kind):
+    script = TIGHT.format(limit=limit)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == kind
