@@ -2,8 +2,9 @@
 
 Planning is measured by the rows, orders and events that a process of its own brings into a plan in
 a second, and by its peak; Track delivery by the events a second that ``deliver`` posts to a sink on
-this machine, in turn with the bare transport that it is built on; and the whole way, a process
-from a CSV to the last answer, in turn with what else is used for it. Other work on the machine
+this machine, in turn with the bare transport that it is built on; the ledger by a plan of a
+thousand rows beside many keys; and the whole way, a process from a CSV to the last answer, in turn
+with what else is used for it. Other work on the machine
 moves the seconds; CPU seconds, peaks and ratios move less.
 """
 
@@ -31,6 +32,23 @@ SHAPES: Final = {"flat": "flat", "scattered": "scattered", "lines": "scattered"}
 
 WAYS: Final = ("deliver", "httpx", "transport")
 
+URL: Final = "http://127.0.0.1:9"
+ACCOUNT: Final = "BENCH1"
+PLANNED_ROWS: Final = 1_000
+
+LEDGER_HEAD: Final = (
+    "keys",
+    "MB",
+    "open s",
+    "record ms",
+    "p99",
+    "strike s",
+    "none s",
+    "peak MB",
+    "newest s",
+    "peak MB",
+)
+
 Found = dict[str, Any]
 
 
@@ -47,6 +65,8 @@ def main(arguments: Sequence[str]) -> None:
             found["growth"] = _growth(found["planning"])
         if not asked.only or asked.only == "delivery":
             found["delivery"] = _delivery(Path(folder), asked.events, asked.pairs)
+        if not asked.only or asked.only == "ledger":
+            found["ledger"] = [_ledger(Path(folder), keys) for keys in asked.keys]
         if not asked.only or asked.only == "bulk":
             found["bulk"] = bulk.compared(Path(folder), _whole_way(asked))
     print(json.dumps(found, indent=2) if asked.json else _told(found))
@@ -62,13 +82,14 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--repeat", type=int, default=2, help="plans of each export")
     add("--events", type=int, default=30_000, help="events that are posted each time")
     add("--pairs", type=int, default=3, help="times that each way of posting has its turn")
+    add("--keys", type=_numbers, default=[0, 1_000_000], metavar="N,N", help="of the ledgers")
     add("--api", choices=["bulk", "events", "track"], default=usual.api, help="of the whole way")
     add("--bulk-rows", type=int, default=usual.rows, help="rows of the whole way")
     add("--peer-rows", type=int, default=usual.peer_rows, help="the same, dlt's at most")
     add("--slow-rows", type=int, default=usual.slow_rows, help="of slower peers at most")
     add("--profiles", choices=["none", "newest"], default=usual.profiles, help="of the whole way")
     add("--concurrency", type=int, default=usual.concurrency, help="of the whole way")
-    add("--only", choices=["planning", "delivery", "bulk"])
+    add("--only", choices=["planning", "delivery", "ledger", "bulk"])
     add("--json", action="store_true", help="figures for programs")
     asked = parser.parse_args(arguments)
     if asked.large:
@@ -180,6 +201,28 @@ def _delivery(folder: Path, events: int, pairs: int) -> list[Found]:
     ]
 
 
+# ledger ------------------------------------------------------------------------------------------
+
+
+def _ledger(folder: Path, keys: int) -> Found:
+    """What a ledger takes by itself, and what a plan takes beside it."""
+    state = folder / "state"
+    found = dict(measured("benchmarks.ledger", state / "ledger.sqlite", URL, ACCOUNT, keys).said)
+    with export(folder, "flat", PLANNED_ROWS) as path:
+        for profiles in ("none", "newest"):
+            asked = ("plan", HERE / "flat.yaml", path, "--url", URL, "--api", "track", "--json")
+            state_of = ("--state", state, "--profiles", profiles)
+            environment = {"KLAVIYO_PUBLIC_KEY": ACCOUNT}
+            plan = measured("backfill", *asked, *state_of, environment=environment)
+            found[profiles] = {
+                "seconds": plan.seconds,
+                "cpu_s": plan.cpu_s,
+                "peak_mb": plan.peak_mb,
+            }
+    shutil.rmtree(state)
+    return found
+
+
 # words -------------------------------------------------------------------------------------------
 
 
@@ -201,6 +244,9 @@ def _told(found: Found) -> str:
         lines += ["", "Track delivery to a sink (medians; ratios of one turn)"]
         posted = ("way", "events", "events/s", "CPU µs/event", "of httpx", "of transport", "spread")
         lines += table(posted, [_delivery_row(one) for one in found["delivery"]])
+    if "ledger" in found:
+        lines += ["", f"A ledger, and a plan of {PLANNED_ROWS:,} rows beside it"]
+        lines += table(LEDGER_HEAD, [_ledger_row(one) for one in found["ledger"]])
     if "bulk" in found:
         lines += ["", *bulk.told(found["bulk"])]
     return "\n".join(lines)
@@ -227,6 +273,23 @@ def _delivery_row(one: Found) -> tuple[str, ...]:
         f"{one['cpu_us']:,.0f}",
         *(f"{ratio:.0%}" for ratio in one["of"].values()),
         f"{min(speeds):,.0f} to {max(speeds):,.0f}",
+    )
+
+
+def _ledger_row(one: Found) -> tuple[str, ...]:
+    plans = (
+        f"{one[profiles][name]:,.{digits}f}"
+        for profiles in ("none", "newest")
+        for name, digits in (("seconds", 1), ("peak_mb", 0))
+    )
+    return (
+        f"{one['keys']:,}",
+        f"{one['size_mb']:,.0f}",
+        f"{one['open_s']:.2f}",
+        f"{one['record_ms']:.1f}",
+        f"{one['record_p99_ms']:.1f}",
+        f"{one['strike_s']:.1f}",
+        *plans,
     )
 
 

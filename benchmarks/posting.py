@@ -24,7 +24,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from backfill.delivery.delivery import DeliveryOptions
 from backfill.delivery.run import deliver
-from backfill.ledger.ledger import Ledger, Run, Target
+from backfill.ledger.ledger import Ledger, Target
+from backfill.ledger.runs import Run
 from backfill.wire.track import Track
 
 CONNECTIONS: Final = 16

@@ -1,17 +1,18 @@
 """The ledger's file: created whole or not at all, checked when opened, its errors explained."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from backfill.errors import StoppedError, UsageError
 
-_VERSION: Final = 1
+VERSION: Final = 2
+_VERSIONS: Final = range(1, VERSION + 1)
+"""Those that are read; ``upgrade`` brings a ledger to the last of them."""
 _MARK: Final = 0x4B4C4246  # "KLBF", by which `file` and later versions know the file
 _WAIT_FOR_READERS_S: Final = 10.0
 
@@ -30,7 +31,7 @@ def create(path: Path) -> None:
     unfinished.touch(mode=0o600, exist_ok=False)
     with closing(sqlite3.connect(unfinished)) as connection:
         connection.executescript(
-            f"BEGIN; {tables} PRAGMA application_id = {_MARK}; PRAGMA user_version = {_VERSION};"
+            f"BEGIN; {tables} PRAGMA application_id = {_MARK}; PRAGMA user_version = {VERSION};"
             "COMMIT;"
         )
         connection.execute("PRAGMA journal_mode = WAL")
@@ -70,31 +71,22 @@ def open_checked(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def read_summary(text: str) -> dict[str, Any]:
-    """A run's summary from its JSON.
-
-    Raises:
-        sqlite3.DatabaseError: it is damaged; SQLite does not notice a changed byte in a text.
-    """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise sqlite3.DatabaseError("the summary of a run is no JSON") from error
-    if not isinstance(found, dict):
-        raise sqlite3.DatabaseError("the summary of a run is no JSON object")
-    return found
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the format that a ledger has."""
+    ((version,),) = connection.execute("PRAGMA user_version")
+    return int(version)
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:
     ((mark,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
-    if mark == _MARK and version > _VERSION:
+    version = version_of(connection)
+    if mark == _MARK and version > VERSION:
         raise UsageError(
             f"{path}: written by a newer backfill (version {version}); update this one, or move "
             "the file away and everything is sent again, which Klaviyo records once"
         )
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
-    if mark != _MARK or version != _VERSION or verdict != "ok":
+    if mark != _MARK or version not in _VERSIONS or verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
 
 

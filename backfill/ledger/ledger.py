@@ -11,9 +11,13 @@ that a run reports an order that changed since), and for each person whose profi
 event carried, 40 bytes with its time (so that no later run writes older attributes).
 
 **A row for many events.** One row for each event costs 22 ms a batch at a million keys; one row for
-all events that were acknowledged together, with one blob of keys, costs 1 to 2 ms. A row has a
-checksum over its blobs: SQLite does not notice a changed byte inside a blob, and an event whose key
-it hid would be sent again.
+all events that were acknowledged together, with one blob of keys, costs 1 to 2 ms, also at ten
+million keys. A row has a checksum: SQLite does not notice a changed byte inside a blob, and an
+event whose key it hid would be sent again.
+
+**Read whole.** There is no index of keys: one that had lost an entry would have an event sent
+again. Who looks for a few events reads all rows, checks them and passes over the others
+(``HashFilter``), which takes a second for ten million.
 
 **Targets.** A row belongs to a hash of URL and account. Events that were sent to a sandbox do not
 count as sent to the live account, and a rotated key posts nothing twice. The file contains no key
@@ -28,12 +32,14 @@ killed while                the file has
 a ledger is created         no ledger, or a whole one: it gets its name when it is complete
 a group is recorded         all of the group, or nothing of it; then it is sent again
 events are struck           all of them still, or none
+it is brought to a version  the old ledger, or the new one; see ``upgrade``
 a run is under way          the run as ``running``; the next run holds the state folder's lock, so
                             no other process works there, and marks it ``killed``
 ==========================  ========================================================================
 
-**Damage.** The file is checked when it is opened, and each row when it is read. A damaged ledger is
-an error with a way out, never a shorter set; ``file`` tells damage from a full disk.
+**Damage.** The file is checked when it is opened: SQLite walks through all of its pages, so that no
+row is lost. Each row of each table is checked when it is read. A damaged ledger is an error with a
+way out, never a shorter set; ``file`` tells damage from a full disk.
 """
 
 import hashlib
@@ -41,17 +47,22 @@ import math
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
 
+from backfill.engine.hash_filter import HASH, HashFilter
 from backfill.event import SEPARATOR
-from backfill.ledger.file import create, open_checked, read_summary, translated
+from backfill.ledger.checksum import checksum
+from backfill.ledger.file import create, open_checked, translated
 from backfill.ledger.refund_sums import RefundSumTable
+from backfill.ledger.rules import RuleTable
+from backfill.ledger.runs import Run, RunState, RunTable
+from backfill.ledger.upgrade import upgrade
 from backfill.transport.url import base_url
 
 DELIVERED: Final = pa.schema(
@@ -73,11 +84,13 @@ CONTENT_BYTES: Final = 8
 CARRIER: Final = struct.Struct(">16sq16s")
 """Person, time in Unix seconds, key of an event that carried profile attributes."""
 
+_CARRIERS: Final = np.dtype([("person", "V16"), ("time", ">i8"), ("key", "V16")])
+"""``CARRIER``, for many at once."""
+
 _EVENTS_A_READ: Final = 65_536
 
-RunState: TypeAlias = Literal[
-    "running", "planned", "finished", "stopped", "gated", "failed", "killed"
-]
+_CHECKSUM_BYTES: Final = 16
+_CHECKSUM_BYTES_OF_VERSION_1: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,37 +132,6 @@ class DeliveredBatch:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One run as ``status`` shows it."""
-
-    id: str
-    command: str
-    """As it was typed; it holds no key."""
-    schema_name: str
-    started: int
-    """Unix seconds, as ``ended``."""
-    ended: int | None = None
-    state: RunState = "running"
-    summary: str = "{}"
-    """A JSON object."""
-
-
-def read_runs(path: Path) -> list[Run]:
-    """Give every run of every target in the order in which they began, whatever the clock said.
-
-    Raises:
-        UsageError: there is no ledger, or it is damaged, of a newer version, or cannot be opened.
-    """
-    fields = tuple(Run.__dataclass_fields__)
-    with translated(path, to_write=False), closing(open_checked(path)) as connection:
-        rows = connection.execute(f"SELECT {', '.join(fields)} FROM runs ORDER BY rowid").fetchall()
-        runs = [Run(**dict(zip(fields, row, strict=True))) for row in rows]
-        for run in runs:
-            read_summary(run.summary)
-    return runs
-
-
 class Ledger:
     """The events that were delivered to one target; make one with ``Ledger.open``.
 
@@ -161,12 +143,14 @@ class Ledger:
         self._path = path
         self._connection = connection
         self._target = target.digest
-        self._metrics = self.metrics()
+        self._runs = RunTable(path, connection, self._target)
+        self._rules = RuleTable(path, connection, self._target)
         self.refund_sums = RefundSumTable(path, connection, self._target)
+        self._metrics = self.metrics()
 
     @classmethod
     def open(cls, path: Path, target: Target) -> Self:
-        """Open a ledger, or create one.
+        """Open a ledger, or create one; one of an older version is brought to this one.
 
         Args:
             path: an SQLite file.
@@ -180,6 +164,7 @@ class Ledger:
                 create(path)
             connection = open_checked(path)
             try:
+                upgrade(connection)
                 return cls(path, connection, target)
             except BaseException:
                 connection.close()
@@ -205,18 +190,15 @@ class Ledger:
         Raises:
             StoppedError: it cannot be written; nothing more may be sent.
         """
-        blobs = (batch.keys, batch.contents, batch.carriers)
+        row = (self._target, run_id, time_s, batch.keys, batch.contents, batch.carriers)
         unseen = batch.metrics - self._metrics
         with translated(self._path, to_write=True), self._connection:
             self._connection.execute(
-                "INSERT INTO batches (target, run, time, checksum, keys, contents, carriers)"
+                "INSERT INTO batches (target, run, time, keys, contents, carriers, checksum)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (self._target, run_id, time_s, _checksum(self._target, *blobs), *blobs),
+                (*row, checksum(*row, size=_CHECKSUM_BYTES)),
             )
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO metrics VALUES (?, ?)",
-                [(self._target, metric) for metric in unseen],
-            )
+            self._rules.insert_metrics(unseen)
         self._metrics |= unseen
 
     def strike(self, keys: Iterable[bytes]) -> int:
@@ -228,21 +210,23 @@ class Ledger:
             StoppedError: the ledger cannot be written, or is damaged.
         """
         struck = frozenset(keys)
+        some = HashFilter(len(struck))
+        some.add(pa.array(struck, HASH))
         found: set[bytes] = set()
         with translated(self._path, to_write=True), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            rows = self._connection.execute(
-                "SELECT id FROM batches WHERE target = ? ORDER BY id", (self._target,)
-            ).fetchall()
-            for (row,) in rows:
-                found |= self._strike_from(row, struck)
+            hit = [
+                row.id
+                for row in self._rows()
+                if row.target == self._target and some.passes(_fixed(row.keys, KEY_BYTES)).any()
+            ]
+            for row_id in hit:
+                found |= self._strike_from(row_id, struck)
         return len(found)
 
-    def _strike_from(self, row: int, struck: frozenset[bytes]) -> frozenset[bytes]:
-        (checksum, *blobs), *_ = self._connection.execute(
-            "SELECT checksum, keys, contents, carriers FROM batches WHERE id = ?", (row,)
-        )
-        _check_row(checksum, self._target, *blobs)
+    def _strike_from(self, row_id: int, struck: frozenset[bytes]) -> frozenset[bytes]:
+        [row] = self._rows(row_id)
+        blobs = (row.keys, row.contents, row.carriers)
         keys, contents, carriers = (
             [blob[at : at + width] for at in range(0, len(blob), width)]
             for blob, width in zip(blobs, (KEY_BYTES, CONTENT_BYTES, CARRIER.size), strict=True)
@@ -256,13 +240,14 @@ class Ledger:
             b"".join(one for one in carriers if CARRIER.unpack(one)[2] not in struck),
         )
         if left[0]:
+            values = (row.target, row.run, row.time, *left)
             self._connection.execute(
                 "UPDATE batches SET checksum = ?, keys = ?, contents = ?, carriers = ?"
                 " WHERE id = ?",
-                (_checksum(self._target, *left), *left, row),
+                (checksum(*values, size=_CHECKSUM_BYTES), *left, row_id),
             )
         else:
-            self._connection.execute("DELETE FROM batches WHERE id = ?", (row,))
+            self._connection.execute("DELETE FROM batches WHERE id = ?", (row_id,))
         return struck.intersection(keys)
 
     def delivered(self, run_id: str | None = None) -> Iterator[pa.RecordBatch]:
@@ -282,8 +267,13 @@ class Ledger:
     def carried(self) -> Iterator[pa.RecordBatch]:
         """Give every event that carried profile attributes to this target, as ``CARRIED``."""
         for batch in self._batches():
-            carriers = CARRIER.iter_unpack(batch.carriers)
-            columns = list(zip(*carriers, strict=True)) or [(), (), ()]
+            carriers = np.frombuffer(batch.carriers, _CARRIERS)
+            times = pa.py_buffer(carriers["time"].astype(np.int64))
+            columns = [
+                _fixed(carriers["person"].tobytes(), KEY_BYTES),
+                pa.Array.from_buffers(pa.int64(), len(carriers), [None, times]),
+                _fixed(carriers["key"].tobytes(), KEY_BYTES),
+            ]
             yield pa.record_batch(columns, schema=CARRIED)
 
     def newest(self) -> int | None:
@@ -295,7 +285,7 @@ class Ledger:
 
     def metrics(self) -> frozenset[str]:
         """The metrics of which an event was delivered to this target."""
-        return frozenset(self._texts("SELECT metric FROM metrics WHERE target = ?"))
+        return self._rules.metrics()
 
     def rules(self, metric: str) -> frozenset[str]:
         """The id rules by which events of a metric went to this target.
@@ -303,9 +293,7 @@ class Ledger:
         Args:
             metric: its name.
         """
-        return frozenset(
-            self._texts("SELECT rule FROM rules WHERE target = ? AND metric = ?", metric)
-        )
+        return self._rules.rules(metric)
 
     def add_rule(self, metric: str, rule: str) -> None:
         """Note the id rule of a metric before its first event goes.
@@ -316,25 +304,11 @@ class Ledger:
             metric: its name.
             rule: as ``id_rules`` gives it.
         """
-        with translated(self._path, to_write=True), self._connection:
-            if metric not in self._metrics:
-                self._connection.execute(
-                    "DELETE FROM rules WHERE target = ? AND metric = ?", (self._target, metric)
-                )
-            self._connection.execute(
-                "INSERT OR IGNORE INTO rules VALUES (?, ?, ?)", (self._target, metric, rule)
-            )
+        self._rules.add(metric, rule, forget=metric not in self._metrics)
 
     def begin_run(self, run: Run) -> None:
         """Note a run. Whoever begins one holds the lock, so an unfinished one was killed."""
-        with translated(self._path, to_write=True), self._connection:
-            self._connection.execute("UPDATE runs SET state = 'killed' WHERE state = 'running'")
-            self._connection.execute(
-                "INSERT INTO runs"
-                " (target, id, command, schema_name, started, ended, state, summary)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (self._target, *astuple(run)),
-            )
+        self._runs.begin(run)
 
     def end_run(self, run_id: str, *, state: RunState, ended: int, summary: str) -> None:
         """Note how a run ended.
@@ -345,46 +319,71 @@ class Ledger:
             ended: when, in Unix seconds.
             summary: its counts as JSON.
         """
-        with translated(self._path, to_write=True), self._connection:
-            self._connection.execute(
-                "UPDATE runs SET state = ?, ended = ?, summary = ? WHERE id = ?",
-                (state, ended, summary, run_id),
-            )
+        self._runs.end(run_id, state=state, ended=ended, summary=summary)
 
     def summaries(self, schema_name: str) -> list[dict[str, Any]]:
         """The summaries of the ended runs of the schema of this name, to whichever target."""
-        with translated(self._path, to_write=False):
-            query = "SELECT summary FROM runs WHERE schema_name = ? AND ended IS NOT NULL"
-            return [
-                read_summary(text) for (text,) in self._connection.execute(query, (schema_name,))
-            ]
-
-    def _texts(self, query: str, *more: str) -> Iterable[str]:
-        with translated(self._path, to_write=False):
-            return [row[0] for row in self._connection.execute(query, (self._target, *more))]
+        return self._runs.summaries(schema_name)
 
     def _batches(
         self, run_id: str | None = None, after_s: float = -math.inf
     ) -> Iterator[DeliveredBatch]:
-        """Check each row; give this target's, joined to some ten thousand events at a time."""
+        """Give this target's batches, joined to some ten thousand events at a time."""
         held: list[DeliveredBatch] = []
         events = 0
         with translated(self._path, to_write=False):
-            # Other targets' rows are checked too: a row of ours may have a damaged target.
-            for target, run, time_s, checksum, keys, contents, carriers in self._connection.execute(
-                "SELECT target, run, time, checksum, keys, contents, carriers FROM batches"
-                " ORDER BY id"
-            ):
-                _check_row(checksum, target, keys, contents, carriers)
-                if target != self._target or run_id not in (None, run) or time_s <= after_s:
+            for row in self._rows():
+                is_other = row.target != self._target or run_id not in (None, row.run)
+                if is_other or row.time <= after_s:
                     continue
-                held.append(DeliveredBatch(keys, contents, carriers, frozenset()))
+                held.append(DeliveredBatch(row.keys, row.contents, row.carriers, frozenset()))
                 events += len(held[-1])
                 if events >= _EVENTS_A_READ:
                     yield DeliveredBatch.joined(held)
                     held, events = [], 0
             if held:
                 yield DeliveredBatch.joined(held)
+
+    def _rows(self, row_id: int | None = None) -> Iterator["_Row"]:
+        """Check and give each row, or one row.
+
+        Other targets' rows are there too: a row of ours may have a damaged target.
+        """
+        where = "" if row_id is None else "WHERE id = ?"
+        for *columns, stored in self._connection.execute(
+            "SELECT id, target, run, time, keys, contents, carriers, checksum FROM batches"
+            f" {where} ORDER BY id",
+            () if row_id is None else (row_id,),
+        ):
+            row = _Row(*columns)
+            row.check(stored)
+            yield row
+
+
+class _Row(NamedTuple):
+    """A row of the table ``batches``."""
+
+    id: int
+    target: bytes
+    run: str
+    time: int
+    keys: bytes
+    contents: bytes
+    carriers: bytes
+
+    def check(self, stored: bytes) -> None:
+        """Compare it with its checksum; that of version 1 is over target and blobs alone."""
+        if len(stored) == _CHECKSUM_BYTES:
+            blobs = (self.keys, self.contents, self.carriers)
+            values = (self.target, self.run, self.time, *blobs)
+            good = stored == checksum(*values, size=_CHECKSUM_BYTES)
+        else:
+            digest = hashlib.blake2b(self.target, digest_size=_CHECKSUM_BYTES_OF_VERSION_1)
+            for blob in (self.keys, self.contents, self.carriers):
+                digest.update(blob)
+            good = stored == digest.digest()
+        if not good:
+            raise sqlite3.DatabaseError("a batch does not match its checksum")
 
 
 def _as_delivered(batch: DeliveredBatch) -> pa.RecordBatch:
@@ -394,15 +393,3 @@ def _as_delivered(batch: DeliveredBatch) -> pa.RecordBatch:
 
 def _fixed(blob: bytes, width: int) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(width), len(blob) // width, [None, pa.py_buffer(blob)])
-
-
-def _checksum(*blobs: bytes) -> bytes:
-    digest = hashlib.blake2b(digest_size=8)
-    for blob in blobs:
-        digest.update(blob)
-    return digest.digest()
-
-
-def _check_row(checksum: bytes, *blobs: bytes) -> None:
-    if checksum != _checksum(*blobs):
-        raise sqlite3.DatabaseError("a batch does not match its checksum")

@@ -1,4 +1,5 @@
--- What the ledger keeps. A target is a hash of URL and account; times are Unix seconds.
+-- What the ledger keeps. A target is a hash of URL and account; times are Unix seconds; a checksum
+-- is over all other columns of its row, except ids that are numbers.
 CREATE TABLE batches (
     id INTEGER PRIMARY KEY,
     target BLOB NOT NULL,
@@ -12,12 +13,14 @@ CREATE TABLE batches (
 CREATE TABLE metrics (
     target BLOB NOT NULL,
     metric TEXT NOT NULL,
+    checksum BLOB NOT NULL,
     PRIMARY KEY (target, metric)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE rules (
     target BLOB NOT NULL,
     metric TEXT NOT NULL,
     rule TEXT NOT NULL,
+    checksum BLOB NOT NULL,
     PRIMARY KEY (target, metric, rule)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (
@@ -28,5 +31,6 @@ CREATE TABLE runs (
     started INTEGER NOT NULL,
     ended INTEGER,
     state TEXT NOT NULL,
-    summary TEXT NOT NULL
+    summary TEXT NOT NULL,
+    checksum BLOB NOT NULL
 ) STRICT;

@@ -32,12 +32,14 @@ def mark_carriers(
         for part in tables.verdicts:
             part[part == Verdict.SEND] = Verdict.CARRY
         return
-    with streamed(tables.connection, "carried", _CARRIED, carried):
+    _link_people(tables)
+    people = f"select person from {tables.counted} union all select alias::blob from aliases"
+    rows = tables.asked_for(carried, "person", people)
+    with streamed(tables.connection, "carried", _CARRIED, rows):
         tables.run(
             "create temp table latest as select person, max(row(time, key)) as top from carried "
             "group by person"
         )
-    _link_people(tables)
     newest = (
         "select person, max(row(time, key)) as top, max(row(time, key, part, n)) as place from "
         f"{tables.counted} anti join (select alias as person from aliases) using (person) "

@@ -1,7 +1,8 @@
 """A plan's events as tables of DuckDB, in bounded memory, and a verdict for each event."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from backfill.engine.duck import connect_spilling
+from backfill.engine.hash_filter import HashFilter
 from backfill.planning.judgement import ORDER_CODE, Orders, Verdict, Verdicts
 
 
@@ -60,6 +62,25 @@ class PlanTables:
     def stream(self, query: str) -> Iterator[tuple[Any, ...]]:
         for batch in self.batches(query):
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    def asked_for(
+        self, rows: Iterable[pa.RecordBatch], column: str, hashes: str
+    ) -> Iterator[pa.RecordBatch]:
+        """Leave out rows of the ledger that this plan does not ask for, nearly all of them.
+
+        Args:
+            rows: read once, and to the end.
+            column: of ``rows``, with hashes.
+            hashes: a query of the hashes that are asked for, one column.
+        """
+        ahead = iter(rows)
+        first = next(ahead, None)
+        if first is None:  # of a new ledger: the plan need not be read for it
+            return iter(())
+        wanted = HashFilter(sum(len(part) for part in self.verdicts))
+        for batch in self.batches(hashes):
+            wanted.add(batch[0].combine_chunks())
+        return wanted.passing(chain([first], ahead), column)
 
     def reject(self, query: str) -> None:
         """Take events out of the view ``e``, as rejects.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from backfill.errors import BusyError, UsageError
-from backfill.ledger.ledger import RunState, read_runs
+from backfill.ledger.runs import RunState, read_runs
 from backfill.report.summary import iso
 from backfill.running.lock import hold
 

@@ -23,7 +23,8 @@ from backfill.delivery.refusals import refusals_file
 from backfill.delivery.run import deliver
 from backfill.errors import BackfillError, GateError, RetryRunError, StoppedByUserError
 from backfill.ledger import refund_sums
-from backfill.ledger.ledger import Ledger, Run
+from backfill.ledger.ledger import Ledger
+from backfill.ledger.runs import Run
 from backfill.lint.finding import lines as finding_lines
 from backfill.lint.lint import Lint
 from backfill.planning.judgement import Known

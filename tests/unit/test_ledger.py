@@ -18,10 +18,9 @@ from backfill.ledger.ledger import (
     DELIVERED,
     DeliveredBatch,
     Ledger,
-    Run,
     Target,
-    read_runs,
 )
+from backfill.ledger.runs import Run, read_runs
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 
@@ -209,7 +208,7 @@ def test_another_database_is_not_taken_for_a_ledger(path):
 def test_a_newer_ledger_asks_for_a_newer_program(path):
     Ledger.open(path, HERE).close()
     later = sqlite3.connect(path)
-    later.execute("PRAGMA user_version = 2")
+    later.execute("PRAGMA user_version = 3")
     later.close()
 
     with pytest.raises(UsageError, match="written by a newer backfill"):

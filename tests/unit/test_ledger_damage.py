@@ -9,11 +9,13 @@ import pytest
 
 from backfill.errors import BackfillError, UsageError
 from backfill.event import EVENTS
-from backfill.ledger.ledger import DeliveredBatch, Ledger, Run, Target, read_runs
+from backfill.ledger.ledger import DeliveredBatch, Ledger, Target
 from backfill.ledger.refund_sums import PLANNED
+from backfill.ledger.runs import Run, read_runs
 
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 BATCHES, IN_ONE = 6, 40
+RUNS = {"r1": "stopped", "r2": "finished"}
 SUM = pa.RecordBatch.from_pylist(
     [{"key": bytes(16), "sum_key": bytes(16), "value": Decimal(20), "sum_before": Decimal(10)}],
     pa.schema([EVENTS.field(name) for name in PLANNED]),
@@ -35,12 +37,15 @@ def work(path, run="r2"):
             for key in rows["key"].to_pylist()
         ]
         list(ledger.carried())
-        ledger.metrics()
+        assert ledger.metrics() == ({"Placed Order"} if known else set())
+        assert ledger.rules("Placed Order") == ({"{No}"} if known else set())
         ledger.summaries("shop")
+        runs = [(one.id, one.command, one.state) for one in read_runs(path)]
+        assert bool(runs) == bool(known)
+        assert set(runs) <= {(one, "backfill run", RUNS[one]) for one in RUNS}
         for sums in ledger.refund_sums.read(ledger.delivered()).values():
             assert [(one.total, one.before) for one in sums] == [(30, 10)]
         ledger.begin_run(Run(id=run, command="backfill run", schema_name="shop", started=8))
-        ledger.rules("Placed Order")
         ledger.add_rule("Placed Order", "{No}")
         ledger.record(batch(BATCHES), run_id=run, time_s=8)
         ledger.end_run(run, state="finished", ended=9, summary="{}")
@@ -71,6 +76,13 @@ def spoiled(whole, at, how):
     return whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :]
 
 
+def rows_of_small_tables(whole):
+    """Places in and around the rows of metrics, rules, runs and sums of refunds."""
+    for row in (b"Placed Order", b"{No}", b"backfill run", b"30.000000"):
+        for found in re.finditer(re.escape(row), whole):
+            yield from range(found.start() - 70, found.end() + 12, 3)
+
+
 def outcome(path):
     try:
         return work(path)
@@ -80,8 +92,9 @@ def outcome(path):
 
 @pytest.mark.parametrize("how", ["cut", "flip"])
 def test_any_byte_may_be_wrong(path, whole, how):
-    # The header and the texts of the tables are dense; of the rest a byte now and then is enough.
-    dense = [*range(120), *range(3_000, 4_096, 7)]
+    # The header and the texts of the tables are dense, and so are the small tables; of the rest a
+    # byte now and then is enough.
+    dense = [*range(120), *range(3_000, 4_096, 7), *rows_of_small_tables(whole)]
     for at in (*dense, *range(4_096, len(whole), 101)):
         for file in path.parent.iterdir():
             file.unlink()
@@ -128,7 +141,7 @@ def test_a_summary_with_a_wrong_byte_is_damage(path, whole):
     assert whole.count(b'{"last_lines_end"') == 1
     path.write_bytes(whole.replace(b'{"last_lines_end"', b'{\x01last_lines_end"'))
     assert re.fullmatch(WAY_ON, outcome(path))
-    with pytest.raises(UsageError, match="the summary of a run is no JSON"):
+    with pytest.raises(UsageError, match="a run does not match its checksum"):
         read_runs(path)
 
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backfill.event import EVENTS
+from backfill.errors import UsageError
+from backfill.event import EVENTS, person
+from backfill.ledger.ledger import CARRIED
 from backfill.planning.judge import judge
 from backfill.planning.judgement import Judgement, Known, Verdict, order_of
 
@@ -200,6 +202,20 @@ def test_a_later_run_carries_only_what_is_newer(known, expected):
     assert verdicts(found) == [[expected]]
 
 
+@pytest.mark.parametrize(
+    ("before", "expected"), [(1_700_000_000, "SEND"), (1_500_000_000, "CARRY")]
+)
+def test_what_was_written_under_a_persons_other_identifier_counts(before, expected):
+    both = {"email": "ada@shop.example", "phone_number": "+4915112345678"}
+    part = [event("a", time=1_600_000_000) | both | {"person": person("email", both["email"])}]
+    rows = {"person": [person("phone_number", both["phone_number"])], "time": [before]}
+    ledger = pa.table(rows | {"key": [digest("z", 16)]}, schema=CARRIED)
+
+    found = judged(part, known=Known(carried=ledger.to_batches()))
+
+    assert verdicts(found) == [[expected]]
+
+
 def test_a_rejected_order_carries_nothing_and_the_next_newest_does():
     part = [event("a"), event("b"), event("b", content="z", order=(0, 2), time=1_700_000_000)]
     assert "CARRY" in verdicts(judged(part))[0][:2]
@@ -242,6 +258,36 @@ def test_what_a_ledger_knows_is_not_sent_and_what_changed_is_counted_by_order():
     found = judged(part, known=known)
     assert [name == "KNOWN" for name in verdicts(found)[0]] == [True, True, True, False]
     assert (found.already, found.changed_orders, found.events) == (3, 1, 4)
+
+
+def test_an_event_that_was_delivered_with_this_content_once_has_not_changed():
+    twice = Known(
+        delivered=delivered(("a", "other"), ("a", "same"), ("b", "other"), ("b", "third"))
+    )
+
+    found = judged([event("a"), event("b", order=(0, 2))], known=twice)
+
+    assert verdicts(found) == [["KNOWN", "KNOWN"]]
+    assert found.changed_orders == 1
+
+
+def test_a_few_events_are_found_in_a_large_ledger():
+    others = [delivered(*((f"{part}-{n}", "same") for n in range(2_000))) for part in range(10)]
+    known = Known(delivered=[batch for batches in others for batch in batches])
+
+    found = judged([event("3-77"), event("new", person="bo"), event("9-1999")], known=known)
+
+    assert verdicts(found) == [["KNOWN", "CARRY", "KNOWN"]]
+
+
+def test_a_damaged_row_of_the_ledger_is_told_also_behind_those_that_are_asked_for():
+    def rows():
+        yield from delivered(("a", "same"))
+        yield from delivered(("z", "same"))
+        raise UsageError("the ledger is damaged")
+
+    with pytest.raises(UsageError, match="the ledger is damaged"):
+        judged([event("a")], known=Known(delivered=rows()))
 
 
 def test_a_person_whose_newest_event_was_delivered_gets_no_attributes_of_an_older_one():
