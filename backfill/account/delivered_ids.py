@@ -155,7 +155,9 @@ class Ids:
         judged = zip(self._plan.parts, self._plan.judgement.verdicts, strict=True)
         for path, verdicts in judged:
             start = 0
-            for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=_COLUMNS):
+            for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(
+                _BATCH, columns=_COLUMNS
+            ):
                 known = pa.array(verdicts[start : start + batch.num_rows] == Verdict.KNOWN)
                 start += batch.num_rows
                 here = batch.filter(known)

@@ -98,7 +98,8 @@ class ParquetFile:
     def _opened(self) -> Iterator[pq.ParquetFile]:
         with self._version.checked(), read_errors(self.name), self._path.open("rb") as raw:
             try:
-                file = pq.ParquetFile(raw, page_checksum_verification=True)
+                # With pre_buffer, pyarrow 26 would hold the whole file in memory.
+                file = pq.ParquetFile(raw, page_checksum_verification=True, pre_buffer=False)
             except (pa.ArrowException, OSError) as error:
                 raise self._damaged() from error
             yield file
