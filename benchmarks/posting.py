@@ -38,7 +38,7 @@ Post = Callable[[bytes], Awaitable[bytes]]
 def pending(plan: Path, events: int) -> Iterator[pa.RecordBatch]:
     """The plan's first events, each with its person's attributes."""
     for path in sorted(plan.glob("events-*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches(8_192):
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(8_192):
             taken = batch.slice(0, events)
             events -= len(taken)
             yield taken.append_column("carries", pa.repeat(pa.scalar(value=True), len(taken)))

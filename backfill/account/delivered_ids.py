@@ -206,7 +206,8 @@ class Ids:
         judged = zip(self._plan.parts, self._plan.judgement.verdicts, strict=True)
         for path, verdicts in judged:
             start = 0
-            for batch in pq.ParquetFile(path).iter_batches(_BATCH, columns=_COLUMNS):
+            file = pq.ParquetFile(path, pre_buffer=False)
+            for batch in file.iter_batches(_BATCH, columns=_COLUMNS):
                 here = verdicts[start : start + batch.num_rows]
                 start += batch.num_rows
                 known = pa.array(here == Verdict.KNOWN)

@@ -157,7 +157,7 @@ class Report:
         """
         tables = []
         for path, verdicts in zip(self._plan.parts, self._plan.judgement.verdicts, strict=True):
-            table = pq.read_table(path, columns=["key", *_NARROW])
+            table = pq.read_table(path, columns=["key", *_NARROW], pre_buffer=False)
             states = self._states(table["key"], verdicts)
             kept = pa.array(verdicts < Verdict.REPEAT)
             tables.append(table.drop_columns("key").append_column("state", states).filter(kept))

@@ -40,22 +40,41 @@ def mark_carriers(
             "create temp table latest as select person, max(row(time, key)) as top from carried "
             "group by person"
         )
-    newest = (
-        "select person, max(row(time, key)) as top, max(row(time, key, part, n)) as place from "
-        f"{tables.counted} anti join (select alias as person from aliases) using (person) "
-        "group by person"
-    )
+    _rank_people(tables)
     known = (
-        "select person, max(top) as top from (select person, top from latest union all "
-        "select a.person, l.top from aliases a join latest l on a.alias = l.person) "
-        "group by person"
+        "select person, max(top) as top from (select person::uuid as person, top from latest "
+        "union all select a.person, l.top from aliases a join latest l on a.alias = l.person::uuid)"
+        " group by person"
     )
     query = (
-        f"select place[3] as part, place[4] as n from ({newest}) p left join ({known}) l "
-        "using (person) where l.top is null or p.top > l.top"
+        f"select part, n from newest p left join ({known}) l using (person) "
+        "where l.top is null or row(p.time, p.key) > row(l.top[1], l.top[2]::uuid)"
     )
     for batch in tables.batches(query):
         tables.mark(batch, Verdict.CARRY, only=Verdict.SEND)
+
+
+def _rank_people(tables: PlanTables) -> None:
+    """Make a table ``newest`` of each person's newest event: the greatest by time and key.
+
+    As UUIDs, which have the order of their bytes, people and keys take a fixed size, and DuckDB
+    groups them in little memory.
+    """
+    events = (
+        f"(select person::uuid as person, time, key::uuid as key, part, n from {tables.counted}) "
+        "anti join (select alias as person from aliases) using (person)"
+    )
+    tables.run(
+        f"create temp table last as select person, max(time) as time from {events} group by person"
+    )
+    # No two of these events have one key: the others are repeats, or of rejected orders.
+    place = "(part::bigint << 40) | n"
+    tables.run(
+        "create temp table newest as select person, time, key, (place >> 40)::integer as part, "
+        "place & ((1::bigint << 40) - 1) as n from (select person, time, max(key) as key, "
+        f"arg_max({place}, key) as place from {events} semi join last using (person, time) "
+        "group by person, time)"
+    )
 
 
 def _link_people(tables: PlanTables) -> None:
@@ -64,11 +83,11 @@ def _link_people(tables: PlanTables) -> None:
     An order with just a phone number may be an old order of a person whose e-mail address is on a
     newer one. Klaviyo finds one profile for both, so events under the alias carry no attributes.
     """
-    found = []
+    tables.run("create temp table aliases (person uuid, alias uuid)")
     for at, weaker in enumerate(IDENTIFIERS[1:], start=1):
         alias, stronger = hash_sql(f"'{weaker}'", weaker), ", ".join(IDENTIFIERS[:at])
-        found.append(
-            f"select person, {alias} as alias from {tables.counted} "
+        tables.run(
+            "insert into aliases select distinct person::uuid, "
+            f"{alias}::uuid from {tables.counted} "
             f"where {weaker} is not null and coalesce({stronger}) is not null"
         )
-    tables.run(f"create temp table aliases as select distinct * from ({' union all '.join(found)})")

@@ -102,7 +102,9 @@ class Plan:
             zip(self.parts, self.judgement.verdicts, strict=True)
         ):
             start = 0
-            for batch in pq.ParquetFile(path).iter_batches(batch_rows, columns=list(columns)):
+            for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches(
+                batch_rows, columns=list(columns)
+            ):
                 here = judged[start : start + batch.num_rows]
                 added = {
                     "part": pa.repeat(pa.scalar(part, pa.int32()), batch.num_rows),
@@ -141,7 +143,7 @@ class Plan:
     def rejected_orders(self) -> Iterator[tuple[tuple[int, int], Reject]]:
         """The rejected orders, each with the file and the row where it begins."""
         for path in self.reject_files:
-            for row in pq.read_table(path).to_pylist():
+            for row in pq.read_table(path, pre_buffer=False).to_pylist():
                 at = (row["file"], row["row"])
                 if at == (row["order_file"], row["order_row"]):
                     yield at, Reject(row["reason"], row["column"])
@@ -152,7 +154,7 @@ class Plan:
     def rejected_rows(self) -> dict[int, RejectedRows]:
         """The rows of rejected orders, by the number of their file."""
         tables = [
-            pq.read_table(path, columns=["file", "row", "reason", "column"])
+            pq.read_table(path, columns=["file", "row", "reason", "column"], pre_buffer=False)
             for path in self.reject_files
         ]
         tables += [_judged_rows(self.folder, rejected) for rejected in self.judgement.rejected]
@@ -161,7 +163,7 @@ class Plan:
     def undecided_rows(self) -> dict[int, RejectedRows]:
         """The rows of orders left out because an empty cell leaves a ``where`` unknown, by file."""
         paths = sorted(self.folder.glob("undecided-*.parquet"))
-        return _by_file(pa.concat_tables([pq.read_table(path) for path in paths]))
+        return _by_file(pa.concat_tables([pq.read_table(path, pre_buffer=False) for path in paths]))
 
     @property
     def reject_files(self) -> list[Path]:
@@ -193,7 +195,7 @@ def rows_of_orders(folder: Path, orders: Orders) -> npt.NDArray[np.int64]:
     """All rows of orders that were accepted when they were mapped, as pairs of file and row."""
     pairs = [np.stack(order_of(orders), axis=1)]
     for path in sorted(folder.glob("members-*.parquet")):
-        for batch in pq.ParquetFile(path).iter_batches():
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches():
             file, row, order_file, order_row = (column.to_numpy() for column in batch.columns)
             here = np.isin(order_code(order_file.astype(np.int64), order_row), orders)
             pairs.append(np.stack([file[here].astype(np.int64), row[here]], axis=1))

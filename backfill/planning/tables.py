@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from backfill.engine.duck import connect_spilling
@@ -26,11 +27,13 @@ class PlanTables:
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, files: Sequence[Path], counts: Sequence[int]
     ) -> None:
+        """``counts``: the number of events in each of ``files``."""
         self.connection = connection
-        self.verdicts: Verdicts = [np.full(count, Verdict.SEND, np.uint8) for count in counts]
+        self._ends = np.cumsum(counts, dtype=np.int64)
+        self._verdicts = np.full(sum(counts), Verdict.SEND, np.uint8)
         self._rejections = 0
         connection.execute(f"create view e as {scan(files)}")
-        connection.execute("create temp table out (part utinyint, n bigint, verdict utinyint)")
+        connection.execute("create temp table out (part integer, n bigint, verdict utinyint)")
 
     @classmethod
     @contextmanager
@@ -38,6 +41,11 @@ class PlanTables:
         """The tables of Parquet ``files`` with ``counts`` events; DuckDB spills to ``spill``."""
         with connect_spilling(spill) as connection:
             yield cls(connection, files, counts)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The verdicts, which ``mark`` gives, by the number of the file."""
+        return np.split(self._verdicts, self._ends[:-1])
 
     @property
     def counted(self) -> str:
@@ -119,22 +127,32 @@ class PlanTables:
         codes: Orders = found.to_arrow_table()["order_code"].to_numpy()
         return codes
 
+    def verdicts_at(self, places: pa.Table) -> npt.NDArray[np.uint8]:
+        """The verdicts of the events at ``part`` and ``n``."""
+        return self._verdicts[self._places(places)]
+
     def mark(self, places: pa.Table, verdict: Verdict, only: Verdict | None = None) -> None:
         """Give the events at ``part`` and ``n`` a verdict; ``only`` those that have this one."""
-        part = places["part"].to_numpy()
-        n = places["n"].to_numpy()
-        for at, verdicts in enumerate(self.verdicts):
-            here = n[part == at]
-            if only is not None:
-                here = here[verdicts[here] == only]
-            verdicts[here] = verdict
+        at = self._places(places)
+        if only is not None:
+            at = at[self._verdicts[at] == only]
+        self._verdicts[at] = verdict
+
+    def _places(self, places: pa.Table) -> npt.NDArray[np.int64]:
+        """The places of events among those of all files."""
+        starts = np.concatenate([[0], self._ends])
+        found: npt.NDArray[np.int64] = starts[places["part"].to_numpy()] + places["n"].to_numpy()
+        return found
 
 
 def scan(files: Sequence[Path]) -> str:
-    """A query of the events in a plan's files, with ``part`` and ``n``."""
-    return " union all by name ".join(
-        f"select *, {at}::utinyint as part, file_row_number as n "
-        f"from read_parquet('{quoted}', file_row_number = true)"
-        for at, path in enumerate(files)
-        for quoted in [str(path).replace("'", "''")]
+    """A query of the events in a plan's files, with ``part`` and ``n``.
+
+    One reader takes all files: a reader a file holds memory for each.
+    """
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    return (
+        "select * exclude (file_index, file_row_number), file_index::integer as part, "
+        f"file_row_number as n from (select *, file_index, file_row_number "
+        f"from read_parquet([{names}]))"
     )

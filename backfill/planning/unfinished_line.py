@@ -25,7 +25,7 @@ def unfinished_orders(endings: Mapping[int, Ending], folder: Path) -> Orders:
     rows = _codes(wanted)
     found = [rows]
     for path in sorted(folder.glob("members-*.parquet")) if wanted else ():
-        for batch in pq.ParquetFile(path).iter_batches():
+        for batch in pq.ParquetFile(path, pre_buffer=False).iter_batches():
             file, row, order_file, order_row = (column.to_numpy() for column in batch.columns)
             here = np.isin(order_code(file.astype(np.int64), row), rows)
             found.append(order_code(order_file[here].astype(np.int64), order_row[here]))

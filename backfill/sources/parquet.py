@@ -98,15 +98,25 @@ class ParquetFile:
     def _opened(self) -> Iterator[pq.ParquetFile]:
         with self._version.checked(), read_errors(self.name), self._path.open("rb") as raw:
             try:
-                file = pq.ParquetFile(raw, page_checksum_verification=True)
+                # With pre_buffer, pyarrow 26 would hold the whole file in memory.
+                file = pq.ParquetFile(raw, page_checksum_verification=True, pre_buffer=False)
             except (pa.ArrowException, OSError) as error:
-                raise self._damaged() from error
+                raise self._too_deep(error) or self._damaged() from error
             yield file
 
     def _bomb(self, what: str) -> ExportError:
         return ExportError(
             f"{self.name}: {what} {self._bytes:,} bytes, and no export shrinks so much; if it is "
             "one, write it as CSV and name that file"
+        )
+
+    def _too_deep(self, error: Exception) -> ExportError | None:
+        """What is wrong if a column nests deeper than pyarrow reads; None for another error."""
+        if "too deeply nested" not in str(error):
+            return None
+        return ExportError(
+            f"{self.name}: a column nests lists or structs deeper than pyarrow reads (about 50 "
+            "lists in each other); write the file without that column, or the column as JSON text"
         )
 
     def _damaged(self) -> ExportError:

@@ -234,3 +234,15 @@ def test_what_sends_nothing_loads_no_client(command, tmp_path):
     loaded, printed = loaded_by([command, *files], ("duckdb", "aiohttp"), tmp_path)
     assert loaded == "['duckdb']"
     assert "orders.yaml: fits" in printed or "Placed Order" in printed
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_parquet_file_is_held_whole_in_memory(module):
+    """With ``pre_buffer``, pyarrow's default, the bytes of a whole local file stay in memory."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="pq"), attr="ParquetFile" | "read_table")
+            ):
+                said = {one.arg: ast.unparse(one.value) for one in node.keywords}
+                assert said.get("pre_buffer") == "False", ast.unparse(node)
