@@ -17,7 +17,13 @@ from backfill.errors import DeniedError, StoppedByUserError, StoppedError
 from backfill.transport.client import DEFAULT_TIMEOUTS, Client
 from backfill.transport.connection import Timeouts
 from backfill.transport.denied import denied_error
-from backfill.transport.exchange import REAL_CLOCKS, Clocks, Exchange
+from backfill.transport.exchange import (
+    LONG_WAIT_S,
+    REAL_CLOCKS,
+    TELL_EVERY_S,
+    Clocks,
+    Exchange,
+)
 from backfill.transport.pace import Pace, Quota, windows_of
 from backfill.transport.retry import (
     DEFAULT_RETRY_POLICY,
@@ -73,6 +79,7 @@ class Reader:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         clocks: Clocks = REAL_CLOCKS,
         sleep: Callable[[float], object] | None = None,
+        on_wait: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
         """Open no connection yet.
 
@@ -85,6 +92,8 @@ class Reader:
             timeouts: of one attempt.
             clocks: give the time.
             sleep: waits so many seconds; None ends the wait early if ``stop`` is set.
+            on_wait: is called before a wait of several seconds, and then every minute: why, and the
+                seconds that are left.
 
         Raises:
             UsageError: the URL may not be asked, or no authority of certificates can be read.
@@ -96,6 +105,7 @@ class Reader:
         self._policy = policy
         self._clocks = clocks
         self._sleep = sleep or self._stop.wait
+        self._on_wait = on_wait
         self._paces: dict[str, Pace] = {}
 
     def __enter__(self) -> Self:
@@ -181,8 +191,9 @@ class Reader:
         for step in exchange:
             self._raise_if_stopped()
             match step:
-                case Wait(wait_s):
-                    self._sleep(wait_s)
+                case Wait(wait_s, otherwise):
+                    why = self._pace_of(name).why_paused if otherwise is None else otherwise.why
+                    self._wait(wait_s, why)
                 case Post():
                     exchange.answer = send(
                         self._client,
@@ -208,6 +219,14 @@ class Reader:
                     f"{self._host} gives no answer to read: {why} ({method} {path}); run the same "
                     "command again"
                 )
+
+    def _wait(self, wait_s: float, why: str) -> None:
+        while wait_s > LONG_WAIT_S and not self._stop.is_set():
+            self._on_wait(why, wait_s)
+            self._sleep(min(wait_s, TELL_EVERY_S))
+            wait_s -= TELL_EVERY_S
+        if wait_s > 0:
+            self._sleep(wait_s)
 
     def _pace_of(self, endpoint: str) -> Pace:
         if endpoint not in self._paces:

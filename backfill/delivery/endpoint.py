@@ -7,7 +7,7 @@ from typing import Final
 
 from backfill.delivery.delivery import Delivery, DeliveryOptions
 from backfill.transport.client import Client
-from backfill.transport.exchange import Exchange
+from backfill.transport.exchange import LONG_WAIT_S, TELL_EVERY_S, Exchange
 from backfill.transport.pace import Pace
 from backfill.transport.retry import (
     Delivered,
@@ -27,9 +27,6 @@ _FEW_ATTEMPTS: Final = 3
 _MAX_FAILURES_IN_A_ROW: Final = 12
 """More failures than that without a request that goes through are an outage. To halve a full
 request of Bulk Create Events down to the fallback takes five."""
-
-_LONG_WAIT_S: Final = 5.0
-_TELL_EVERY_S: Final = 60.0
 
 _ASK_ONCE: Final = RetryPolicy(attempts=1)
 _NO_EVENTS: Final = Request(body=b"{}", rows=range(0))
@@ -90,10 +87,10 @@ class Endpoint:
     def wait(self) -> tuple[str, float] | None:
         """Why events wait and how many seconds more, if a person should know it now."""
         now_s, left_s = self.options.clocks.monotonic(), self.pace.pause_left_s
-        why = f"{self.pace.why_paused} and asks to wait"
+        why = self.pace.why_paused
         if not left_s and self.failing is not None:
             why, left_s = self.failing.why, max(self.tries_again_s - now_s, 0.0)
-        if left_s < _LONG_WAIT_S or now_s < self.told_s + _TELL_EVERY_S:
+        if left_s < LONG_WAIT_S or now_s < self.told_s + TELL_EVERY_S:
             return None
         self.told_s = now_s
         return why, left_s

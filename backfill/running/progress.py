@@ -45,7 +45,8 @@ class Bars:
         """
 
         def tell(line: str) -> None:
-            self._bar.close()  # what is told follows what the bar counts
+            with self._lock, self._drawn():
+                self._bar.clear()
             echo(line)
 
         return Hooks(

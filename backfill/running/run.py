@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ from backfill.running.folder import RunFolder, StateFolder, disk_errors
 from backfill.running.gates import check_gates, planned_rules
 from backfill.running.known_accounts import remember_account
 from backfill.running.lock import hold
+from backfill.running.notes import delivery_notes, plan_notes, wait_line
 from backfill.running.own_file import check_ledger
 from backfill.running.prepare import Exports, prepare
 from backfill.running.rejects_csv import write_rejects
@@ -118,7 +119,7 @@ class Backfill:
 
         def work(folder: RunFolder, ledger: Ledger) -> Verification:
             planned = self._plan_only(folder, ledger)
-            with self._reader() as reader:
+            with self._reader(folder) as reader:
                 verified = verify(
                     planned.plan,
                     reader,
@@ -209,7 +210,7 @@ class Backfill:
         rules = planned_rules(self.schema, plan)
         try:
             check_gates(plan, rules, ledger, self.options)
-            self._ask(plan, planned)
+            self._ask(folder, plan, planned)
         except GateError as error:
             folder.log("gated", why=str(error))
             return RunResult(replace(planned, state="gated", requests=0, bytes=0), plan, error)
@@ -239,7 +240,7 @@ class Backfill:
         if not self._verifies or not summary.delivered:
             return summary
         self._record_summary(folder, ledger, summary)  # it stands, whatever comes of the waiting
-        with self._reader() as reader:
+        with self._reader(folder) as reader:
             answer = verify_run(
                 plan,
                 reader,
@@ -299,31 +300,38 @@ class Backfill:
         batches = plan.events(columns=refund_sums.PLANNED)
         return [batch.filter(batch["sum_key"].is_valid()) for batch in batches]
 
-    def _ask(self, plan: Plan, planned: Summary) -> None:
+    def _ask(self, folder: RunFolder, plan: Plan, planned: Summary) -> None:
         """The last gate is a person."""
-        if plan.to_send and not self.hooks.confirm(planned, lambda: self._remarks(planned)):
+        if plan.to_send and not self.hooks.confirm(planned, lambda: self._remarks(folder, planned)):
             raise GateError("not confirmed; nothing was sent")
 
-    def _remarks(self, planned: Summary) -> tuple[str, ...]:
+    def _remarks(self, folder: RunFolder, planned: Summary) -> tuple[str, ...]:
         """What the account says of the plan's metrics: twins, and the flows that they start."""
         if self.account.api.has_public_key:
             return ()
-        with self._reader() as reader:
+        with self._reader(folder) as reader:
             return tuple(
                 metric_lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
             )
 
     def _visibility(self, folder: RunFolder, *, waits: bool) -> Visibility:
-        def tell(line: str) -> None:
-            folder.log("waiting", why=line)
-            self.hooks.tell(line)
-
         delay_s, stop = self.options.visibility_delay_s, self.hooks.stop
-        return Visibility(delay_s=delay_s, waits=waits, stop=stop, tell=tell)
+        return Visibility(
+            delay_s=delay_s, waits=waits, stop=stop, tell=lambda line: self._tell(folder, line)
+        )
 
-    def _reader(self) -> Reader:
-        account, stop = self.account, self.hooks.stop
-        return Reader(account.url, account.key, quota=self.options.quota, stop=stop)
+    def _tell(self, folder: RunFolder, line: str) -> None:
+        folder.log("waiting", why=line)
+        self.hooks.tell(line)
+
+    def _reader(self, folder: RunFolder) -> Reader:
+        return Reader(
+            self.account.url,
+            self.account.key,
+            quota=self.options.quota,
+            stop=self.hooks.stop,
+            on_wait=lambda why, left_s: self._tell(folder, wait_line(why, left_s)),
+        )
 
     def _deliver(self, folder: RunFolder, plan: Plan, ledger: Ledger) -> Delivery:
         options, account = self.options, self.account
@@ -333,6 +341,11 @@ class Backfill:
         if (single := account.api.fallback) is not None:
             fallback = wire_of(replace(account, api=single), backfill=options.backfill)
             how = replace(how, fallback_windows=options.quota.of(windows_of(single.rates)))
+
+        def on_wait(why: str, left_s: float, done: Delivery) -> None:
+            left = plan.to_send - done.delivered - done.refused
+            self._tell(folder, wait_line(why, left_s, left))
+
         with refusals_file(folder.refusals) as write_refusal:
             return deliver(
                 plan.pending(self.options.limit),
@@ -343,6 +356,7 @@ class Backfill:
                 run_id=folder.id,
                 on_refusal=write_refusal,
                 on_progress=self.hooks.on_progress,
+                on_wait=on_wait,
                 stop=self.hooks.stop,
                 options=how,
             )
@@ -363,51 +377,18 @@ class Backfill:
             schema=self.schema.name,
             api=self.account.api.name,
             seconds=time.monotonic() - self._began,
-            notes=(*self._notes(), *_delivery_notes(delivery)),
+            notes=(
+                *plan_notes(self._prepared, self.account, self.options),
+                *self._findings,
+                *delivery_notes(delivery),
+            ),
             next_command=self.command if state == "stopped" else "",
         )
-
-    def _notes(self) -> Iterator[str]:
-        yield from self.export.notes
-        yield from self._prepared.bound.notes
-        if self.schema.source.last_line is None:
-            yield from self.export.cut_notes()
-        if any("{line}" in str(event.event_id) for event in self.schema.events):
-            yield (
-                "an $event_id counts {line}: the rows of an order must keep their places in later "
-                "exports, or its events get other ids; a column that names the line is safer"
-            )
-        if self._prepared.profiles == "every" and self.schema.maps_attributes:
-            yield "profiles every: of a person's events, the one that arrives last stays"
-        if self.account.unknown:
-            yield (
-                f"Klaviyo did not say whose key this is ({self.account.unknown}): what was "
-                "delivered before is not looked at, as without a key; --account NAME says whose"
-            )
-        elif not self.account.key:
-            yield "no key: what was delivered before is not looked at"
-        if not self.options.backfill and self.account.api.takes_backfill:
-            yield "--trigger-flows: old orders may start the account's live flows"
-        yield from self._findings
 
 
 def _lines_end(summaries: Iterable[dict[str, Any]]) -> bool:
     """Does one of the summaries say that each CSV file ended its last line?"""
     return any(summary.get("last_lines_end") for summary in summaries)
-
-
-def _delivery_notes(delivery: Delivery) -> Iterator[str]:
-    if delivery.by_fallback:
-        yield (
-            f"{delivery.by_fallback:,} events went one by one, by Create Event: the bulk endpoint "
-            "did not take them together"
-        )
-    if delivery.rate_limit is not None:
-        left = delivery.rate_limit
-        yield (
-            f"Klaviyo's last answer leaves {left.remaining:,} of {left.limit:,} requests for the "
-            f"next {left.reset_s:,} s"
-        )
 
 
 def _log_verified(folder: RunFolder, verified: Verified) -> None:

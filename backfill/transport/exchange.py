@@ -26,6 +26,11 @@ class Clocks:
 
 REAL_CLOCKS: Final = Clocks()
 
+LONG_WAIT_S: Final = 5.0
+"""The shortest wait for the server that is told to a person, at once."""
+TELL_EVERY_S: Final = 60.0
+"""How often a wait is told again."""
+
 
 class Exchange:
     """Gives the steps of one request; whoever drives it takes each, and sets ``answer``.
