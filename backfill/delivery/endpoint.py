@@ -65,12 +65,12 @@ class Endpoint:
         Args:
             request: what to post.
             is_last_try: whether it gets all attempts of the retry policy. If not, it is given up
-                after a few where others go through, or where others failed before.
+                after a few where others go through, or where others had failed before it began.
         """
-        before = self.went_through
+        before, others_failed = self.went_through, self.failures_in_a_row > 0
 
         def is_enough(failures: int) -> bool:
-            doubt = self.went_through > before or self.failures_in_a_row > 0
+            doubt = others_failed or self.went_through > before
             return failures >= _FEW_ATTEMPTS and doubt and not is_last_try
 
         outcome = await self._send(request, self.options.retry_policy, is_enough)

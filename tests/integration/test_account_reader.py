@@ -121,6 +121,21 @@ def test_an_answer_that_names_no_account(document):
         account_id(asking)
 
 
+def test_a_long_wait_is_told_at_once_and_every_minute():
+    told = []
+    slow = (429, {}, {"Retry-After": "130"})
+    with (
+        answering(slow, ok({"data": 1})) as (url, _, _),
+        reader(url, on_wait=lambda *wait: told.append(wait)) as asking,
+    ):
+        assert asking.get("/api/metrics") == {"data": 1}
+    assert told == [
+        ("it answered 429", 130.0),
+        ("it answered 429", 70.0),
+        ("it answered 429", 10.0),
+    ]
+
+
 def test_a_question_goes_with_key_and_revision():
     with answering(ok({"data": 1}), ok({"data": 2})) as (url, asked, _), reader(url) as asking:
         asking.get("/api/metrics", {"filter": 'equals(integration.name,"ö+")'})

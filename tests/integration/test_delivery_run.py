@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from backfill import event
 from backfill.delivery.delivery import DeliveryOptions
 from backfill.delivery.run import deliver
-from backfill.errors import DeniedError, StoppedError, UsageError
+from backfill.errors import DeniedError, StoppedByUserError, StoppedError, UsageError
 from backfill.ledger.ledger import Ledger, Target
 from backfill.transport.exchange import Clocks
 from backfill.transport.pace import Window
@@ -38,6 +38,7 @@ class Server:
         self.seen = Counter()
         self.body_bytes = 0
         self.url = ""
+        self.sleeping = []
 
     async def handle(self, request):
         body = await request.read()
@@ -46,10 +47,17 @@ class Server:
         event_id = sent["properties"]["$event_id"]
         self.seen[event_id] += 1
         answer = self.answer(event_id, self.seen[event_id])
+        if asyncio.iscoroutine(answer):
+            self.sleeping.append(asyncio.current_task())
+            await answer
         if answer is None:
             request.transport.abort()
             return web.Response()
         return answer
+
+    def stop_answering(self):
+        for task in self.sleeping:
+            task.get_loop().call_soon_threadsafe(task.cancel)
 
 
 @contextmanager
@@ -315,6 +323,25 @@ def test_an_event_that_a_gateway_keeps_out_keeps_no_other_out(path, concurrency)
     assert (delivery.delivered, delivery.refused, delivery.by_gateway) == (19, 1, 1)
     assert [(one.code, one.status) for one in refused] == [("gateway_no_answer", None)]
     assert server.seen["7"] > 8
+
+
+def test_a_run_that_stops_waits_for_no_mute_server(path, monkeypatch):
+    monkeypatch.setattr("backfill.delivery.run._LAST_ANSWERS_S", 0.2)
+    came, stop = threading.Event(), threading.Event()
+
+    def answer(*_):
+        came.set()
+        return asyncio.sleep(60)
+
+    with serving(answer) as server:
+        stopper = threading.Thread(target=lambda: (came.wait(), stop.set()))
+        stopper.start()
+        delivery = run(path, server, orders(0, 20), options=DeliveryOptions(), stop=stop)
+        stopper.join()
+        server.stop_answering()
+
+    assert isinstance(delivery.ended, StoppedByUserError)
+    assert delivery.delivered == 0
 
 
 def test_a_throttled_answer_holds_up_all_requests(path):

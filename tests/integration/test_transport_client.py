@@ -223,6 +223,60 @@ def test_a_certificate_that_nobody_signed_is_silence(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        pytest.param("SSL_CERT_FILE", None, "No such file", id="no such file"),
+        pytest.param("SSL_CERT_FILE", "no certificate", "no PEM file", id="no certificate in it"),
+    ],
+)
+def test_authorities_that_cannot_be_read_are_named(tmp_path, monkeypatch, name, text, why):
+    path = tmp_path / "own.pem"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv(name, str(path))
+
+    with pytest.raises(UsageError) as told:
+        Client("https://a.klaviyo.com", TRACK.headers)
+    assert f"the certificate authorities of {name}={path} cannot be read ({why}" in str(told.value)
+
+
+def test_a_server_without_tls_is_told():
+    came = asyncio.run(once_without_tls())
+    assert not came.is_final
+    assert came.why.startswith("127.0.0.1 does not speak TLS as expected (")
+
+
+async def once_without_tls():
+    async def talk(reader, writer):
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        return await posted(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
+
+@pytest.mark.parametrize("proxy", [None, "http://proxy.example:3128"])
+def test_a_name_that_nobody_knows_is_told(monkeypatch, proxy):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    if proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    came = asyncio.run(posted("https://a.klaviyo.invalid"))
+
+    hint = "; HTTPS_PROXY is set, but orders go to Klaviyo directly and through no proxy: "
+    assert came.why.startswith("the name a.klaviyo.invalid cannot be resolved (DNS); check --url")
+    assert (hint in came.why) == bool(proxy)
+    assert "proxy.example" not in came.why
+
+
+@pytest.mark.parametrize("reason", [b"D\xe9j\xe0", "Déjà vu".encode(), b"", b"\xff\xfe"], ids=repr)
+def test_a_reason_phrase_of_any_bytes_is_not_read(reason):
+    assert post(answer(b"202 " + reason, body=b""))[0] == Reply(status=202, body=b"")
+
+
 def test_http_beyond_this_machine_is_no_client():
     with pytest.raises(UsageError, match="is not encrypted"):
         Client("http://a.klaviyo.com", TRACK.headers)
