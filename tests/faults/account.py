@@ -8,7 +8,7 @@ from backfill.sandbox import Sandbox
 from tests.faults.model import Event, Order, Rule, key, profiles
 from tests.faults.starts import Ended
 
-_TAKEN_BUT_LOST = ("half", "drop", "slow")
+_TAKEN_BUT_LOST = ("half", "drop", "slow", "surplus")
 _ABORTED = 100
 """An exit code over this one is a library's that ended the process."""
 

@@ -30,7 +30,7 @@ class Scenario:
     kinds: tuple[str, ...]
 
 
-_RATED: Final = ("reset", "half", "drop", "500", "502", "403")
+_RATED: Final = ("reset", "half", "drop", "500", "502", "403", "early", "surplus", "reason")
 SERVER: Final = ("429", "slow", "outage", *_RATED)
 
 KINDS: Final = (*PROCESS, *SERVER, *bulk.KINDS)
@@ -93,7 +93,9 @@ def _rule(random: Random, kind: str, concurrency: int, orders: int) -> dict[str,
     if kind == "slow":
         numbers = random.sample(range(1, orders), random.randint(1, 4))
         return {"at": numbers, "answer": "slow", "seconds": 1.2}
-    answer = int(kind) if kind.isdecimal() else kind
+    answer: dict[str, Any] = {"answer": int(kind) if kind.isdecimal() else kind}
+    if kind == "surplus":
+        answer["seconds"] = random.choice((0, 0.05, 0.3))
     if random.random() < 0.5:
-        return {"at": random.sample(range(1, orders), random.randint(2, 8)), "answer": answer}
-    return {"rate": random.uniform(0.005, 0.02), "answer": answer}
+        return {"at": random.sample(range(1, orders), random.randint(2, 8)), **answer}
+    return {"rate": random.uniform(0.005, 0.02), **answer}
