@@ -26,15 +26,20 @@ class Scenario:
     """Every start has its own interpreter; else it is forked off one that has imported all."""
     read_s: float
     server: tuple[dict[str, Any], ...]
+    poison: str | int
+    """What a gateway answers to one certain event, each time; empty for none."""
     steps: tuple[Step, ...]
     kinds: tuple[str, ...]
 
 
 _RATED: Final = ("reset", "half", "drop", "500", "502", "403", "early", "surplus", "reason")
-SERVER: Final = ("429", "slow", "outage", *_RATED)
+SERVER: Final = ("429", "slow", "outage", "poison", *_RATED)
 
 KINDS: Final = (*PROCESS, *SERVER, *bulk.KINDS)
 """Seeds take them in turn, so that each comes as often as every other."""
+
+
+_POISON: Final = (403, 500, 400, 406, 404, 302, "reset", 502, "early")
 
 
 def scenario(seed: int) -> Scenario:
@@ -60,7 +65,8 @@ def scenario(seed: int) -> Scenario:
             ]
             kinds.add(more)
     server = [
-        _rule(random, kind, concurrency, orders) for kind in sorted(kinds - {*PROCESS, *bulk.KINDS})
+        _rule(random, kind, concurrency, orders)
+        for kind in sorted(kinds - {*PROCESS, *bulk.KINDS, "poison"})
     ]
     return Scenario(
         seed=seed,
@@ -76,6 +82,7 @@ def scenario(seed: int) -> Scenario:
         fresh=random.random() < 0.07 and "outage" not in kinds,
         read_s=0.5 if "slow" in kinds else 0.0,
         server=tuple(server),
+        poison=_POISON[seed // len(KINDS) % len(_POISON)] if main == "poison" else "",
         steps=tuple(steps),
         kinds=(main,) if main in bulk.KINDS else tuple(sorted(kinds)),
     )
