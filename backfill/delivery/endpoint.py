@@ -11,6 +11,7 @@ from backfill.transport.exchange import LONG_WAIT_S, TELL_EVERY_S, Exchange
 from backfill.transport.pace import Pace
 from backfill.transport.retry import (
     Delivered,
+    Fatal,
     NoAnswer,
     Outcome,
     Post,
@@ -122,10 +123,14 @@ class Endpoint:
             is_json_api=self.wire.api.is_json_api,
         )
         failures = 0
+        most_busy = self.options.retry_policy.attempts if policy is not _ASK_ONCE else inf
         exchange = Exchange(steps, self.pace)
         for step in exchange:
             if self.is_stopping():
                 return None
+            busy = len(exchange.broken)
+            if busy and (busy >= most_busy or is_enough(failures + busy)):
+                return exchange.broken[-1]
             match step:
                 case Wait(wait_s, otherwise):
                     if otherwise is not None:
@@ -147,3 +152,14 @@ class Endpoint:
         if isinstance(answer, Reply) and answer.rate_limit is not None:
             self.rate_limit = answer.rate_limit
         return answer
+
+
+def failure_of(outcome: Refused | Fatal | Unavailable) -> Unavailable:
+    """What an answer that is no yes and no no of Klaviyo's comes to."""
+    match outcome:
+        case Unavailable():
+            return outcome
+        case Refused(status=status):
+            return Unavailable(f"it answers {status}, which is no yes and no no", str(status))
+        case Fatal(status):
+            return Unavailable(f"it answered {status}", str(status))

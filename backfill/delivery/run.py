@@ -54,7 +54,7 @@ import pyarrow as pa
 
 from backfill.delivery.batch import Batch
 from backfill.delivery.delivery import DEFAULT_OPTIONS, Delivery, DeliveryOptions
-from backfill.delivery.endpoint import Endpoint
+from backfill.delivery.endpoint import Endpoint, failure_of
 from backfill.delivery.queue import (
     Encoder,
     Job,
@@ -224,19 +224,15 @@ class _Run:
                 await self.recorder.add(batch)
             case Refused() if endpoint.wire.api.is_json_api:
                 return await self._split(job, outcome, encoder)
-            case Refused(reason, status, detail):
-                why = f"it answers {status}, which is no yes and no no"
-                if outcome.is_own_no or await self._is_up(job, why, others_pass=others_pass):
-                    for row in batch.rows:
-                        self._record_refusal(batch, row, status, reason, detail)
-            case Fatal(status) if others_pass:
-                failure = Unavailable(f"it answered {status}", str(status))
-                return await self._set_aside(job, failure, before, encoder)
-            case Fatal(status):
+            case Refused(reason, status, detail) if outcome.is_own_no:
+                for row in batch.rows:
+                    self._record_refusal(batch, row, status, reason, detail)
+            case Fatal(status) if not others_pass and not await endpoint.is_up():
                 self._stop_denied(job, status)
-            case Unavailable(why):
-                if await self._is_up(job, why, others_pass=others_pass):
-                    return await self._set_aside(job, outcome, before, encoder)
+            case Refused() | Fatal() | Unavailable():
+                failure = failure_of(outcome)
+                if await self._is_up(job, failure.why, others_pass=others_pass):
+                    return await self._set_aside(job, failure, before, encoder)
         return []
 
     def _stop_denied(self, job: Job, status: int) -> None:
@@ -248,7 +244,7 @@ class _Run:
         """Whether a failure is about the events of this batch; if not, the run stops."""
         endpoint = job.endpoint
         tries_others = not job.is_last_try and (self.queue.has_fresh or len(job.batch) > 1)
-        if others_pass or (tries_others and not endpoint.is_doubtful):
+        if tries_others and (others_pass or not endpoint.is_doubtful):
             return True
         if await endpoint.is_up():
             return True

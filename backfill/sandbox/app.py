@@ -18,7 +18,7 @@ from backfill.sandbox.http.gate import Gate
 from backfill.sandbox.http.pages import add_pages
 from backfill.sandbox.json_api import read, responses, write
 from backfill.sandbox.json_api.behaviour import DEFAULT, Behaviour
-from backfill.sandbox.json_api.endpoint import JsonApi
+from backfill.sandbox.json_api.endpoint import JsonApi, body_text
 from backfill.sandbox.store.store import Store
 from backfill.sandbox.track_api import endpoint as track_api
 
@@ -98,6 +98,7 @@ def _app(store: Store, settings: Settings) -> web.Application:
         "track",
         _TRACK_RATES,
         track_api.error_response,
+        read_text=track_api.event_text,
         rate_headers=False,
     )
     app.router.add_get(limits.TRACK_PATH + _SLASH, track, allow_head=False)
@@ -109,6 +110,7 @@ def _app(store: Store, settings: Settings) -> web.Application:
             route.name,
             route.rates,
             responses.error_response,
+            read_text=body_text,
             rate_headers=True,
         )
         app.router.add_route(route.method, route.path + _SLASH, handler)

@@ -5,10 +5,19 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from backfill.transport.pace import Pace
-from backfill.transport.retry import NoAnswer, Outcome, Pause, Post, Steps, Wait
+from backfill.transport.retry import (
+    NoAnswer,
+    Outcome,
+    Pause,
+    Post,
+    Steps,
+    Unavailable,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from backfill.wire.interface import Reply
@@ -53,6 +62,8 @@ class Exchange:
         self._pace = pace
         self._outcome: Outcome | None = None
         self.answer: Reply | NoAnswer | None = None
+        self.broken: list[Unavailable] = []
+        """What each 503 would have come to: a server's pause, or one event's failure."""
 
     @property
     def outcome(self) -> Outcome:
@@ -71,6 +82,8 @@ class Exchange:
             match step:
                 case Pause(wait_s, otherwise):
                     self._pace.pause(wait_s, otherwise.why)
+                    if otherwise.code == str(HTTPStatus.SERVICE_UNAVAILABLE.value):
+                        self.broken.append(otherwise)
                 case Wait():
                     yield step
                 case Post():

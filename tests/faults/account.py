@@ -8,7 +8,7 @@ from backfill.sandbox import Sandbox
 from tests.faults.model import Event, Order, Rule, key, profiles
 from tests.faults.starts import Ended
 
-_TAKEN_BUT_LOST = ("half", "drop", "slow")
+_TAKEN_BUT_LOST = ("half", "drop", "slow", "surplus")
 _ABORTED = 100
 """An exit code over this one is a library's that ended the process."""
 
@@ -26,6 +26,8 @@ class Account:
         self.orders = orders
         self.events = events
         self.refused = refused
+        self.poisoned: frozenset[bytes] = frozenset()
+        """Those of ``refused`` that a gateway keeps out."""
         self._rule = rule
         self._before: dict[str, Any] = sandbox.stats()
         self._held: frozenset[bytes] = frozenset()
@@ -100,7 +102,10 @@ class Account:
     def assert_refusals(self, lines: Sequence[str]) -> None:
         found = [json.loads(line) for line in lines]
         assert {bytes.fromhex(one["key"]) for one in found} <= self.refused
-        assert all(one["code"] == "answered-no" for one in found), found
+        for one in found:
+            is_poisoned = bytes.fromhex(one["key"]) in self.poisoned
+            wanted = "gateway_" if is_poisoned else "answered-no"
+            assert one["code"].startswith(wanted), one
 
     def assert_complete(self) -> None:
         """Planned but for refusals is recorded, as it was written; so are the people."""

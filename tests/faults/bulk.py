@@ -46,10 +46,12 @@ class BulkPlaying:
         self._wanted = {event.key: event for event in model.events_of(orders, "flat")}
         (folder / "s.yaml").write_text(model.schema("flat", rule))
         model.write_export(folder / "e0.csv", orders)
+        answer = self._random.choice((500, 502, "reset", "drop", "half", "early", "surplus"))
         faults = [
             {
                 "rate": self._random.choice((0.05, 0.3)),
-                "answer": self._random.choice((500, 502, "reset", "drop", "half")),
+                "answer": answer,
+                **({"seconds": 0} if answer == "surplus" else {}),
             },
             {"at": [self._random.randint(1, 8)], "answer": 429, "retry_after": 0},
         ]

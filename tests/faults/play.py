@@ -1,10 +1,12 @@
 """Plays a scenario against real processes, and compares with what the model says."""
 
+import json
 import re
 import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -88,6 +90,16 @@ def _play_bulk(seed: int, kind: str, folder: Path, server: Server) -> Played:
     )
 
 
+def _poison(
+    random: Random, events: Sequence[Sequence[model.Event]]
+) -> tuple[str, frozenset[bytes]]:
+    """Choose an event; give its id as it stands in JSON, and the events that have this text."""
+    every = [event for part in events for event in part]
+    text = json.dumps(random.choice(every).event_id)
+    found = {e.key for e in every if text in json.dumps([e.event_id, e.properties])}
+    return text, frozenset(found)
+
+
 class _Playing:
     def __init__(self, what: Scenario, folder: Path, server: Server, stack: ExitStack) -> None:
         self.what = what
@@ -106,7 +118,12 @@ class _Playing:
         orders = self._write_inputs()
         events = [model.events_of(part, what.shape) for part in orders]
         limit_s = model.FIRST_S + int(model.DAYS * 0.95) * 86_400
-        faults = Faults.of({"seed": what.seed, "faults": list(what.server)})
+        rules = list(what.server)
+        poisoned: frozenset[bytes] = frozenset()
+        if what.poison:
+            text, poisoned = _poison(Random(f"poison {what.seed}"), events)
+            rules.insert(0, {"contains": text, "answer": what.poison})
+        faults = Faults.of({"seed": what.seed, "faults": rules})
         clock = (lambda: float(limit_s - model.A_YEAR_S)) if what.refuses else time.time
         sandbox = stack.enter_context(Sandbox(faults=faults, clock=clock))
         refused = frozenset(
@@ -115,7 +132,8 @@ class _Playing:
             for event in part
             if what.refuses and event.time_s > limit_s
         )
-        self.account = Account(sandbox, orders, events, refused, what.rule)
+        self.account = Account(sandbox, orders, events, refused | poisoned, what.rule)
+        self.account.poisoned = poisoned
 
     def _write_inputs(self) -> list[list[model.Order]]:
         what = self.what

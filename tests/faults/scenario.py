@@ -26,15 +26,20 @@ class Scenario:
     """Every start has its own interpreter; else it is forked off one that has imported all."""
     read_s: float
     server: tuple[dict[str, Any], ...]
+    poison: str | int
+    """What a gateway answers to one certain event, each time; empty for none."""
     steps: tuple[Step, ...]
     kinds: tuple[str, ...]
 
 
-_RATED: Final = ("reset", "half", "drop", "500", "502", "403")
-SERVER: Final = ("429", "slow", "outage", *_RATED)
+_RATED: Final = ("reset", "half", "drop", "500", "502", "403", "early", "surplus", "reason")
+SERVER: Final = ("429", "slow", "outage", "poison", *_RATED)
 
 KINDS: Final = (*PROCESS, *SERVER, *bulk.KINDS)
 """Seeds take them in turn, so that each comes as often as every other."""
+
+
+_POISON: Final = (403, 500, 400, 406, 404, 302, "reset", 502, "early")
 
 
 def scenario(seed: int) -> Scenario:
@@ -60,7 +65,8 @@ def scenario(seed: int) -> Scenario:
             ]
             kinds.add(more)
     server = [
-        _rule(random, kind, concurrency, orders) for kind in sorted(kinds - {*PROCESS, *bulk.KINDS})
+        _rule(random, kind, concurrency, orders)
+        for kind in sorted(kinds - {*PROCESS, *bulk.KINDS, "poison"})
     ]
     return Scenario(
         seed=seed,
@@ -76,6 +82,7 @@ def scenario(seed: int) -> Scenario:
         fresh=random.random() < 0.07 and "outage" not in kinds,
         read_s=0.5 if "slow" in kinds else 0.0,
         server=tuple(server),
+        poison=_POISON[seed // len(KINDS) % len(_POISON)] if main == "poison" else "",
         steps=tuple(steps),
         kinds=(main,) if main in bulk.KINDS else tuple(sorted(kinds)),
     )
@@ -93,7 +100,9 @@ def _rule(random: Random, kind: str, concurrency: int, orders: int) -> dict[str,
     if kind == "slow":
         numbers = random.sample(range(1, orders), random.randint(1, 4))
         return {"at": numbers, "answer": "slow", "seconds": 1.2}
-    answer = int(kind) if kind.isdecimal() else kind
+    answer: dict[str, Any] = {"answer": int(kind) if kind.isdecimal() else kind}
+    if kind == "surplus":
+        answer["seconds"] = random.choice((0, 0.05, 0.3))
     if random.random() < 0.5:
-        return {"at": random.sample(range(1, orders), random.randint(2, 8)), "answer": answer}
-    return {"rate": random.uniform(0.005, 0.02), "answer": answer}
+        return {"at": random.sample(range(1, orders), random.randint(2, 8)), **answer}
+    return {"rate": random.uniform(0.005, 0.02), **answer}

@@ -14,7 +14,7 @@ _TOLD = {
     "disk full planning": r"make room|--state",
     "disk full delivery": r"make room",
 }
-_SILENT = r"the connection broke|the answer broke off|no answer in time"
+_SILENT = r"the connection broke|the answer broke off|no answer in time|not plain what was answered"
 _NEVER = ("Traceback", "Warning", "nanobind", "@shop.example")
 
 

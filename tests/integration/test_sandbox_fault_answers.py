@@ -1,9 +1,10 @@
 """Each scripted fault as bytes on a real socket."""
 
+import base64
 import json
 import socket
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -23,6 +24,9 @@ HEAD = (
     b"POST /api/track HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n" % len(BODY)
 )
+
+
+PAGE = {"Content-Type": "text/html; charset=utf-8"}
 
 
 def playing(answer, **keys):
@@ -79,11 +83,13 @@ def post(sandbox):
             id="500 is plain on odd requests",
         ),
         pytest.param(
-            502, {}, 502, {"Content-Type": "text/html; charset=utf-8"}, "Bad Gateway", id="502"
+            302, {}, 302, {"Location": "/blocked.html", **PAGE}, "Found", id="302 leads away"
         ),
-        pytest.param(
-            403, {}, 403, {"Content-Type": "text/html; charset=utf-8"}, "Forbidden", id="403"
-        ),
+        pytest.param(400, {}, 400, PAGE, "Bad Request", id="400"),
+        pytest.param(403, {}, 403, PAGE, "Forbidden", id="403"),
+        pytest.param(404, {}, 404, PAGE, "Not Found", id="404"),
+        pytest.param(406, {}, 406, PAGE, "Not Acceptable", id="406"),
+        pytest.param(502, {}, 502, PAGE, "Bad Gateway", id="502"),
     ],
 )
 def test_a_fault_is_answered_instead_of_recording(answer, keys, status, headers, text):
@@ -132,6 +138,87 @@ def test_drop_is_no_answer_for_an_event_that_is_recorded():
         assert exchange(sandbox) == b""
         assert sandbox.stats()["recorded"] == 1
         assert sandbox.stats()["faults"] == {"drop": 1}
+
+
+def test_early_is_a_yes_before_the_body_and_nothing_is_recorded():
+    with playing("early") as sandbox, connect(sandbox) as connection:
+        connection.sendall(HEAD)
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        assert sandbox.stats()["recorded"] == 0
+        assert sandbox.stats()["faults"] == {"early": 1}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05])
+def test_surplus_is_two_answers_to_one_event_that_is_recorded(seconds):
+    with playing("surplus", seconds=seconds) as sandbox:
+        came = exchange(sandbox)
+
+        assert came.count(b"HTTP/1.1 200 OK\r\n") == 2
+        assert came.endswith(b"\r\n\r\n1")
+        assert sandbox.stats()["recorded"] == 1
+
+
+def test_a_surplus_answer_fools_a_client_that_uses_its_connection_again():
+    """That is what it is for: the second event is not recorded, and its answer is a yes."""
+    script = [{"at": [1], "answer": "surplus", "seconds": 0}, {"at": [2], "answer": 500}]
+    with Sandbox(faults=Faults.of({"faults": script})) as sandbox, connect(sandbox) as connection:
+        connection.sendall(HEAD + BODY)
+        wait_until_received(sandbox)
+        connection.sendall(HEAD + BODY)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == 2
+        assert sandbox.stats()["recorded"] == 1
+
+
+def test_reason_is_a_phrase_beyond_ascii_for_an_event_that_is_recorded():
+    with playing("reason") as sandbox:
+        assert exchange(sandbox).startswith(b"HTTP/1.1 200 D\xe9j\xe0\r\n")
+        assert sandbox.stats()["recorded"] == 1
+
+
+BASE64 = base64.b64encode(BODY).decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body", "kind"),
+    [
+        pytest.param("POST", "", BODY, "application/json", id="JSON"),
+        pytest.param(
+            "POST",
+            "",
+            b"data=" + quote(BODY).encode(),
+            "application/x-www-form-urlencoded",
+            id="a form",
+        ),
+        pytest.param("GET", f"?data={quote(BASE64)}", b"", "", id="a query in base64"),
+    ],
+)
+def test_a_text_is_found_in_every_form_of_a_track_request(method, query, body, kind):
+    rule = {"contains": '"Placed Order"', "answer": 403}
+    with Sandbox(faults=Faults.of({"faults": [rule]})) as sandbox:
+
+        def status(body, query):
+            url = f"{sandbox.url}/api/track{query}"
+            headers = {"Content-Type": kind} if kind else {}
+            return httpx.request(
+                method, url, content=body, headers=headers, trust_env=False
+            ).status_code
+
+        assert status(body, query) == 403
+        assert sandbox.stats()["recorded"] == 0
+
+
+def test_a_request_without_the_text_is_handled_as_ever():
+    rules = [{"contains": "anna@shop.tes!", "answer": 403}]
+    with Sandbox(faults=Faults.of({"faults": rules})) as sandbox:
+        assert post(sandbox).text == "1"
+        assert sandbox.stats()["recorded"] == 1
 
 
 def test_slow_is_recorded_at_once_and_answered_late():

@@ -34,6 +34,17 @@ def test_the_first_rule_that_fits_is_played():
     assert played(faults, range(1, 5)) == {1: "429", 2: "drop", 3: "429"}
 
 
+def test_a_text_chooses_the_requests_that_have_it():
+    faults = Faults.of(
+        {"faults": [{"contains": "O-7", "answer": 403}, {"at": [2], "answer": "drop"}]}
+    )
+    texts = ["O-1", "O-2", "an O-7 in it", ""]
+
+    decided = [faults.decide(number, text) for number, text in enumerate(texts, 1)]
+
+    assert [fault and fault.answer for fault in decided] == [None, "drop", "403", None]
+
+
 def test_a_rate_is_a_share_of_all_requests():
     faults = Faults.of({"seed": 7, "faults": [{"rate": 0.02, "answer": 500}]})
 
@@ -93,7 +104,7 @@ def test_a_file_is_read(tmp_path):
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_each_answer_can_be_asked_for(answer):
-    seconds = {"seconds": 1} if answer == "slow" else {}
+    seconds = {"seconds": 0} if answer in ("slow", "surplus") else {}
 
     assert played(Faults.of({"faults": [{"at": [1], "answer": answer, **seconds}]}), [1])
 
@@ -110,7 +121,7 @@ def test_each_answer_can_be_asked_for(answer):
         pytest.param("faults:\n  - 429\n", "yaml:2: fault 1: must be a mapping", id="no rule"),
         pytest.param(
             "faults:\n  - {at: [1], answer: 429}\n  - {answer: 429}\n",
-            "yaml:3: fault 2: takes exactly one of at, from, rate",
+            "yaml:3: fault 2: takes exactly one of at, from, rate, contains",
             id="no numbers",
         ),
         pytest.param(
@@ -122,7 +133,7 @@ def test_each_answer_can_be_asked_for(answer):
             id="a key misspelt",
         ),
         pytest.param(
-            "faults:\n  - at: [1]\n", 'fault 1: "answer" must be one of 403', id="no answer"
+            "faults:\n  - at: [1]\n", 'fault 1: "answer" must be one of 302', id="no answer"
         ),
         pytest.param(
             "faults:\n  - at: [1]\n    answer: 418\n",
@@ -175,6 +186,20 @@ def test_each_answer_can_be_asked_for(answer):
             "faults:\n  - {at: [1], answer: slow}\n", '"seconds" goes with slow', id="slow by what"
         ),
         pytest.param(
+            "faults:\n  - {at: [1], answer: surplus}\n", "slow and surplus", id="surplus when"
+        ),
+        pytest.param(
+            "faults:\n  - {contains: '', answer: 403}\n",
+            '"contains" must be a text of one character',
+            id="contains nothing",
+        ),
+        pytest.param(
+            "faults:\n  - {contains: 7, answer: 403}\n", '"contains" must be a text', id="a number"
+        ),
+        pytest.param(
+            "faults:\n  - {contains: x, rate: 1, answer: 403}\n", "exactly one of", id="and a rate"
+        ),
+        pytest.param(
             "faults:\n  - {at: [1], answer: drop, seconds: 1}\n", '"seconds" goes', id="a slow drop"
         ),
         pytest.param("faults: [\n", "yaml:2: not valid YAML", id="no YAML"),
@@ -207,7 +232,7 @@ def test_all_problems_come_at_once(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("key", ["at", "from", "to", "rate", "retry_after", "seconds"])
+@pytest.mark.parametrize("key", ["at", "from", "to", "rate", "contains", "retry_after", "seconds"])
 def test_a_key_without_a_value_is_not_a_key_left_out(key):
     with pytest.raises(FaultsError, match=f'fault 1: "{key}" must be'):
         Faults.of({"faults": [{"from": 1, "answer": "429", key: None}]})

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from backfill import limits
 from backfill.sandbox.faults.script import Fault
 from backfill.sandbox.http import html
 
@@ -16,6 +17,10 @@ ErrorResponse = Callable[[int, str, int | None], web.Response]
 """How an API writes an error: status, sentence, seconds of Retry-After (None: no header)."""
 
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+_TRACK_YES: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1\r\n\r\n1"
+_YES: Final = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+_OPEN_S: Final = 0.5
+"""How long a connection stays open after a surplus answer, for a client that uses it again."""
 
 
 def throttled(error: ErrorResponse, wait_s: int) -> web.Response:
@@ -30,6 +35,9 @@ def before_handling(
     match fault.answer:
         case "reset":
             return _reset(request)
+        case "early":
+            _write(request, _yes(request))
+            return _reset(request)
         case "429":
             return throttled(error, fault.retry_after_s)
         case "503":
@@ -39,7 +47,7 @@ def before_handling(
             return web.Response(status=500, text="Internal Server Error")
         case "500":
             return error(500, "A server error occurred.", None)
-        case "502" | "403":
+        case "302" | "400" | "403" | "404" | "406" | "502":
             return _gateway_error(HTTPStatus(int(fault.answer)))
         case _:
             return None
@@ -50,27 +58,55 @@ async def after_handling(fault: Fault, request: web.Request, response: web.Respo
 
     aiohttp wants a response even for a connection that is closed; it notices by itself.
     """
-    if fault.answer == "slow":
-        await asyncio.sleep(fault.seconds)
-    elif request.transport is not None:
-        if fault.answer == "half":
-            request.transport.write(_head(response))
+    match fault.answer:
+        case "slow":
+            await asyncio.sleep(fault.seconds)
+            return
+        case "half":
+            head = _head(response)
+            _write(request, head if response.content_length else head[: len(head) // 2])
+        case "reason":
+            head = _head(response, reason=b"D\xe9j\xe0")
+            _write(request, head + bytes(response.body or b""))  # type: ignore[arg-type]
+        case "surplus":
+            await _answer_twice(request, response, fault.seconds)
+    if request.transport is not None:
         request.transport.close()
+
+
+async def _answer_twice(request: web.Request, response: web.Response, after_s: float) -> None:
+    whole = _head(response) + bytes(response.body or b"")  # type: ignore[arg-type]
+    if after_s:
+        _write(request, whole)
+        await asyncio.sleep(after_s)
+        whole = b""
+    _write(request, whole + _yes(request))
+    await asyncio.sleep(_OPEN_S)
 
 
 def _gateway_error(status: HTTPStatus) -> web.Response:
     page = html.gateway_error(f"{status.value} {status.phrase}")
-    return web.Response(status=status, text=page, content_type="text/html")
+    headers = {hdrs.LOCATION: "/blocked.html"} if status == HTTPStatus.FOUND else {}
+    return web.Response(status=status, text=page, content_type="text/html", headers=headers)
 
 
-def _head(response: web.Response) -> bytes:
-    """The head without the body; of an answer that has no body, half of the head."""
-    head = (
-        f"HTTP/1.1 {response.status} {response.reason}\r\n"
-        f"Content-Type: {response.content_type}\r\n"
-        f"Content-Length: {response.content_length}\r\n\r\n"
-    ).encode("ascii")
-    return head if response.content_length else head[: len(head) // 2]
+def _head(response: web.Response, *, reason: bytes = b"") -> bytes:
+    """``reason`` is the reason phrase; empty for that of the response."""
+    return b"HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (
+        response.status,
+        reason or (response.reason or "").encode("ascii"),
+        response.content_type.encode("ascii"),
+        response.content_length or 0,
+    )
+
+
+def _yes(request: web.Request) -> bytes:
+    return _TRACK_YES if request.path.startswith(limits.TRACK_PATH) else _YES
+
+
+def _write(request: web.Request, answer: bytes) -> None:
+    if request.transport is not None and not request.transport.is_closing():
+        request.transport.write(answer)
 
 
 def _reset(request: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ faults:                       # the first that fits a request is played
   - {from: 5, to: 9, answer: reset}               # these and those between; `to` may be left out
   - {rate: 0.02, answer: 500}                     # this share of all requests
   - {rate: 0.01, answer: slow, seconds: 0.2}
+  - {contains: 'O-1042', answer: 403}             # every request whose body has this text
 ```
 
 Requests to an API are numbered from 1, from the sandbox's start, in the order in which they
@@ -16,14 +17,19 @@ arrive. The answers:
 
 - `429`, `503`: not recorded; JSON, with `Retry-After: retry_after` (whole seconds, 1 if left out)
 - `500`: not recorded; JSON on even requests, plain text on odd ones
-- `502`, `403`: not recorded; a gateway's HTML page
+- `302`, `400`, `403`, `404`, `406`, `502`: not recorded; a gateway's HTML page
 - `reset`: not recorded; the connection is reset before the body is read
+- `early`: not recorded; a yes before the body is read, then the connection ends as a system ends it
+  that has unread bytes, by a reset
 - `slow`: recorded at once, answered after `seconds`
 - `half`: recorded; the head of the answer is sent, then the connection is closed
 - `drop`: recorded; the connection is closed without an answer
+- `surplus`: recorded and answered; after `seconds` a yes follows that belongs to no request
+- `reason`: recorded; the answer's reason phrase has bytes beyond ASCII
 
-A rate decides for each number by a hash of seed, rule and number, so that a script plays the same
-whatever the timing.
+`contains` looks at the event's text as it stands in JSON: what Track's form or query encodes is
+decoded first. A rate decides for each number by a hash of seed, rule and number, so that a script
+plays the same whatever the timing.
 """
 
 import difflib
@@ -47,7 +53,24 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-Answer = Literal["403", "429", "500", "502", "503", "reset", "slow", "half", "drop"]
+Answer = Literal[
+    "302",
+    "400",
+    "403",
+    "404",
+    "406",
+    "429",
+    "500",
+    "502",
+    "503",
+    "reset",
+    "early",
+    "slow",
+    "half",
+    "drop",
+    "surplus",
+    "reason",
+]
 
 ANSWERS: Final[tuple[Answer, ...]] = get_args(Answer)
 _NEVER: Final = sys.maxsize
@@ -75,9 +98,10 @@ class Fault(_Node):
         first: the first of a range of requests, ``from`` in the script.
         last: the last of that range, ``to`` in the script.
         rate: the share of all requests, from 0 to 1.
+        contains: a text of every request that is meant; empty unless the rule has ``contains``.
         answer: the word of ``ANSWERS`` for it.
         retry_after_s: whole seconds for the header Retry-After of 429 and 503.
-        seconds: how long ``slow`` waits.
+        seconds: how long ``slow`` waits with its answer, and ``surplus`` with the second one.
     """
 
     at: frozenset[PositiveInt] = Field(
@@ -86,6 +110,7 @@ class Fault(_Node):
     first: PositiveInt = Field(_NEVER, alias="from", description="an integer from 1")
     last: PositiveInt = Field(_NEVER, alias="to", description="an integer from 1")
     rate: float = Field(0.0, ge=0, le=1, description="a number from 0 to 1")
+    contains: str = Field("", min_length=1, description="a text of one character or more")
     answer: Annotated[Answer, BeforeValidator(str)] = Field(
         description=f"one of {', '.join(ANSWERS)}"
     )
@@ -99,16 +124,24 @@ class Fault(_Node):
             raise _problem("to", '"to" goes with "from" only')
         if self.last < self.first < _NEVER:
             raise _problem("to", f'"to" must be an integer from {self.first}')
-        if len(given & {"at", "first", "rate"}) != 1:
-            raise _problem("", "takes exactly one of at, from, rate")
+        if len(given & {"at", "first", "rate", "contains"}) != 1:
+            raise _problem("", "takes exactly one of at, from, rate, contains")
         if "retry_after_s" in given and self.answer not in ("429", "503"):
             raise _problem("retry_after", '"retry_after" goes with 429 and 503 only')
-        if ("seconds" in given) != (self.answer == "slow"):
-            raise _problem("seconds", '"seconds" goes with slow, and slow with it')
+        if ("seconds" in given) != (self.answer in ("slow", "surplus")):
+            raise _problem("seconds", '"seconds" goes with slow and surplus, and they with it')
         return self
 
-    def fits(self, number: int, salt: str) -> bool:
-        """Whether request ``number`` gets the answer; ``salt`` tells rates of one script apart."""
+    def fits(self, number: int, text: str, salt: str) -> bool:
+        """Whether a request gets the answer.
+
+        Args:
+            number: of the request, counted from 1.
+            text: of its events.
+            salt: tells rates of one script apart.
+        """
+        if self.contains:
+            return self.contains in text
         if number in self.at or self.first <= number <= self.last:
             return True
         digest = hashlib.blake2b(f"{salt}:{number}".encode(), digest_size=8).digest()
@@ -129,10 +162,20 @@ class Faults(_Node):
     seed: int = Field(0, description="an integer")
     faults: Sequence[Fault] = Field(description="a list of faults")
 
-    def decide(self, number: int) -> Fault | None:
-        """The fault of request ``number``, counted from 1; the same at every call."""
+    @property
+    def reads_text(self) -> bool:
+        """Whether a rule looks at what a request says."""
+        return any(fault.contains for fault in self.faults)
+
+    def decide(self, number: int, text: str = "") -> Fault | None:
+        """The fault of a request; the same at every call.
+
+        Args:
+            number: counted from 1.
+            text: of the request's events.
+        """
         for index, fault in enumerate(self.faults):
-            if fault.fits(number, f"{self.seed}:{index}"):
+            if fault.fits(number, text, f"{self.seed}:{index}"):
                 return fault
         return None
 

@@ -56,6 +56,7 @@ class Gate:
         rates: Rates,
         error: ErrorResponse,
         *,
+        read_text: Callable[[web.Request], Awaitable[str]],
         rate_headers: bool,
     ) -> Handler:
         """Put ``handler`` behind this gate.
@@ -69,6 +70,7 @@ class Gate:
             endpoint: the name to count requests by.
             rates: its limits, for each client.
             error: how its API writes an error.
+            read_text: gives the text of a request's events, for a script that looks at it.
             rate_headers: whether its answers say how much room the windows have.
         """
         enforced = rates if self._rate_limits else ()
@@ -78,10 +80,12 @@ class Gate:
             self._number += 1
             self._counts["requests"] += 1
             self._counts[f"endpoint {endpoint}"] += 1
-            fault = self._faults.decide(self._number)
+            number = self._number
+            text = await read_text(request) if self._faults.reads_text else ""
+            fault = self._faults.decide(number, text)
             if fault is not None:
                 self._counts[f"fault {fault.answer}"] += 1
-                instead = answers.before_handling(fault, self._number, request, error)
+                instead = answers.before_handling(fault, number, request, error)
                 if instead is not None:
                     return instead
             window = windows[request.headers.get(hdrs.AUTHORIZATION, "")]

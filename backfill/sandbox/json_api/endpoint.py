@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
 
 from aiohttp import web
 
 from backfill import limits
 from backfill.sandbox import strict_json
+from backfill.sandbox.http.body import read_at_most
 from backfill.sandbox.http.gate import LOCAL_HOSTS, Handler, is_addressed_to_this_machine
 from backfill.sandbox.http.windows import Rates
 from backfill.sandbox.json_api import access
@@ -17,8 +17,6 @@ from backfill.sandbox.json_api.problems import Problem, ProblemsError
 from backfill.sandbox.json_api.responses import problems_response
 from backfill.sandbox.store.event import RefusedError
 from backfill.sandbox.store.store import Store
-
-_CHUNK_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,12 @@ class Routes(list[Route]):
         return added
 
 
+async def body_text(request: web.Request) -> str:
+    """A body as text; empty where it is too long to be read."""
+    body = await read_at_most(request, limits.MAX_BODY_BYTES)
+    return (body or b"").decode(errors="replace")
+
+
 async def read_body(request: web.Request) -> bytes:
     """Read a body. One that is too long is refused by its header, or once too much has come.
 
@@ -109,14 +113,10 @@ async def read_body(request: web.Request) -> bytes:
         ProblemsError: with status 415 or 413.
     """
     access.check_content(request.headers)
-    if (request.content_length or 0) > limits.MAX_BODY_BYTES:
+    body = await read_at_most(request, limits.MAX_BODY_BYTES)
+    if body is None:
         raise _too_large()
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > limits.MAX_BODY_BYTES:
-            raise _too_large()
-    return bytes(body)
+    return body
 
 
 def parse_body(body: bytes) -> dict[str, object]:

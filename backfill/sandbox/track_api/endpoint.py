@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from backfill import limits
+from backfill.sandbox.http.body import read_at_most
 from backfill.sandbox.store.event import RefusedError
 from backfill.sandbox.store.store import Store
 from backfill.sandbox.track_api import body as track_body
@@ -20,7 +21,7 @@ _BLANK_GIF: Final = base64.b64decode(
 
 async def answer(request: web.Request, *, store: Store, clock: Callable[[], float]) -> web.Response:
     """Record the event of a request; ``clock`` gives Unix seconds."""
-    query = request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
+    query = _query(request)
     pixel = track_body.wants_pixel(query)
     now_s = clock()
     try:
@@ -35,10 +36,22 @@ async def answer(request: web.Request, *, store: Store, clock: Callable[[], floa
     return _response("1", pixel=pixel)
 
 
+async def event_text(request: web.Request) -> str:
+    """The JSON text of a request's event, decoded; empty where there is none."""
+    try:
+        return (await _read_payload(request, _query(request))).text
+    except RefusedError:
+        return ""
+
+
 def error_response(status: int, detail: str, retry_after_s: int | None) -> web.Response:
     """An error of the server. Source: docs/klaviyo.md, "Track API: errors"."""
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     return web.json_response({"detail": detail}, status=status, headers=headers)
+
+
+def _query(request: web.Request) -> bytes:
+    return request.raw_path.partition("?")[2].encode("utf-8", "surrogateescape")
 
 
 async def _read_payload(request: web.Request, query: bytes) -> Payload:
@@ -46,11 +59,10 @@ async def _read_payload(request: web.Request, query: bytes) -> Payload:
         return track_body.from_query(query)
     if hdrs.CONTENT_ENCODING in request.headers:  # no document says that Track unpacks a body
         raise RefusedError("content_encoding", "the body must not be compressed", status=415)
-    try:
-        body = await request.read()
-    except web.HTTPRequestEntityTooLarge:
+    body = await read_at_most(request, limits.TRACK_MAX_BODY_BYTES)
+    if body is None:
         text = f"the body is over {limits.TRACK_MAX_BODY_BYTES} bytes"
-        raise RefusedError("too_large", text, status=413) from None
+        raise RefusedError("too_large", text, status=413)
     return track_body.from_body(body, request.headers.get(hdrs.CONTENT_TYPE), query)
 
 
