@@ -99,7 +99,13 @@ class ParquetFile:
         with self._version.checked(), read_errors(self.name), self._path.open("rb") as raw:
             try:
                 # With pre_buffer, pyarrow 26 would hold the whole file in memory.
-                file = pq.ParquetFile(raw, page_checksum_verification=True, pre_buffer=False)
+                # INT96 in nanoseconds, the default, makes 1816 of the year 9999 in silence.
+                file = pq.ParquetFile(
+                    raw,
+                    page_checksum_verification=True,
+                    pre_buffer=False,
+                    coerce_int96_timestamp_unit="us",
+                )
             except (pa.ArrowException, OSError) as error:
                 raise self._too_deep(error) or self._damaged() from error
             yield file
