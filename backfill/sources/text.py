@@ -64,11 +64,14 @@ def columns_as_text(
 
     Raises:
         ExportError: a column that cannot be text.
+        MemoryError: the text takes more memory than is left.
     """
     texts = []
     for at, (label, column) in enumerate(zip(labels, columns, strict=True)):
         try:
             texts.append(as_text(column) if at < strict else as_text_or_hex(column))
+        except MemoryError:  # Arrow's is one of its exceptions too
+            raise
         except pa.ArrowException as error:
             if "overflow" in str(error):
                 why = f"has over 2 GB of text in {count:,} rows, and no export has such cells"

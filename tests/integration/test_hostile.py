@@ -4,6 +4,9 @@ import csv
 import gzip
 import io
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from hypothesis import strategies as st
 
 from backfill.errors import ExportError
 from backfill.sandbox import Sandbox
-from backfill.sources import open_export
+from backfill.sources import open_export, parquet
 from backfill.sources.compression import Compression, decompressed
 from backfill.sources.spreadsheets import escape_formulas, unescape_formulas
 from tests.conftest import Tool
@@ -283,3 +286,68 @@ def test_a_parquet_bomb_is_refused(
     with pytest.raises(ExportError, match=message):
         for _ in open_export([path]).batches([0]):
             pass
+
+
+OPENED = """
+import re, sys
+from pathlib import Path
+from backfill.errors import ExportError
+from backfill.sources.export import open_export
+try:
+    for _ in open_export([sys.argv[1]]).batches([0]):
+        pass
+except ExportError as error:
+    print(error, file=sys.stderr)
+print(1024 * int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what counts")
+@pytest.mark.parametrize(
+    ("table", "most_bytes", "message"),
+    [
+        pytest.param(
+            lambda: pa.table({"a": [f"{at}" + "x" * 1_000_000 for at in range(400)]}),
+            300_000_000,
+            "bytes of columns in",
+            id="a dictionary",
+        ),
+        pytest.param(
+            lambda: coded(["x" * 1_000_000], np.zeros(100_000, np.int32)),
+            400_000_000,
+            "bytes of text came out of",
+            id="long rows of few bytes",
+        ),
+        pytest.param(
+            lambda: coded(
+                ["x" * 900_000, "y"],
+                np.concatenate([np.ones(5_000, np.int32), np.zeros(50_000, np.int32)]),
+            ),
+            1_500_000_000,
+            "",
+            id="long rows behind short ones",
+        ),
+    ],
+)
+def test_a_parquet_bomb_is_refused_before_it_takes_memory(
+    tmp_path: Path, table: Callable[[], pa.Table], most_bytes: int, message: str
+):
+    pq.write_table(
+        table(), path := tmp_path / "e.parquet", compression="zstd", dictionary_pagesize_limit=10**9
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", OPENED, path], capture_output=True, text=True, check=True
+    )
+    assert "no export" in told.stderr
+    assert message in told.stderr
+    assert int(told.stdout) < most_bytes
+
+
+def test_an_export_that_shrinks_much_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parquet, "UNPACKED_BYTES", 1_000_000)
+    cells = [f"{at * 7919 % 100_003}" + "x" * 1_000 for at in range(50_000)]
+    path = tmp_path / "e.parquet"
+    pq.write_table(pa.table({"a": cells}), path, compression="zstd", use_dictionary=False)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    assert 200 < group.total_byte_size / path.stat().st_size < 1_000
+    assert sum(batch.num_rows for batch in open_export([path]).batches([0])) == len(cells)
