@@ -9,10 +9,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 from backfill.errors import StoppedError, UsageError
 from backfill.running.lock import try_lock
+
+PLAN_SHARE: Final = 1.5
+"""The bytes that a plan may take for a byte of the export's text.
+
+Measured at the peak: 0.8 where each row is an order, 1.3 where rows are gathered into orders."""
 
 
 class RunFolder:
@@ -25,6 +30,21 @@ class RunFolder:
         self.rejects = path / "rejects.csv"
         self.undecided = path / "undecided.csv"
         self.refusals = path / "refusals.jsonl"
+
+    def space_note(self, text_bytes: int) -> str | None:
+        """A line for people if the plan of ``text_bytes`` of export may not fit on the disk."""
+        try:
+            free = shutil.disk_usage(self.path).free
+        except OSError:  # some network disks do not say
+            return None
+        most = PLAN_SHARE * text_bytes
+        if most <= free:
+            return None
+        return (
+            f"{self.path}: the plan may take {most / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are "
+            "free; if the disk fills, the run ends and nothing is sent: make room, or name a "
+            "folder on a larger disk with --state"
+        )
 
     def log(self, what: str, **facts: object) -> None:
         """Append a line to log.jsonl; facts name rows, columns and counts, never a person."""

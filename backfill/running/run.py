@@ -192,6 +192,8 @@ class Backfill:
         return RunResult(summary, plan, delivery.ended)
 
     def _make_plan(self, folder: RunFolder, ledger: Ledger) -> Plan:
+        if (note := folder.space_note(self.export.text_bytes)) is not None:
+            self.hooks.on_note(note)
         lint = None
         if self.options.lint:
             lint = Lint(self._prepared.bound, self.export.columns, folder.plan)
