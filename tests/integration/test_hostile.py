@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -286,6 +287,61 @@ def test_a_parquet_bomb_is_refused(
     with pytest.raises(ExportError, match=message):
         for _ in open_export([path]).batches([0]):
             pass
+
+
+MILLION = """name: million
+source: {order: Order, line: [Item, Price]}
+columns: {Price: money}
+profiles: every
+customer_properties: {$email: Mail}
+events:
+  - event: Placed Order
+    time: At
+    properties: {$event_id: Order, $value: {sum: Price}, Items: {each: Item}}
+"""
+
+PLANNED = """
+import re, sys
+from pathlib import Path
+from backfill.account.account import Account
+from backfill.running.run import Backfill
+from backfill.running.settings import Hooks, Options
+from backfill.schema.load import load_schema
+account = Account("http://127.0.0.1:1", "KEY")
+schema, export, state = map(Path, sys.argv[1:])
+plan = Backfill(load_schema(schema), [export], state, account, Options(), Hooks()).plan().plan
+print(dict(plan.reasons), plan.to_send)
+print(1024 * int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what counts")
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_order_of_a_million_lines_is_a_reject_in_bounded_memory(tmp_path: Path, form: str):
+    count = 1_000_000
+    table = pa.table(
+        {
+            "Order": ["1"] * count + ["2"],
+            "Mail": ["a@shop.example"] * (count + 1),
+            "At": [AT] * (count + 1),
+            "Item": [f"item {at}" for at in range(count + 1)],
+            "Price": ["1.50"] * (count + 1),
+        }
+    )
+    export = tmp_path / f"e.{form}"
+    (pacsv.write_csv if form == "csv" else pq.write_table)(table, export)
+    (tmp_path / "s.yaml").write_text(MILLION, encoding="utf-8")
+    # A file: under -c, DuckDB takes the process for an interactive one and prints a bar on stdout.
+    (script := tmp_path / "planned.py").write_text(PLANNED, encoding="utf-8")
+    told = subprocess.run(
+        [sys.executable, script, tmp_path / "s.yaml", export, tmp_path / "state"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcome, peak_bytes = told.stdout.splitlines()
+    assert outcome == "{'too_large': 1} 1"
+    assert int(peak_bytes) < 1_600_000_000
 
 
 OPENED = """
