@@ -34,8 +34,10 @@ def schema_of(properties, *, columns=None, source=None, person=None, time=None, 
 
 
 def mapped(schema, rows, bounds=BOUNDS):
-    """``rows``: a list of texts for each column."""
-    export = Export([Frame(pa.table({name: pa.array(cells) for name, cells in rows.items()}))])
+    """``rows``: a list of cells for each column, or an export."""
+    export = rows
+    if not isinstance(rows, Export):
+        export = Export([Frame(pa.table({name: pa.array(cells) for name, cells in rows.items()}))])
     bound = bind(load_schema(json.dumps(schema) + "\n"), export.columns)
     program = compile_schema(bound, export.typed, bounds, attributes=True)
     mapper = Mapper(program, None)

@@ -9,6 +9,7 @@ import io
 import os
 import select
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -93,6 +94,12 @@ def echo(line: str = "", *, whole: bool = False) -> None:
         whole: show all of it, because a person copies it: a command.
     """
     typer.echo(line if whole else brief(line), err=True)
+
+
+def echo_from_signal(line: str) -> None:
+    """Show a line in the middle of whatever is written: a buffer would not take it then."""
+    with suppress(OSError):
+        os.write(2, f"{line}\n".encode())
 
 
 def output_error(failure: OSError) -> OutputError:

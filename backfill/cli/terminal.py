@@ -13,7 +13,7 @@ import typer
 
 from backfill.account.account import Account
 from backfill.account.verify import Verified
-from backfill.cli.console import echo, take_failure
+from backfill.cli.console import echo, echo_from_signal, take_failure
 from backfill.errors import DeniedError, GateError, RetryRunError
 from backfill.planning.difference import Comparison
 from backfill.report.summary import Summary
@@ -65,7 +65,7 @@ def compare_schemas(
 @contextmanager
 def _hooks(confirm: Confirm) -> Iterator[Hooks]:
     stop = threading.Event()
-    with stop_on_signals(stop, echo), closing(Bars()) as bars:
+    with stop_on_signals(stop, echo_from_signal), closing(Bars()) as bars:
         yield bars.hooks(stop, confirm, echo)
 
 

@@ -9,6 +9,7 @@ alone, and ``tests/unit/test_engine.py`` has a test for each that names the reli
 - The optimizers in ``UNSAFE_OPTIMIZERS`` have these names and can be turned off.
 - An error's text is ``Kind Error: sentence``, and a Ctrl-C in a query is a RuntimeError
   ``Query interrupted``.
+- ``read_parquet`` has a virtual column ``file_index``, a file's place in its list from 0.
 - An error of a stream that DuckDB reads comes back as a ``duckdb.Error``.
 
 Read from DuckDB 2.0.0 and 2.0.1.
@@ -18,7 +19,7 @@ import functools
 import inspect
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,6 +80,19 @@ def connect_spilling(spill: Path, memory: str = "160MB") -> Iterator[duckdb.Duck
             if str(error) != _INTERRUPTED:
                 raise
             raise KeyboardInterrupt from None
+
+
+def scan_parquet(files: Sequence[Path]) -> str:
+    """A query of the rows of files, with their file's place as ``part`` and their own as ``n``.
+
+    One reader takes all files: a reader a file holds memory for each.
+    """
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    return (
+        "select * exclude (file_index, file_row_number), file_index::integer as part, "
+        "file_row_number as n from (select *, file_index, file_row_number "
+        f"from read_parquet([{names}]))"
+    )
 
 
 @contextmanager

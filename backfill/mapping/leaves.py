@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from backfill.mapping.amount_marks import MarkSql, mark_sql
-from backfill.mapping.cell_sql import CellContext
+from backfill.mapping.cell_sql import CellContext, unreadable
 from backfill.mapping.cells import read_cell
 from backfill.mapping.computed import Computed, LeafSql, fraction_faults, result_leaf
 from backfill.mapping.counted_lines import ALL_LINES, CountedLines, counted_lines
@@ -22,7 +22,7 @@ from backfill.mapping.query import (
     values_of,
 )
 from backfill.mapping.texts import NO_NAME, apply_map, part_of_name
-from backfill.mapping.unnest import fault_mark, part_reasons
+from backfill.mapping.unnest import part_faults
 from backfill.mapping.values import as_json, as_sql, as_text, json_object
 from backfill.schema.bind import BoundSchema
 from backfill.schema.column_uses import (
@@ -37,6 +37,7 @@ from backfill.schema.columns import CellPart
 from backfill.schema.model import Leaf
 from backfill.schema.template import LineNumberPart, parse_template
 from backfill.schema.types import Type
+from backfill.sources.text import OUT_OF_RANGE
 
 SUM_BOUND: Final = 10**15
 SUM_SCALE: Final = 18
@@ -116,20 +117,28 @@ class LeafCompiler:
         value = read.value if read.value == cell else self.query.named(read.value)
         if cell_type.kind == "money" and column not in self.numeric:
             self._note_marks(cell, value, cell_type, column)
-        faults = tuple(
-            Fault(self.query.named(condition), reason, column) for condition, reason in read.faults
-        )
+        reasons, part = read.faults, self.bound.derived.get(column)
+        if column in self.columns:
+            beyond = unreadable(self.columns[column], self._text(column))
+            reasons = ((beyond, "value_out_of_range"), *reasons)
+        faults = tuple(Fault(self.query.named(one), reason, column) for one, reason in reasons)
         if column in self._left_out_columns() or (leaf is not None and leaf.unfit == "leave_out"):
             self._count_left_out(faults)
             faults = ()
+        of_part = part_faults(part, self.columns[column]) if isinstance(part, CellPart) else ()
         if read.clock_change is not None:
             self._count_clock_changes(self.query.named(read.clock_change))
         return LeafSql(
             json=self.query.named(as_json(value, cell_type, context.places)),
             text=self.query.named(as_text(value, cell_type, context.places)),
             value=value,
-            faults=(*self._part_faults(column), *faults),
+            faults=(*of_part, *faults),
         )
+
+    def _text(self, name: str) -> Sql:
+        """The text of a column's cell, NULL where a source holds a time that no calendar has."""
+        in_range = "(case when not contains($cell, $mark) then $cell end)"
+        return self.query.sql(in_range, cell=self.columns[name], mark=quote(OUT_OF_RANGE))
 
     def _left_out_columns(self) -> set[str | None]:
         """The columns of a person whose unfit cells are left out, wherever they are read."""
@@ -192,21 +201,10 @@ class LeafCompiler:
             return self.query.aggregated("any", condition)
         return condition
 
-    def _part_faults(self, name: str) -> tuple[Fault, ...]:
-        """The faults of the cell that a column is a part of."""
-        part = self.bound.derived.get(name)
-        if not isinstance(part, CellPart):
-            return ()
-        cell = self.columns[name]
-        return tuple(
-            Fault(sql("($cell = $mark)", cell=cell, mark=fault_mark(reason)), reason, part.base)
-            for reason in part_reasons(part)
-        )
-
     def _declared(self, name: str, leaf: Leaf | None = None) -> LeafSql:
         """A column by its own type; ``leaf`` says whether an unfit cell is left out."""
         own = None if leaf is None else leaf.model_copy(update={"zone": None})
-        return self._cell(self.columns[name], column_type(self.bound.schema, name), name, own)
+        return self._cell(self._text(name), column_type(self.bound.schema, name), name, own)
 
     # leaves ------------------------------------------------------------------------------------
 
@@ -242,7 +240,7 @@ class LeafCompiler:
         if leaf.take is not None:
             unfit = self.query.named(sql(f"coalesce({NO_NAME}, false)", cell=self.columns[name]))
             self._count_left_out([Fault(unfit, "not_a_name", name)])
-        cell, unmapped = apply_map(part_of_name(self.columns[name], leaf.take), leaf, name)
+        cell, unmapped = apply_map(part_of_name(self._text(name), leaf.take), leaf, name)
         found = self._cell(cell, cell_type, name, leaf)
         found = replace(found, faults=(*unmapped, *found.faults))
         if cell_type.kind == "money":

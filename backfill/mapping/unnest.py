@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from backfill.mapping.cell_sql import MISMATCH_REASONS
-from backfill.mapping.query import Sql, quote
+from backfill.mapping.faults import Fault
+from backfill.mapping.query import Sql, quote, sql
 from backfill.mapping.structured import spec_of
 from backfill.schema.columns import Absent, CellPart, DerivedColumn, makes_lines
 
@@ -169,9 +170,13 @@ def fault_mark(reason: str) -> Sql:
     return quote(_FAULT + reason)
 
 
-def part_reasons(part: CellPart) -> tuple[str, ...]:
-    """The reasons that may stand in place of a part."""
+def part_faults(part: CellPart, column: Sql) -> tuple[Fault, ...]:
+    """The faults of the cell that ``column`` is a part of."""
     if not part.listed and not part.path:
         return ()
     reason = MISMATCH_REASONS[part.cell_type.kind]
-    return (reason, UNEVEN) if part.listed else (reason,)
+    reasons = (reason, UNEVEN) if part.listed else (reason,)
+    return tuple(
+        Fault(sql("($cell = $mark)", cell=column, mark=fault_mark(reason)), reason, part.base)
+        for reason in reasons
+    )

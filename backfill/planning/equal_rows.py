@@ -6,11 +6,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from backfill.engine.duck import connect, connect_spilling, streamed
+from backfill.engine.duck import connect, connect_spilling, scan_parquet, streamed
 from backfill.mapping.mapper import Counts
 from backfill.mapping.query import quote
 from backfill.planning.plan import files_of_events
-from backfill.planning.tables import scan
 from backfill.sources.export import Export
 from backfill.sources.spreadsheets import REJECT_COLUMNS
 
@@ -55,7 +54,7 @@ def orders_with_equal_rows(
     if not are_many(counts.orders_equal_rows, counts.orders_accepted):
         return 0
     members = ", ".join(quote(str(path)).text for path in sorted(folder.glob("members-*.parquet")))
-    events = scan(files_of_events(folder))
+    events = scan_parquet(files_of_events(folder))
     orders = (
         f"select distinct file, row, file as order_file, row as order_row from ({events}) "
         f"union all select file, row, order_file, order_row from read_parquet([{members}])"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from backfill.engine.duck import connect_spilling
+from backfill.engine.duck import connect_spilling, scan_parquet
 from backfill.engine.hash_filter import HashFilter
 from backfill.planning.judgement import ORDER_CODE, Orders, Verdict, Verdicts
 
@@ -32,7 +32,7 @@ class PlanTables:
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._verdicts = np.full(sum(counts), Verdict.SEND, np.uint8)
         self._rejections = 0
-        connection.execute(f"create view e as {scan(files)}")
+        connection.execute(f"create view e as {scan_parquet(files)}")
         connection.execute("create temp table out (part integer, n bigint, verdict utinyint)")
 
     @classmethod
@@ -143,16 +143,3 @@ class PlanTables:
         starts = np.concatenate([[0], self._ends])
         found: npt.NDArray[np.int64] = starts[places["part"].to_numpy()] + places["n"].to_numpy()
         return found
-
-
-def scan(files: Sequence[Path]) -> str:
-    """A query of the events in a plan's files, with ``part`` and ``n``.
-
-    One reader takes all files: a reader a file holds memory for each.
-    """
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
-    return (
-        "select * exclude (file_index, file_row_number), file_index::integer as part, "
-        f"file_row_number as n from (select *, file_index, file_row_number "
-        f"from read_parquet([{names}]))"
-    )

@@ -265,6 +265,8 @@ class Backfill:
         return replace(summary, in_account=there, notes=notes)
 
     def _make_plan(self, folder: RunFolder, ledger: Ledger) -> Plan:
+        if (note := folder.space_note(self.export.text_bytes)) is not None:
+            self.hooks.on_note(note)
         lint = None
         if self.options.lint:
             lint = Lint(self._prepared.bound, self.export.columns, folder.plan)

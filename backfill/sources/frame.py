@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from backfill.sources.source import BATCH_BYTES, Rows, rows_from
 from backfill.sources.text import (
+    OUT_OF_RANGE,
     SAMPLE_ROWS,
     columns_as_text,
     estimated_bytes,
@@ -117,7 +118,7 @@ def _cell(value: object) -> str | bytes | None:
         return None
     match value:
         case dt.datetime() | np.datetime64():
-            return _time(pd.Timestamp(value))
+            return _time(value)
     return str(value)
 
 
@@ -127,7 +128,11 @@ def _number(value: "float | np.floating[np.typing.NBitBase]") -> str | None:
     return np.format_float_positional(value, trim="-") if np.isfinite(value) else str(value)
 
 
-def _time(time: pd.Timestamp) -> str:
+def _time(value: dt.datetime | np.datetime64) -> str:
+    try:
+        time = pd.Timestamp(value)
+    except pd.errors.OutOfBoundsDatetime:
+        return f"{OUT_OF_RANGE}>"
     zone = "" if time.tzinfo is None else "Z"
     plain = time if time.tzinfo is None else time.tz_convert("UTC").tz_localize(None)
     whole, _, fraction = plain.isoformat(sep=" ").partition(".")

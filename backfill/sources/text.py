@@ -14,8 +14,14 @@ from backfill.sources.source import TypedColumns, text_table
 SAMPLE_ROWS: Final = 2_000
 """The rows that are read when a source is opened, to estimate how much text a row is."""
 
+OUT_OF_RANGE: Final = "<value out of range"
+"""How Arrow's text of a date or time begins that no calendar has. It is never mapped.
+
+Source: Apache Arrow, cpp/src/arrow/util/formatting.h, ``FormatOutOfRange``, read 2026-11-28."""
+
 _TEMPORAL: Final = (pa.types.is_date, pa.types.is_timestamp)
 _NUMERIC: Final = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+_CLOCK: Final = " [0-9:.]+$"
 _ROWS_MAX: Final = 200_000
 _TEXT: Final = pa.string()
 _NULL: Final = pa.scalar(None, _TEXT)
@@ -58,11 +64,14 @@ def columns_as_text(
 
     Raises:
         ExportError: a column that cannot be text.
+        MemoryError: the text takes more memory than is left.
     """
     texts = []
     for at, (label, column) in enumerate(zip(labels, columns, strict=True)):
         try:
             texts.append(as_text(column) if at < strict else as_text_or_hex(column))
+        except MemoryError:  # Arrow's is one of its exceptions too
+            raise
         except pa.ArrowException as error:
             if "overflow" in str(error):
                 why = f"has over 2 GB of text in {count:,} rows, and no export has such cells"
@@ -118,8 +127,8 @@ def _text_of(column: pa.Array) -> "pa.StringArray":
         return _floats(column)
     if types.is_decimal(kind):
         return _without_exponent(column.cast(_TEXT))
-    if types.is_date(kind):
-        return column.cast(pa.date32()).cast(_TEXT)
+    if types.is_date64(kind):
+        return pc.replace_substring_regex(_timestamps(column.view(pa.timestamp("ms"))), _CLOCK, "")
     if types.is_timestamp(kind):
         return _timestamps(column)
     if types.is_time(kind):
@@ -178,8 +187,7 @@ def _nested(column: pa.Array) -> "pa.StringArray":
     elif isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
         texts = _joined(column, _json_members(pc.list_flatten(column)), "[]")
     else:  # unions and list views: rare enough for a slow way
-        cells = column.to_pylist()
-        return pa.array([None if cell is None else _json(cell) for cell in cells], _TEXT)
+        return pa.array([_scalar(cell) for cell in column], _TEXT)
     return pc.if_else(column.is_valid(), texts, _NULL)
 
 
@@ -192,6 +200,14 @@ def _structs(column: pa.Array) -> "pa.StringArray":
         pieces += [f"{start}{_json(member.name)}:"]
         pieces += [_json_members(pc.struct_field(column, [position]))]
     return pc.binary_join_element_wise(*pieces, "}", "")
+
+
+def _scalar(cell: pa.Scalar) -> str | None:
+    try:
+        value = cell.as_py()
+    except (OverflowError, ValueError):  # Python has no such date or time
+        return _json(f"{OUT_OF_RANGE}>")
+    return None if value is None else _json(value)
 
 
 def _maps(column: pa.Array) -> "pa.StringArray":

@@ -4,10 +4,14 @@ import csv
 import gzip
 import io
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -16,7 +20,7 @@ from hypothesis import strategies as st
 
 from backfill.errors import ExportError
 from backfill.sandbox import Sandbox
-from backfill.sources import open_export
+from backfill.sources import open_export, parquet
 from backfill.sources.compression import Compression, decompressed
 from backfill.sources.spreadsheets import escape_formulas, unescape_formulas
 from tests.conftest import Tool
@@ -346,3 +350,123 @@ def test_a_long_name_of_a_file_is_cut_and_a_command_to_copy_is_whole(tool: Tool)
         rest = ("--url", sandbox.url, "--limit", "1", "--account", "LOCAL1", "--equal-rows")
         tool("run", "s.yaml", *names, *rest)
     assert f"go on with: backfill run s.yaml {' '.join(names)} --url" in tool("status").err
+
+
+MILLION = """name: million
+source: {order: Order, line: [Item, Price]}
+columns: {Price: money}
+profiles: every
+customer_properties: {$email: Mail}
+events:
+  - event: Placed Order
+    time: At
+    properties: {$event_id: Order, $value: {sum: Price}, Items: {each: Item}}
+"""
+
+PLANNED = """
+import re, sys
+from pathlib import Path
+from backfill.account.account import Account
+from backfill.running.run import Backfill
+from backfill.running.settings import Hooks, Options
+from backfill.schema.load import load_schema
+account = Account("http://127.0.0.1:1", "KEY")
+schema, export, state = map(Path, sys.argv[1:])
+plan = Backfill(load_schema(schema), [export], state, account, Options(), Hooks()).plan().plan
+print(dict(plan.reasons), plan.to_send)
+print(1024 * int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what counts")
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_order_of_a_million_lines_is_a_reject_in_bounded_memory(tmp_path: Path, form: str):
+    count = 1_000_000
+    table = pa.table(
+        {
+            "Order": ["1"] * count + ["2"],
+            "Mail": ["a@shop.example"] * (count + 1),
+            "At": [AT] * (count + 1),
+            "Item": [f"item {at}" for at in range(count + 1)],
+            "Price": ["1.50"] * (count + 1),
+        }
+    )
+    export = tmp_path / f"e.{form}"
+    (pacsv.write_csv if form == "csv" else pq.write_table)(table, export)
+    (tmp_path / "s.yaml").write_text(MILLION, encoding="utf-8")
+    # A file: under -c, DuckDB takes the process for an interactive one and prints a bar on stdout.
+    (script := tmp_path / "planned.py").write_text(PLANNED, encoding="utf-8")
+    told = subprocess.run(
+        [sys.executable, script, tmp_path / "s.yaml", export, tmp_path / "state"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcome, peak_bytes = told.stdout.splitlines()
+    assert outcome == "{'too_large': 1} 1"
+    assert int(peak_bytes) < 1_600_000_000
+
+
+OPENED = """
+import re, sys
+from pathlib import Path
+from backfill.errors import ExportError
+from backfill.sources.export import open_export
+try:
+    for _ in open_export([sys.argv[1]]).batches([0]):
+        pass
+except ExportError as error:
+    print(error, file=sys.stderr)
+print(1024 * int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what counts")
+@pytest.mark.parametrize(
+    ("table", "most_bytes", "message"),
+    [
+        pytest.param(
+            lambda: pa.table({"a": [f"{at}" + "x" * 1_000_000 for at in range(400)]}),
+            300_000_000,
+            "bytes of columns in",
+            id="a dictionary",
+        ),
+        pytest.param(
+            lambda: coded(["x" * 1_000_000], np.zeros(100_000, np.int32)),
+            400_000_000,
+            "bytes of text came out of",
+            id="long rows of few bytes",
+        ),
+        pytest.param(
+            lambda: coded(
+                ["x" * 900_000, "y"],
+                np.concatenate([np.ones(5_000, np.int32), np.zeros(50_000, np.int32)]),
+            ),
+            1_500_000_000,
+            "",
+            id="long rows behind short ones",
+        ),
+    ],
+)
+def test_a_parquet_bomb_is_refused_before_it_takes_memory(
+    tmp_path: Path, table: Callable[[], pa.Table], most_bytes: int, message: str
+):
+    pq.write_table(
+        table(), path := tmp_path / "e.parquet", compression="zstd", dictionary_pagesize_limit=10**9
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", OPENED, path], capture_output=True, text=True, check=True
+    )
+    assert "no export" in told.stderr
+    assert message in told.stderr
+    assert int(told.stdout) < most_bytes
+
+
+def test_an_export_that_shrinks_much_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parquet, "UNPACKED_BYTES", 1_000_000)
+    cells = [f"{at * 7919 % 100_003}" + "x" * 1_000 for at in range(50_000)]
+    path = tmp_path / "e.parquet"
+    pq.write_table(pa.table({"a": cells}), path, compression="zstd", use_dictionary=False)
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    assert 200 < group.total_byte_size / path.stat().st_size < 1_000
+    assert sum(batch.num_rows for batch in open_export([path]).batches([0])) == len(cells)

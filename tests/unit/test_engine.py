@@ -6,6 +6,7 @@ import sys
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from backfill.engine import duck
@@ -135,6 +136,16 @@ def test_ctrl_c_in_a_query_is_a_keyboard_interrupt(tmp_path):
         check=False,
     )
     assert told.stdout == "a KeyboardInterrupt\n", RELIANCE + f"Ctrl-C in a query: {told.stderr}"
+
+
+def test_a_row_of_several_files_is_known_by_file_and_place(tmp_path):
+    files = [tmp_path / name for name in ("b.parquet", "it's.parquet", "a.parquet")]
+    for at, path in enumerate(files):
+        pq.write_table(pa.table({"a": [f"{at} {n}" for n in range(5)]}), path, row_group_size=2)
+    with duck.connect_spilling(tmp_path / "spill") as connection:
+        rows = connection.execute(f"select a, part, n from ({duck.scan_parquet(files)})").fetchall()
+    expected = [(f"{at} {n}", at, n) for at in range(3) for n in range(5)]
+    assert sorted(rows) == expected, RELIANCE + "file_index is a file's place in the list"
 
 
 def test_the_error_of_a_stream_is_raised_as_it_is():

@@ -1,5 +1,7 @@
 """Parquet files that pyarrow does not read: each gets its own sentence."""
 
+import datetime as dt
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +38,16 @@ def test_a_column_that_nests_a_little_is_read(tmp_path):
     pq.write_table(nested(5), path)
     [batch] = open_export([path]).batches([1])
     assert batch["c0"].to_pylist() == ["[[[[[1]]]]]"]
+
+
+def test_int96_times_of_all_years_are_read(tmp_path):
+    path = tmp_path / "orders.parquet"
+    texts = ["0001-01-01 00:00:00", "2020-02-03 01:02:03.000004", "9999-12-31 23:59:59"]
+    times = [dt.datetime.fromisoformat(text) for text in texts]
+    table = pa.table({"at": pa.array(times, pa.timestamp("us"))})
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True)
+    [batch] = open_export([path]).batches([0])
+    assert batch["c0"].to_pylist() == texts
 
 
 def test_a_file_that_is_cut_is_damaged(tmp_path):

@@ -58,6 +58,12 @@ def texts(values, kind=None):
         pytest.param([True, False, None], None, ["true", "false", None], id="booleans"),
         pytest.param([dt.date(2020, 2, 3)], None, ["2020-02-03"], id="dates"),
         pytest.param([dt.date(2020, 2, 3)], pa.date64(), ["2020-02-03"], id="dates in ms"),
+        pytest.param(
+            pa.array([0, 1, -1, 253_402_300_800_000, None], pa.int64()).view(pa.date64()),
+            None,
+            ["1970-01-01", "1970-01-01", "1969-12-31", "10000-01-01", None],
+            id="days in ms with a time of day",
+        ),
         *(
             pytest.param(
                 [NOON.replace(hour=0, second=0, microsecond=0), NOON.replace(microsecond=0)],
