@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -318,9 +319,8 @@ class Backfill:
 
     def _visibility(self, folder: RunFolder, *, waits: bool) -> Visibility:
         delay_s, stop = self.options.visibility_delay_s, self.hooks.stop
-        return Visibility(
-            delay_s=delay_s, waits=waits, stop=stop, tell=lambda line: self._tell(folder, line)
-        )
+        tell = partial(self._tell, folder)
+        return Visibility(delay_s=delay_s, waits=waits, stop=stop, tell=tell)
 
     def _tell(self, folder: RunFolder, line: str) -> None:
         folder.log("waiting", why=line)

@@ -21,6 +21,8 @@ from backfill.schema.load import load_schema
 from tests.conftest import ROOT, Tool, environment
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 name: crash
 columns: {Total: money}

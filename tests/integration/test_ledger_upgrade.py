@@ -15,6 +15,8 @@ from backfill.errors import BackfillError, UsageError
 from backfill.ledger.ledger import CARRIER, DeliveredBatch, Ledger, Target
 from backfill.ledger.runs import Run, read_runs
 
+pytestmark = pytest.mark.slow
+
 HERE = Target("http://127.0.0.1:8080", "aB3xYz")
 THERE = Target("https://a.klaviyo.com", "aB3xYz")
 WAY_ON = r".*ledger\.sqlite: .*; (move it away, .*|update this one, or move the file away .*)"
