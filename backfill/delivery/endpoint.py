@@ -101,10 +101,19 @@ class Endpoint:
         """Whether so much failed since a request went through that it looks like an outage."""
         return self.failures_in_a_row > _MAX_FAILURES_IN_A_ROW
 
-    async def is_up(self) -> bool:
-        """Ask with a request without events whether Klaviyo judges requests at all."""
+    async def is_up(self, unlike: Unavailable | None = None) -> bool:
+        """Ask with a request without events whether Klaviyo judges requests at all.
+
+        Args:
+            unlike: a failure while others went through; an answer that differs from it shows as
+                well that not everything fails. None takes Klaviyo's own yes or no alone.
+        """
         outcome = await self._send(_NO_EVENTS, _ASK_ONCE, lambda _: False)
-        return outcome is not None and self._is_plain(outcome)
+        if outcome is None:
+            return False
+        if isinstance(outcome, Delivered) or self._is_plain(outcome):
+            return True
+        return unlike is not None and failure_of(outcome).code != unlike.code
 
     def _is_plain(self, outcome: Outcome) -> bool:
         """Whether it is Klaviyo's own yes or no."""

@@ -231,7 +231,7 @@ class _Run:
                 self._stop_denied(job, status)
             case Refused() | Fatal() | Unavailable():
                 failure = failure_of(outcome)
-                if await self._is_up(job, failure.why, others_pass=others_pass):
+                if await self._is_up(job, failure, others_pass=others_pass):
                     return await self._set_aside(job, failure, before, encoder)
         return []
 
@@ -240,18 +240,18 @@ class _Run:
         request = f"{wire.method} {api.path}"
         self._stop(denied_error(status, request, scope=api.scope, if_gone=api.if_gone))
 
-    async def _is_up(self, job: Job, why: str, *, others_pass: bool) -> bool:
+    async def _is_up(self, job: Job, failure: Unavailable, *, others_pass: bool) -> bool:
         """Whether a failure is about the events of this batch; if not, the run stops."""
         endpoint = job.endpoint
         tries_others = not job.is_last_try and (self.queue.has_fresh or len(job.batch) > 1)
         if tries_others and (others_pass or not endpoint.is_doubtful):
             return True
-        if await endpoint.is_up():
+        if await endpoint.is_up(failure if others_pass else None):
             return True
         self._stop(
             StoppedError(
-                f"{endpoint.client.host} takes no more events: {why}; what was delivered is in the "
-                "ledger, run the same command to go on"
+                f"{endpoint.client.host} takes no more events: {failure.why}; what was "
+                "delivered is in the ledger, run the same command to go on"
             )
         )
         return False

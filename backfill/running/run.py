@@ -313,14 +313,12 @@ class Backfill:
         if self.account.api.has_public_key:
             return ()
         with self._reader(folder) as reader:
-            return tuple(
-                metric_lines(metric_statuses([metric.metric for metric in planned.metrics], reader))
-            )
+            metrics = [metric.metric for metric in planned.metrics]
+            return tuple(metric_lines(metric_statuses(metrics, reader)))
 
     def _visibility(self, folder: RunFolder, *, waits: bool) -> Visibility:
         delay_s, stop = self.options.visibility_delay_s, self.hooks.stop
-        tell = partial(self._tell, folder)
-        return Visibility(delay_s=delay_s, waits=waits, stop=stop, tell=tell)
+        return Visibility(delay_s=delay_s, waits=waits, stop=stop, tell=partial(self._tell, folder))
 
     def _tell(self, folder: RunFolder, line: str) -> None:
         folder.log("waiting", why=line)
