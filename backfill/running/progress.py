@@ -1,6 +1,5 @@
 """tqdm's bars for a run, on a terminal or in a notebook."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +51,6 @@ class Bars:
 
         return Hooks(
             on_rows=self._rows,
-            on_note=self._note,
             on_plan=self._planned,
             on_progress=self._sent,
             confirm=confirm,
@@ -63,9 +61,6 @@ class Bars:
     def _rows(self, rows: int) -> None:
         with self._lock, self._drawn():
             self._bar.update(rows)
-
-    def _note(self, line: str) -> None:
-        self._kind.write(f"note: {line}", file=sys.stderr)
 
     def _planned(self, summary: Summary) -> None:
         self.close()

@@ -267,7 +267,7 @@ class Backfill:
 
     def _make_plan(self, folder: RunFolder, ledger: Ledger) -> Plan:
         if (note := folder.space_note(self.export.text_bytes)) is not None:
-            self.hooks.on_note(note)
+            self.hooks.tell(f"note: {note}")
         lint = None
         if self.options.lint:
             lint = Lint(self._prepared.bound, self.export.columns, folder.plan)

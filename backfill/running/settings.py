@@ -94,13 +94,11 @@ class Hooks:
 
     on_rows: Callable[[int], None] = lambda _: None
     """Gets the number of rows that were read since the last call."""
-    on_note: Callable[[str], None] = lambda _: None
-    """Gets a line for people that cannot wait for the summary."""
     on_plan: Callable[[Summary], None] = lambda _: None
     on_progress: Callable[[Delivery], None] = lambda _: None
     confirm: Confirm = lambda _, __: True
     tell: Callable[[str], None] = lambda _: None
-    """Gets a line that says what the run waits for."""
+    """Gets a line for people that cannot wait for the summary."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Once it is set, the run starts nothing new and ends."""
 

@@ -52,7 +52,7 @@ events: [{event: Seen, time: {value: "2020-01-01T00:00:00Z"}, properties: {$even
 def test_it_is_announced_before_the_first_row_and_the_plan_is_made(free, tmp_path):
     free(10)
     told = []
-    hooks = Hooks(on_note=told.append, on_rows=told.append)
+    hooks = Hooks(tell=told.append, on_rows=told.append)
     frame = pd.DataFrame({"No": ["1"], "Mail": ["a@shop.example"]})
     account = Account("http://127.0.0.1:1", "KEY")
     work = Backfill(load_schema(SCHEMA), frame, tmp_path / "state", account, Options(), hooks)
