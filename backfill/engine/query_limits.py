@@ -67,6 +67,7 @@ def bounded(
         raise SchemaError([Problem(place, text)]) from None
     finally:
         timer.cancel()
+        timer.join()  # a thread that still holds the connection at the end aborts the process
 
 
 def _too_much(place: str, amount: str) -> SchemaError:

@@ -116,7 +116,7 @@ class BulkPlaying:
         lost = frozenset(key for key in keys if self._wanted[key].event_id in ids)
         assert self.sandbox.lose(ids) == len(lost)
         before = held(self._state).keys
-        verify = self._command("verify", "--resend")
+        verify = self._command("verify", "--resend", "--visibility-delay", "0s")
         point = self._random.choice(_STRIKING)
         when = self._random.choice(("before", "after"))
         nth = self._random.randint(1, 3) if point.endswith("_strike_from") else 1
