@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Final
 
 from backfill.transport.client import Client
@@ -25,12 +24,20 @@ def send(
 ) -> Reply | NoAnswer:
     """Send one request, as ``Client.send``; give it up as soon as ``stop`` is set.
 
-    It has a thread and a loop of its own, so it works inside a running loop too.
+    It has a thread and a loop of its own, so it works inside a running loop too. The thread has
+    ended when this returns: one that still works when the process ends may abort it.
     """
     answer: Future[Reply | NoAnswer] = Future()
 
-    def sending() -> Coroutine[None, None, Reply | NoAnswer]:
-        return client.send(method, path, body, query, max_bytes=max_bytes)
+    async def sending() -> Reply | NoAnswer:
+        task = asyncio.ensure_future(client.send(method, path, body, query, max_bytes=max_bytes))
+        while not task.done():
+            if stop.is_set():
+                task.cancel()
+                await asyncio.wait([task])
+                return NoAnswer("stopped as asked", is_final=True)
+            await asyncio.wait([task], timeout=_CHECK_EVERY_S)
+        return task.result()
 
     def ask() -> None:
         try:
@@ -38,8 +45,10 @@ def send(
         except BaseException as err:  # noqa: BLE001 - it is raised where it is waited for
             answer.set_exception(err)
 
-    threading.Thread(target=ask, name="backfill-ask", daemon=True).start()
-    while not wait([answer], timeout=_CHECK_EVERY_S).done:
-        if stop.is_set():
-            return NoAnswer("stopped as asked", is_final=True)
-    return answer.result()
+    thread = threading.Thread(target=ask, name="backfill-ask", daemon=True)
+    thread.start()
+    try:
+        return answer.result()
+    finally:
+        if answer.done():
+            thread.join()

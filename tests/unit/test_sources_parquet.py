@@ -18,6 +18,10 @@ def nested(depth, *, struct=False):
     return pa.table({"id": ["1"], "deep": pa.array([value], kind)})
 
 
+@pytest.mark.skipif(
+    int(pa.__version__.partition(".")[0]) < 26,
+    reason="older pyarrow does not tell a deep column from a damaged file, or reads it",
+)
 @pytest.mark.parametrize(
     "table",
     [
