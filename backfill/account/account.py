@@ -1,6 +1,5 @@
 """The account of a run: its URL, its key, and the API that takes the events."""
 
-import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +10,7 @@ import httpx
 
 from backfill import limits
 from backfill.account.reader import Reader, account_id
-from backfill.errors import ScopeError, StoppedError, UsageError
+from backfill.errors import ScopeError, StoppedByUserError, StoppedError, UsageError
 from backfill.ledger.ledger import Target
 from backfill.transport.url import base_url, is_loopback
 from backfill.wire import apis
@@ -135,37 +134,33 @@ def account_to_plan(
     if keys.account:
         return Account(url, key, api, keys.account)
     try:
-        return _asked_briefly(lambda: _by_private_key(url, keys, api, needed=False), longest_s)
+        return _asked_briefly(url, keys, api, longest_s)
     except StoppedError as error:
         return Account(url, "", api, unknown=str(error).partition(";")[0])
 
 
-def _asked_briefly(ask: Callable[[], Account], longest_s: float) -> Account:
-    """In a thread of its own: no time-out ends the search for a host's address."""
-    answers: queue.SimpleQueue[Account | BaseException] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            answers.put(ask())
-        except BaseException as error:  # noqa: BLE001 - raised below
-            answers.put(error)
-
-    threading.Thread(target=work, daemon=True).start()
+def _asked_briefly(url: str, keys: Keys, api: Api, longest_s: float) -> Account:
+    stop = threading.Event()
+    timer = threading.Timer(longest_s, stop.set)
+    timer.daemon = True
+    timer.start()
     try:
-        answer = answers.get(timeout=longest_s)
-    except queue.Empty:
+        return _by_private_key(url, keys, api, needed=False, stop=stop)
+    except StoppedByUserError:
         raise StoppedError(f"no answer in {longest_s:g} s") from None
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+    finally:
+        timer.cancel()
+        timer.join()
 
 
-def _by_private_key(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
+def _by_private_key(
+    url: str, keys: Keys, api: Api, *, needed: bool, stop: threading.Event | None = None
+) -> Account:
     key = _private_key(url, keys, needed=needed)
     if not key:
         return Account(url, key, api)
     found = None
-    with Reader(url, key) as reader, suppress(ScopeError):
+    with Reader(url, key, stop=stop) as reader, suppress(ScopeError):
         found = account_id(reader)
     if found is None and keys.account is None:
         raise UsageError(

@@ -215,6 +215,7 @@ class Reader:
                     f"{method} {path}: {detail} ({reason}); Klaviyo refused the request"
                 )
             case Unavailable(why):
+                self._raise_if_stopped()
                 raise StoppedError(
                     f"{self._host} gives no answer to read: {why} ({method} {path}); run the same "
                     "command again"
