@@ -64,7 +64,7 @@ _PHASES: Final[dict[str, tuple[str, ...]]] = {
         "backfill.planning.map_export:_Writer.__exit__",
     ),
     "kill judging": (
-        "backfill.planning.duplicate_ids:_resolve_clashes",
+        "backfill.planning.judge:reject_duplicate_ids",
         "backfill.planning.judge:_mark_delivered",
         "backfill.planning.judge:_metrics",
         "backfill.planning.judge:_digest",
