@@ -195,14 +195,9 @@ class Reader:
                     why = self._pace_of(name).why_paused if otherwise is None else otherwise.why
                     self._wait(wait_s, why)
                 case Post():
+                    most, stop = _ENDPOINTS[name].max_bytes, self._stop
                     exchange.answer = send(
-                        self._client,
-                        method,
-                        path,
-                        body,
-                        url.query,
-                        max_bytes=_ENDPOINTS[name].max_bytes,
-                        stop=self._stop,
+                        self._client, method, path, body, url.query, max_bytes=most, stop=stop
                     )
         match exchange.outcome:
             case Delivered():
