@@ -77,14 +77,13 @@ def api_of(keys: Keys, asked: ApiName | None) -> Api:
     return apis.BULK if keys.private else apis.TRACK
 
 
-def account_of(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
+def account_of(url: str, keys: Keys, api: Api) -> Account:
     """The account to send to. Asks Klaviyo for the account of a private key.
 
     Args:
         url: where Klaviyo is; a sandbox on this machine needs no key.
         keys: what a person gave.
         api: takes the events.
-        needed: whether to require a key. Without one, nobody knows what was delivered before.
 
     Raises:
         UsageError: there is no key, it is malformed, or it may not read its account and no name
@@ -93,7 +92,7 @@ def account_of(url: str, keys: Keys, api: Api, *, needed: bool) -> Account:
         StoppedError: Klaviyo does not answer.
     """
     by_key = _by_public_key if api.has_public_key else _by_private_key
-    return by_key(url, keys, api, needed=needed)
+    return by_key(url, keys, api, needed=True)
 
 
 def account_to_verify(url: str, keys: Keys, api: Api) -> Account:

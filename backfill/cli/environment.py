@@ -29,7 +29,7 @@ def chosen_api(asked: ApiName | None) -> Api:
 
 def chosen_account(url: str, api: ApiName | None, name: str | None) -> Account:
     """The account to send to, as ``account_of`` returns it."""
-    return account_of(url, read_keys(name), chosen_api(api), needed=True)
+    return account_of(url, read_keys(name), chosen_api(api))
 
 
 def planned_account(url: str, api: ApiName | None, name: str | None, state: Path) -> Account:

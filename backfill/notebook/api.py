@@ -230,7 +230,7 @@ def run(
         hold_plan=True,
     )
     keys = Keys(key, private_key, account)
-    found = account_of(url, keys, api_of(keys, api), needed=True)
+    found = account_of(url, keys, api_of(keys, api))
     return _report(schema, export, state, found, options, Backfill.run, _confirmed(found, yes=yes))
 
 

@@ -338,7 +338,7 @@ def test_before_a_live_run_twins_and_live_flows_are_named(tmp_path: Path):
     flows = {"Placed Order": [("Thank you", "live"), ("Old one", "draft")]}
     schema = load_schema(DEMO / "orders.yaml")
     with Sandbox(behaviour=Behaviour(flows=flows)) as sandbox:
-        account = account_of(sandbox.url, Keys(private=KEY), BULK, needed=True)
+        account = account_of(sandbox.url, Keys(private=KEY), BULK)
         first = Options(limit=500)
         Backfill(schema, [DEMO / "orders.csv"], tmp_path / "a", account, first, Hooks()).run()
         hooks = Hooks(confirm=confirm)

@@ -117,7 +117,7 @@ def test_a_name_that_is_not_the_known_account_is_refused():
 
 def test_only_what_klaviyo_said_is_remembered():
     with Sandbox() as sandbox:
-        asked = account_of(sandbox.url, Keys("", KEY), BULK, needed=True)
+        asked = account_of(sandbox.url, Keys("", KEY), BULK)
     named = account_to_plan(URL, Keys("", KEY, "N"), BULK)
 
     assert (asked.id, asked.is_confirmed) == ("ABC123", True)
